@@ -1,0 +1,324 @@
+-- refloop, schema version 1. This file is the whole schema; read it top to bottom.
+--
+-- Keys are integers. Where a row has a public id, its key is time-ordered (milliseconds in the upper bits) and the
+-- text id is only another spelling of it: no second index, and new rows go to the end of their table.
+-- Times are UTC milliseconds. Money and credits are integers in the unit of the project's program.
+
+-- What makes this file this instance: the key that signs ledger heads, and the pepper of keyed hashes.
+CREATE TABLE instance (
+  id               INTEGER PRIMARY KEY CHECK (id = 1),
+  signing_key      BLOB    NOT NULL CHECK (length(signing_key) = 32),
+  pepper           BLOB    NOT NULL CHECK (length(pepper) = 32),
+  setup_token_hash BLOB    CHECK (length(setup_token_hash) = 32),  -- the first operator's one-time link
+  created_at_ms    INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE team (
+  id            INTEGER PRIMARY KEY,
+  slug          TEXT    NOT NULL UNIQUE,
+  name          TEXT    NOT NULL,
+  created_at_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE project (
+  id            INTEGER PRIMARY KEY,
+  team_id       INTEGER NOT NULL REFERENCES team,
+  slug          TEXT    NOT NULL UNIQUE,
+  name          TEXT    NOT NULL,
+  mode          TEXT    NOT NULL CHECK (mode IN ('live', 'test')),
+  host          TEXT    UNIQUE,                                    -- whose pages and signups are this project's
+  landing_url   TEXT,
+  key_prefix    TEXT    NOT NULL,                                  -- of developer keys: bw in bw_live_…
+  created_at_ms INTEGER NOT NULL
+) STRICT;
+
+-- A project's rules, all versions of them: every grant names the version that decided it.
+CREATE TABLE program (
+  project_id    INTEGER NOT NULL REFERENCES project,
+  version       INTEGER NOT NULL CHECK (version > 0),
+  body          TEXT    NOT NULL,                                  -- JSON, as domain::program reads it
+  author        TEXT    NOT NULL,
+  created_at_ms INTEGER NOT NULL,
+  PRIMARY KEY (project_id, version)
+) STRICT, WITHOUT ROWID;
+
+-- Who refers or is referred. Erasing blanks every column that says who it was and keeps the row.
+CREATE TABLE account (
+  id               INTEGER PRIMARY KEY,
+  project_id       INTEGER NOT NULL REFERENCES project,
+  external_id      TEXT,                                           -- the team's own id, where it has one
+  email            TEXT,                                           -- lower case, the domain in ASCII
+  name             TEXT,
+  leaderboard_name TEXT,                                           -- NULL: not listed
+  password_hash    TEXT,
+  track            TEXT    NOT NULL DEFAULT 'basic' CHECK (track IN ('basic', 'partner')),
+  created_at_ms    INTEGER NOT NULL,
+  erased_at_ms     INTEGER,
+  CHECK (erased_at_ms IS NULL
+    OR coalesce(external_id, email, name, leaderboard_name, password_hash) IS NULL)
+) STRICT;
+CREATE UNIQUE INDEX account_email ON account (project_id, email) WHERE email IS NOT NULL;
+CREATE UNIQUE INDEX account_external_id ON account (project_id, external_id) WHERE external_id IS NOT NULL;
+
+-- Keys of developers (with an account) and of the project's gateways (with scopes). The secret itself is never stored.
+CREATE TABLE api_key (
+  id              INTEGER PRIMARY KEY,
+  project_id      INTEGER NOT NULL REFERENCES project,
+  account_id      INTEGER REFERENCES account,
+  scopes          TEXT    NOT NULL,                                -- comma-separated, empty for a developer's key
+  name            TEXT,
+  hint            TEXT    NOT NULL,                                -- its first and last characters, to tell keys apart
+  lookup          INTEGER NOT NULL,                                -- the hash's first 8 bytes: a narrow index
+  hash            BLOB    NOT NULL CHECK (length(hash) = 32),
+  created_at_ms   INTEGER NOT NULL,
+  last_used_at_ms INTEGER,                                         -- to the hour
+  revoked_at_ms   INTEGER,
+  CHECK ((account_id IS NULL) = (scopes <> ''))
+) STRICT;
+CREATE INDEX api_key_lookup ON api_key (lookup);
+CREATE INDEX api_key_account ON api_key (account_id, id) WHERE account_id IS NOT NULL;
+CREATE INDEX api_key_gateway ON api_key (project_id, id) WHERE account_id IS NULL;
+
+-- Codes are kept for ever, so that a revoked one is never given out again.
+CREATE TABLE code (
+  id            INTEGER PRIMARY KEY,
+  project_id    INTEGER NOT NULL REFERENCES project,
+  account_id    INTEGER NOT NULL REFERENCES account,
+  code          TEXT    NOT NULL CHECK (code = upper(code) AND length(code) BETWEEN 4 AND 20),
+  max_uses      INTEGER CHECK (max_uses > 0),
+  uses_count    INTEGER NOT NULL DEFAULT 0 CHECK (uses_count >= 0 AND (max_uses IS NULL OR uses_count <= max_uses)),
+  created_at_ms INTEGER NOT NULL,
+  revoked_at_ms INTEGER,
+  UNIQUE (project_id, code)
+) STRICT;
+CREATE UNIQUE INDEX code_active ON code (account_id) WHERE revoked_at_ms IS NULL;
+
+-- One account brought in by another, at most once ever. The two identities are keyed hashes: they outlive an erasure.
+CREATE TABLE referral (
+  id                 INTEGER PRIMARY KEY,
+  project_id         INTEGER NOT NULL REFERENCES project,
+  code_id            INTEGER NOT NULL REFERENCES code,
+  referrer_id        INTEGER NOT NULL REFERENCES account,
+  referee_id         INTEGER NOT NULL UNIQUE REFERENCES account,
+  status             TEXT    NOT NULL
+                     CHECK (status IN ('signed_up', 'first_call', 'active', 'converted', 'review', 'rejected')),
+  reason             TEXT,                                         -- stable code: why it is rejected or in review
+  signals            TEXT,                                         -- JSON: what the abuse rules saw
+  referee_mailbox    BLOB,                                         -- the person: one referral ever
+  referee_household  BLOB,                                         -- domain, or mailbox at public providers: one a referrer
+  signed_up_at_ms    INTEGER NOT NULL,
+  first_call_at_ms   INTEGER,
+  active_at_ms       INTEGER,
+  converted_at_ms    INTEGER,
+  rejected_at_ms     INTEGER,
+  CHECK (referrer_id <> referee_id),
+  CHECK ((status IN ('review', 'rejected')) = (reason IS NOT NULL))
+) STRICT;
+CREATE INDEX referral_referrer ON referral (referrer_id, id);
+CREATE INDEX referral_mailbox ON referral (project_id, referee_mailbox) WHERE referee_mailbox IS NOT NULL;
+CREATE UNIQUE INDEX referral_once_per_household ON referral (referrer_id, referee_household)
+  WHERE status <> 'rejected' AND referee_household IS NOT NULL;
+
+-- A purchase and its refunds, by the team's own ids. A refund may come first and then waits: hence no foreign key.
+CREATE TABLE purchase (
+  id            INTEGER PRIMARY KEY,
+  project_id    INTEGER NOT NULL REFERENCES project,
+  purchase_id   TEXT    NOT NULL,
+  account_id    INTEGER NOT NULL REFERENCES account,
+  gross_minor   INTEGER NOT NULL CHECK (gross_minor > 0),
+  currency      TEXT    NOT NULL,
+  purchased_at_ms INTEGER NOT NULL,
+  created_at_ms INTEGER NOT NULL,
+  UNIQUE (project_id, purchase_id)
+) STRICT;
+CREATE INDEX purchase_account ON purchase (account_id);
+
+CREATE TABLE refund (
+  id            INTEGER PRIMARY KEY,
+  project_id    INTEGER NOT NULL REFERENCES project,
+  refund_id     TEXT    NOT NULL,
+  purchase_id   TEXT    NOT NULL,
+  amount_minor  INTEGER NOT NULL CHECK (amount_minor > 0),
+  created_at_ms INTEGER NOT NULL,
+  UNIQUE (project_id, refund_id)
+) STRICT;
+CREATE INDEX refund_purchase ON refund (project_id, purchase_id);
+
+-- Why something was granted or refused: the rule, what it saw, what it said. Append-only.
+CREATE TABLE decision (
+  id              INTEGER PRIMARY KEY,
+  project_id      INTEGER NOT NULL REFERENCES project,
+  referral_id     INTEGER NOT NULL REFERENCES referral,
+  purchase_id     INTEGER REFERENCES purchase,
+  program_version INTEGER NOT NULL,
+  event           TEXT    NOT NULL,
+  rule            TEXT    NOT NULL,
+  inputs          TEXT    NOT NULL,                                -- JSON; figures and booleans, nothing personal
+  verdict         TEXT    NOT NULL CHECK (verdict IN ('granted', 'refused')),
+  code            TEXT    NOT NULL,
+  basis_points    INTEGER CHECK (basis_points BETWEEN 0 AND 10000),
+  at_ms           INTEGER NOT NULL,
+  FOREIGN KEY (project_id, program_version) REFERENCES program (project_id, version)
+) STRICT;
+-- The last line of defence: a rule pays once per referral, or once per purchase.
+CREATE UNIQUE INDEX decision_pays_once ON decision (referral_id, rule, coalesce(purchase_id, 0))
+  WHERE verdict = 'granted';
+CREATE INDEX decision_referral ON decision (referral_id, id);
+
+-- The ledger: every movement of credits, one chain for the whole file. Append-only; README says how to check it.
+CREATE TABLE entry (
+  seq             INTEGER PRIMARY KEY CHECK (seq > 0),
+  project_id      INTEGER NOT NULL REFERENCES project,
+  account_id      INTEGER NOT NULL REFERENCES account,
+  lot             INTEGER NOT NULL,                                -- seq of the grant that brought these credits in
+  kind            TEXT    NOT NULL
+                  CHECK (kind IN ('grant', 'spend', 'expire', 'reverse', 'payout', 'payout_return', 'repay')),
+  amount          INTEGER NOT NULL CHECK (amount <> 0),
+  reason          TEXT    NOT NULL CHECK (length(reason) BETWEEN 1 AND 40),
+  group_seq       INTEGER NOT NULL,                                -- seq of the movement's first entry
+  origin_lot      INTEGER,                                         -- the lot reversed or repaid, when others pay for it
+  referral_id     INTEGER REFERENCES referral,
+  purchase_id     INTEGER REFERENCES purchase,
+  decision_id     INTEGER REFERENCES decision,
+  program_version INTEGER,
+  vests_at_ms     INTEGER,
+  vesting         TEXT    CHECK (vesting IN ('cliff', 'linear')),
+  expires_at_ms   INTEGER,
+  at_ms           INTEGER NOT NULL,
+  prev_hash       BLOB    NOT NULL CHECK (length(prev_hash) = 32),
+  hash            BLOB    NOT NULL CHECK (length(hash) = 32),
+  CHECK ((kind = 'grant') = (lot = seq)),
+  CHECK ((kind = 'grant') = (vesting IS NOT NULL AND vests_at_ms IS NOT NULL)),
+  CHECK (kind = 'grant' OR (expires_at_ms IS NULL AND program_version IS NULL AND decision_id IS NULL)),
+  CHECK ((kind IN ('reverse', 'repay')) = (origin_lot IS NOT NULL)),
+  CHECK (group_seq <= seq AND lot <= seq),
+  CHECK (CASE kind WHEN 'grant' THEN amount > 0 WHEN 'payout_return' THEN amount > 0
+                   WHEN 'repay' THEN 1 ELSE amount < 0 END)
+) STRICT;
+CREATE INDEX entry_account ON entry (account_id, seq);
+
+-- Usage events by their own id, so that a redelivery is told from a new one; pruned by age (ids are time-ordered).
+CREATE TABLE usage_event (
+  id         INTEGER PRIMARY KEY,
+  project_id INTEGER NOT NULL REFERENCES project,
+  event_id   TEXT    NOT NULL,
+  account_id INTEGER NOT NULL REFERENCES account,
+  calls      INTEGER NOT NULL CHECK (calls >= 0),
+  charged    INTEGER NOT NULL CHECK (charged >= 0),
+  uncovered  INTEGER NOT NULL CHECK (uncovered >= 0),
+  group_seq  INTEGER,                                              -- the movement that paid for it
+  UNIQUE (project_id, event_id)
+) STRICT;
+
+-- Calls that an account has made in all.
+CREATE TABLE usage_total (
+  account_id INTEGER PRIMARY KEY REFERENCES account,
+  calls      INTEGER NOT NULL CHECK (calls >= 0)
+) STRICT;
+
+-- Projections of the entries, kept by the triggers below and recomputed by `refloop verify`.
+
+-- What is left of each grant. Negative: spent before it was reversed, and owed.
+CREATE TABLE lot (
+  seq           INTEGER PRIMARY KEY,
+  project_id    INTEGER NOT NULL,
+  account_id    INTEGER NOT NULL,
+  referral_id   INTEGER,
+  purchase_id   INTEGER,
+  decision_id   INTEGER,
+  granted_at_ms INTEGER NOT NULL,
+  vests_at_ms   INTEGER NOT NULL,
+  vesting       TEXT    NOT NULL,
+  expires_at_ms INTEGER NOT NULL,                                  -- 9223372036854775807: never
+  granted       INTEGER NOT NULL,
+  remaining     INTEGER NOT NULL,
+  expired       INTEGER NOT NULL DEFAULT 0,
+  reversed      INTEGER NOT NULL DEFAULT 0,                        -- of this grant, whichever lots paid for it
+  paid          INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX lot_open ON lot (account_id, expires_at_ms, seq) WHERE remaining <> 0;
+CREATE INDEX lot_due ON lot (expires_at_ms) WHERE remaining > 0 AND expires_at_ms < 9223372036854775807;
+CREATE INDEX lot_referral ON lot (referral_id) WHERE referral_id IS NOT NULL;
+CREATE INDEX lot_purchase ON lot (purchase_id) WHERE purchase_id IS NOT NULL;
+
+-- An account's totals. granted = spent + expired + reversed + paid + open - owed.
+CREATE TABLE balance (
+  account_id INTEGER PRIMARY KEY,
+  granted    INTEGER NOT NULL,
+  spent      INTEGER NOT NULL DEFAULT 0,
+  expired    INTEGER NOT NULL DEFAULT 0,
+  reversed   INTEGER NOT NULL DEFAULT 0,
+  paid       INTEGER NOT NULL DEFAULT 0,
+  open       INTEGER NOT NULL,
+  owed       INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- Triggers. ABORT, not ROLLBACK: a transaction carries the work of many callers, and only one of them is wrong.
+
+-- Only the next number on the right hash may be added. This also stops OR REPLACE and upserts from the sqlite3 shell,
+-- where recursive_triggers is off and the DELETE trigger would not fire.
+CREATE TRIGGER entry_extends_chain BEFORE INSERT ON entry
+WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM entry)
+  OR NEW.prev_hash IS NOT coalesce((SELECT hash FROM entry WHERE seq = NEW.seq - 1), zeroblob(32))
+BEGIN SELECT RAISE(ABORT, 'entry: not the next in the chain'); END;
+
+-- A movement belongs to a lot of the same account, and only a reversal may take more than is left of it.
+CREATE TRIGGER entry_fits_lot BEFORE INSERT ON entry
+WHEN NEW.kind <> 'grant' AND NOT EXISTS (
+  SELECT 1 FROM lot
+  WHERE seq = NEW.lot AND account_id = NEW.account_id AND project_id = NEW.project_id
+    AND (NEW.kind = 'reverse' OR remaining + NEW.amount BETWEEN 0 AND granted
+      OR (NEW.kind = 'repay' AND NEW.amount > 0 AND remaining + NEW.amount <= 0)))
+BEGIN SELECT RAISE(ABORT, 'entry: does not fit its lot'); END;
+
+CREATE TRIGGER entry_no_update BEFORE UPDATE ON entry
+BEGIN SELECT RAISE(ABORT, 'entry: the ledger is append-only'); END;
+CREATE TRIGGER entry_no_delete BEFORE DELETE ON entry
+BEGIN SELECT RAISE(ABORT, 'entry: the ledger is append-only'); END;
+
+CREATE TRIGGER entry_opens_lot AFTER INSERT ON entry WHEN NEW.kind = 'grant'
+BEGIN
+  INSERT INTO lot (seq, project_id, account_id, referral_id, purchase_id, decision_id, granted_at_ms, vests_at_ms,
+                   vesting, expires_at_ms, granted, remaining)
+  VALUES (NEW.seq, NEW.project_id, NEW.account_id, NEW.referral_id, NEW.purchase_id, NEW.decision_id, NEW.at_ms,
+          NEW.vests_at_ms, NEW.vesting, coalesce(NEW.expires_at_ms, 9223372036854775807), NEW.amount, NEW.amount);
+  INSERT INTO balance (account_id, granted, open) VALUES (NEW.account_id, NEW.amount, NEW.amount)
+  ON CONFLICT (account_id) DO UPDATE SET granted = granted + NEW.amount, open = open + NEW.amount;
+END;
+
+CREATE TRIGGER entry_moves_lot AFTER INSERT ON entry WHEN NEW.kind <> 'grant'
+BEGIN
+  UPDATE balance SET
+    spent    = spent    - CASE WHEN NEW.kind = 'spend'   THEN NEW.amount ELSE 0 END,
+    expired  = expired  - CASE WHEN NEW.kind = 'expire'  THEN NEW.amount ELSE 0 END,
+    reversed = reversed - CASE WHEN NEW.kind = 'reverse' THEN NEW.amount ELSE 0 END,
+    paid     = paid     - CASE WHEN NEW.kind IN ('payout', 'payout_return') THEN NEW.amount ELSE 0 END,
+    open     = open + (SELECT max(remaining + NEW.amount, 0) - max(remaining, 0) FROM lot WHERE seq = NEW.lot),
+    owed     = owed + (SELECT max(-remaining - NEW.amount, 0) - max(-remaining, 0) FROM lot WHERE seq = NEW.lot)
+  WHERE account_id = NEW.account_id;
+  UPDATE lot SET
+    remaining = remaining + NEW.amount,
+    expired   = expired - CASE WHEN NEW.kind = 'expire' THEN NEW.amount ELSE 0 END,
+    paid      = paid    - CASE WHEN NEW.kind IN ('payout', 'payout_return') THEN NEW.amount ELSE 0 END
+  WHERE seq = NEW.lot;
+  UPDATE lot SET reversed = reversed - NEW.amount WHERE NEW.kind = 'reverse' AND seq = NEW.origin_lot;
+END;
+
+CREATE TRIGGER decision_in_order BEFORE INSERT ON decision
+WHEN NEW.id IS NOT (SELECT coalesce(max(id), 0) + 1 FROM decision)
+  OR (NEW.verdict = 'granted' AND EXISTS (
+    SELECT 1 FROM decision WHERE verdict = 'granted' AND referral_id = NEW.referral_id AND rule = NEW.rule
+      AND coalesce(purchase_id, 0) = coalesce(NEW.purchase_id, 0)))
+BEGIN SELECT RAISE(ABORT, 'decision: not the next, or paid already'); END;
+CREATE TRIGGER decision_no_update BEFORE UPDATE ON decision
+BEGIN SELECT RAISE(ABORT, 'decision: decisions are append-only'); END;
+CREATE TRIGGER decision_no_delete BEFORE DELETE ON decision
+BEGIN SELECT RAISE(ABORT, 'decision: decisions are append-only'); END;
+
+CREATE TRIGGER program_in_order BEFORE INSERT ON program
+WHEN NEW.version IS NOT (SELECT coalesce(max(version), 0) + 1 FROM program WHERE project_id = NEW.project_id)
+BEGIN SELECT RAISE(ABORT, 'program: not the next version'); END;
+CREATE TRIGGER program_no_update BEFORE UPDATE ON program
+BEGIN SELECT RAISE(ABORT, 'program: versions are append-only'); END;
+CREATE TRIGGER program_no_delete BEFORE DELETE ON program
+BEGIN SELECT RAISE(ABORT, 'program: versions are append-only'); END;

@@ -1,0 +1,11 @@
+//! The ledger: append-only entries in one hash chain, the lots that they move, and the plans of each movement.
+
+mod books;
+mod entry;
+mod lot;
+mod movement;
+
+pub use books::{Books, Totals};
+pub use entry::{Entry, EntryKind, Head, SignedHead};
+pub use lot::{Balance, LINE_STATUSES, Lot, NEVER_MS, line_status};
+pub use movement::{Draft, Grant, Movement, Purchase, Terms, expire, grant, reversal_due, reverse, spend};

@@ -1,0 +1,16 @@
+//! What is right. No I/O, no clock, no randomness: `now` and entropy are arguments.
+
+pub mod access;
+pub mod code;
+pub mod email;
+pub mod error;
+pub mod id;
+pub mod ledger;
+pub mod money;
+pub mod program;
+pub mod referral;
+pub mod reward;
+pub mod text;
+pub mod time;
+
+pub use error::{Error, FieldError, Kind};

@@ -1,0 +1,42 @@
+//! Amounts are integers in the smallest unit; shares of them are basis points.
+
+/// `basis_points` of `amount`, rounded half up. 128 bits, so that no product overflows.
+pub fn share_half_up(amount_minor: i64, basis_points: u32) -> i64 {
+    let share = (i128::from(amount_minor) * i128::from(basis_points) + 5_000).div_euclid(10_000);
+    i64::try_from(share).unwrap_or(i64::MAX)
+}
+
+/// An integer with its thousands set apart: `1,000`.
+pub fn grouped(amount: i64) -> String {
+    let digits = amount.unsigned_abs().to_string();
+    let mut text = String::from(if amount < 0 { "-" } else { "" });
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_cent_goes_up() {
+        for (amount, basis_points, share) in
+            [(5000, 500, 250), (5000, 1000, 500), (1010, 500, 51), (1009, 500, 50), (1, 1, 0), (0, 500, 0)]
+        {
+            assert_eq!(share_half_up(amount, basis_points), share, "{amount} x {basis_points}");
+        }
+        assert_eq!(share_half_up(i64::MAX, 10_000), i64::MAX);
+    }
+
+    #[test]
+    fn thousands_are_set_apart() {
+        for (amount, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (-1_234_567, "-1,234,567")] {
+            assert_eq!(grouped(amount), text);
+        }
+    }
+}

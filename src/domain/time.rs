@@ -1,0 +1,62 @@
+//! UTC milliseconds inside, RFC 3339 with `Z` outside.
+
+use super::error::{Error, Result};
+
+pub const SECOND_MS: i64 = 1_000;
+pub const HOUR_MS: i64 = 3_600 * SECOND_MS;
+pub const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// The end of what RFC 3339 can write, 9999-12-30T22:00:00Z, where the clock library ends.
+pub const LAST_MS: i64 = 253_402_207_200_000;
+
+/// RFC 3339 in UTC; a time outside of what that can say is shown as its nearest end.
+pub fn rfc3339(at_ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(at_ms.clamp(0, LAST_MS)).unwrap_or_default().to_string()
+}
+
+/// The UTC day, `2026-01-15`.
+pub fn date(at_ms: i64) -> String {
+    let mut text = rfc3339(at_ms);
+    text.truncate(10);
+    text
+}
+
+/// The UTC year.
+pub fn year(at_ms: i64) -> i32 {
+    date(at_ms).get(..4).and_then(|year| year.parse().ok()).unwrap_or(1970)
+}
+
+/// Parses an RFC 3339 time, or a bare date as its first instant. Negative and far times are refused.
+pub fn parse(field: &str, text: &str) -> Result<i64> {
+    let instant = match text.parse::<jiff::civil::Date>() {
+        Ok(day) if text.len() == 10 => day.to_zoned(jiff::tz::TimeZone::UTC).map(|zoned| zoned.timestamp()),
+        _ => text.parse::<jiff::Timestamp>(),
+    };
+    match instant.map(jiff::Timestamp::as_millisecond) {
+        Ok(at_ms) if (0..=LAST_MS).contains(&at_ms) => Ok(at_ms),
+        _ => Err(Error::field(field, "invalid_time", "Give an RFC 3339 time, such as 2026-01-15T10:00:00Z.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_read_back_as_written() {
+        for text in ["2026-01-15T10:00:00Z", "2026-01-15T10:00:00.123Z", "1970-01-01T00:00:00Z"] {
+            assert_eq!(rfc3339(parse("at", text).unwrap()), text);
+        }
+        assert_eq!(rfc3339(parse("at", "2026-01-15").unwrap()), "2026-01-15T00:00:00Z");
+        assert_eq!(rfc3339(parse("at", "2026-01-15T10:00:00+02:00").unwrap()), "2026-01-15T08:00:00Z");
+        assert_eq!((date(0).as_str(), year(LAST_MS)), ("1970-01-01", 9999));
+        assert_eq!(rfc3339(i64::MAX), rfc3339(LAST_MS));
+    }
+
+    #[test]
+    fn what_is_not_a_time_is_refused() {
+        for text in ["", "yesterday", "2026-13-01", "1969-12-31T23:59:59Z", "10:00", "2026-01-15T10:00:00", "5"] {
+            assert!(parse("at", text).is_err(), "{text}");
+        }
+    }
+}

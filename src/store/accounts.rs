@@ -1,0 +1,145 @@
+//! Accounts: who refers or is referred.
+
+use super::tx::{Snapshot, Tx};
+use crate::domain::email::{self, Email};
+use crate::domain::error::{Error, Result};
+use crate::domain::id::{AccountId, ProjectId};
+use crate::domain::referral::Identity;
+use rusqlite::{OptionalExtension, Row, params};
+
+#[derive(Debug, Clone)]
+pub struct Account {
+    pub id: AccountId,
+    pub email: Option<String>,
+    pub name: Option<String>,
+    pub leaderboard_name: Option<String>,
+    pub partner: bool,
+    pub created_at_ms: i64,
+}
+
+pub struct NewAccount {
+    pub email: String,
+    pub name: String,
+    pub password_hash: String,
+}
+
+/// An account with what its owner sees at a glance.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    pub account: Account,
+    pub referred_by: Option<AccountId>,
+    pub code: Option<String>,
+    pub referred_count: i64,
+}
+
+const COLUMNS: &str = "id, email, name, leaderboard_name, track, created_at_ms";
+
+fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
+    Ok(Account {
+        id: AccountId(row.get(0)?),
+        email: row.get(1)?,
+        name: row.get(2)?,
+        leaderboard_name: row.get(3)?,
+        partner: row.get::<_, String>(4)? == "partner",
+        created_at_ms: row.get(5)?,
+    })
+}
+
+impl Snapshot<'_> {
+    /// An account that has not been erased. `NotFound` for any other, and for another project's.
+    pub fn account(&self, project: ProjectId, id: AccountId) -> Result<Account> {
+        self.find_account(project, id)?.ok_or_else(|| Error::not_found("No such account."))
+    }
+
+    pub fn find_account(&self, project: ProjectId, id: AccountId) -> Result<Option<Account>> {
+        let sql = format!("SELECT {COLUMNS} FROM account WHERE project_id = $1 AND id = $2 AND erased_at_ms IS NULL");
+        Ok(self.connection.prepare_cached(&sql)?.query_row(params![project.0, id.0], account).optional()?)
+    }
+
+    pub fn account_with_external_id(&self, project: ProjectId, external_id: &str) -> Result<Option<AccountId>> {
+        let sql = "SELECT id FROM account WHERE project_id = $1 AND external_id = $2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row(params![project.0, external_id], |row| row.get(0).map(AccountId)).optional()?)
+    }
+
+    pub fn email_is_taken(&self, project: ProjectId, email: &str) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM account WHERE project_id = $1 AND email = $2)";
+        Ok(self.connection.prepare_cached(sql)?.query_row(params![project.0, email], |row| row.get(0))?)
+    }
+
+    pub fn profile(&self, project: ProjectId, id: AccountId) -> Result<Profile> {
+        let account = self.account(project, id)?;
+        let sql = "SELECT (SELECT referrer_id FROM referral WHERE referee_id = $1 AND status <> 'rejected'),
+                          (SELECT code FROM code WHERE account_id = $1 AND revoked_at_ms IS NULL),
+                          (SELECT count(*) FROM referral WHERE referrer_id = $1 AND status <> 'rejected')";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let profile = statement.query_row(params![id.0], |row| {
+            Ok(Profile {
+                account,
+                referred_by: row.get::<_, Option<i64>>(0)?.map(AccountId),
+                code: row.get(1)?,
+                referred_count: row.get(2)?,
+            })
+        });
+        Ok(profile?)
+    }
+
+    /// What the abuse rules compare, for an account that has an e-mail address.
+    pub fn identity(&self, account: &Account, strict_domains: bool) -> Result<Option<Identity>> {
+        let Some(address) = &account.email else { return Ok(None) };
+        let email = Email::parse("email", address).map_err(|fault| {
+            Error::internal(format!("{} has an address that does not parse: {}", account.id, fault.code))
+        })?;
+        let hash = |identity: &str| email::identity_hash(self.pepper(), identity);
+        Ok(Some(Identity {
+            mailbox: hash(&email.mailbox()),
+            household: hash(&email.household(strict_domains)),
+            disposable: email.is_disposable(),
+        }))
+    }
+}
+
+impl Tx<'_> {
+    pub fn add_account(&self, project: ProjectId, new: NewAccount) -> Result<Account> {
+        let id = AccountId(self.next_key()?);
+        let sql = "INSERT INTO account (id, project_id, email, name, password_hash, created_at_ms)
+                   VALUES ($1, $2, $3, $4, $5, $6)";
+        self.connection.prepare_cached(sql)?.execute(params![
+            id.0,
+            project.0,
+            new.email,
+            new.name,
+            new.password_hash,
+            self.now_ms()
+        ])?;
+        self.account(project, id)
+    }
+
+    pub fn set_name(&self, id: AccountId, name: &str) -> Result<()> {
+        self.connection.execute("UPDATE account SET name = $1 WHERE id = $2", params![name, id.0])?;
+        Ok(())
+    }
+
+    pub fn set_leaderboard_name(&self, id: AccountId, name: Option<&str>) -> Result<()> {
+        self.connection.execute("UPDATE account SET leaderboard_name = $1 WHERE id = $2", params![name, id.0])?;
+        Ok(())
+    }
+
+    /// Blanks everything personal, revokes keys and code. The ledger and its chain stay as they are.
+    pub fn erase_account(&self, project: ProjectId, id: AccountId) -> Result<()> {
+        self.connection.execute(
+            "UPDATE account SET external_id = NULL, email = NULL, name = NULL, leaderboard_name = NULL,
+                    password_hash = NULL, erased_at_ms = $1 WHERE project_id = $2 AND id = $3",
+            params![self.now_ms(), project.0, id.0],
+        )?;
+        self.connection.execute(
+            "UPDATE api_key SET revoked_at_ms = coalesce(revoked_at_ms, $1), name = NULL WHERE account_id = $2",
+            params![self.now_ms(), id.0],
+        )?;
+        self.connection.execute(
+            "UPDATE code SET revoked_at_ms = $1 WHERE account_id = $2 AND revoked_at_ms IS NULL",
+            params![self.now_ms(), id.0],
+        )?;
+        Ok(())
+    }
+}

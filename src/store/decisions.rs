@@ -1,0 +1,63 @@
+//! Why something was granted or refused.
+
+use super::tx::{Snapshot, Tx};
+use crate::domain::error::Result;
+use crate::domain::id::{ProjectId, ReferralId};
+use rusqlite::params;
+
+pub struct NewDecision<'a> {
+    pub referral: ReferralId,
+    pub purchase: Option<i64>,
+    pub program_version: i64,
+    pub event: &'a str,
+    pub rule: &'a str,
+    pub inputs: &'a serde_json::Value,
+    pub granted: bool,
+    pub code: &'a str,
+    pub basis_points: Option<u32>,
+}
+
+impl Snapshot<'_> {
+    /// The rules (by reason) that have paid for a referral.
+    pub fn paid_rules(&self, referral: ReferralId) -> Result<Vec<String>> {
+        let sql = "SELECT rule FROM decision WHERE referral_id = $1 AND verdict = 'granted'";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![referral.0], |row| row.get(0))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The share that a grant was worked out with; `None` for a fixed amount.
+    pub fn decided_share(&self, decision: i64) -> Result<Option<u32>> {
+        let sql = "SELECT basis_points FROM decision WHERE id = $1";
+        Ok(self.connection.prepare_cached(sql)?.query_row(params![decision], |row| row.get(0))?)
+    }
+}
+
+impl Tx<'_> {
+    /// Records a decision. A rule that pays a second time is refused by the schema.
+    pub fn add_decision(&self, project: ProjectId, new: &NewDecision<'_>) -> Result<i64> {
+        let sql =
+            "INSERT INTO decision (id, project_id, referral_id, purchase_id, program_version, event, rule, inputs,
+                                         verdict, code, basis_points, at_ms)
+                   SELECT coalesce(max(id), 0) + 1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM decision
+                   RETURNING id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let id = statement.query_row(
+            params![
+                project.0,
+                new.referral.0,
+                new.purchase,
+                new.program_version,
+                new.event,
+                new.rule,
+                new.inputs.to_string(),
+                if new.granted { "granted" } else { "refused" },
+                new.code,
+                new.basis_points,
+                self.now_ms()
+            ],
+            |row| row.get(0),
+        );
+        Ok(id?)
+    }
+}

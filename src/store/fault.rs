@@ -1,0 +1,27 @@
+//! What SQLite refuses becomes a domain error. Nobody matches on SQLite's text.
+
+use crate::domain::error::Error;
+use rusqlite::ErrorCode;
+
+impl From<rusqlite::Error> for Error {
+    fn from(fault: rusqlite::Error) -> Self {
+        let refused_for_now = matches!(
+            fault.sqlite_error_code(),
+            Some(
+                ErrorCode::DiskFull
+                    | ErrorCode::SystemIoFailure
+                    | ErrorCode::OutOfMemory
+                    | ErrorCode::DatabaseBusy
+                    | ErrorCode::DatabaseLocked
+                    | ErrorCode::ReadOnly
+                    | ErrorCode::CannotOpen
+            )
+        );
+        if refused_for_now {
+            tracing::error!(%fault, "the database refuses for now");
+            Error::busy("The database cannot take this at the moment; nothing was changed.")
+        } else {
+            Error::internal(format!("database: {fault}"))
+        }
+    }
+}

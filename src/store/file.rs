@@ -1,0 +1,153 @@
+//! The file itself: opening, pragmas, schema, and the lock that keeps a second server out.
+
+use super::tx::{Clock, Instance};
+use crate::domain::error::{Error, Kind, Result};
+use crate::domain::program::Preset;
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::{Connection, OpenFlags, params};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+pub const SCHEMA: &str = include_str!("../../schema.sql");
+pub const SCHEMA_VERSION: i64 = 1;
+
+/// Says in SQLite's header that a file is refloop's: `refl`.
+const APPLICATION_ID: i64 = 0x7265_666c;
+
+const WRITER_PRAGMAS: &str = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON;
+     PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000;";
+const READER_PRAGMAS: &str =
+    "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4000;";
+
+fn unusable(message: String) -> Error {
+    Error::new(Kind::Conflict, "database_unusable", message)
+}
+
+pub fn is_existing_file(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() > 0)
+}
+
+/// Held by the one server of a file, for as long as it lives.
+#[derive(Debug)]
+pub struct ServeLock(#[allow(dead_code)] File);
+
+impl ServeLock {
+    /// Refuses when another server has the file.
+    pub fn take(database: &Path) -> Result<Self> {
+        let path = beside(database, "-lock");
+        let file = create_private(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(unusable(format!(
+                "another refloop is serving {}; two on one file would be wrong",
+                database.display()
+            ))),
+            Err(TryLockError::Error(fault)) => Err(unusable(format!("cannot lock {}: {fault}", path.display()))),
+        }
+    }
+}
+
+fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Creates or opens a file that only its owner may read: it holds password hashes and the signing key.
+fn create_private(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|fault| unusable(format!("cannot open {}: {fault}", path.display())))
+}
+
+/// Opens the file for the writer: the schema is made when there is none, and checked when there is.
+pub fn open_for_writing(path: &Path, clock: &Clock) -> Result<(Connection, Instance)> {
+    drop(create_private(path)?);
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(256);
+    let is_new = check_identity(&connection, path)?;
+    let mode: String = connection
+        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+        .map_err(|fault| unusable(format!("cannot write to {}: {fault}", path.display())))?;
+    if mode != "wal" {
+        return Err(unusable(format!("{} cannot use a write-ahead log ({mode})", path.display())));
+    }
+    connection.execute_batch(WRITER_PRAGMAS)?;
+    if is_new {
+        create(&connection, clock.now_ms())?;
+    }
+    // What an erasure left in the log when the process was killed must not stay there.
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    let instance = read_instance(&connection)?;
+    Ok((connection, instance))
+}
+
+/// Whether the file is empty. Refuses files of others and schemas from the future.
+fn check_identity(connection: &Connection, path: &Path) -> Result<bool> {
+    let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
+    let foreign = |detail: &str| unusable(format!("{} is not a refloop database: {detail}", path.display()));
+    let application_id = pragma("application_id").map_err(|fault| foreign(&fault.to_string()))?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (application_id, pragma("user_version")?) {
+        (0, 0) if tables == 0 => Ok(true),
+        (APPLICATION_ID, SCHEMA_VERSION) => Ok(false),
+        (APPLICATION_ID, newer) if newer > SCHEMA_VERSION => Err(unusable(format!(
+            "{} has schema {newer}, made by a newer refloop; this one knows schema {SCHEMA_VERSION}. Use the newer binary",
+            path.display()
+        ))),
+        _ => Err(foreign("its application id is another")),
+    }
+}
+
+/// One transaction, so that a kill in the middle leaves an empty file and not half a schema.
+fn create(connection: &Connection, now_ms: i64) -> Result<()> {
+    let random = || -> Result<[u8; 32]> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(|fault| Error::internal(format!("no entropy: {fault}")))?;
+        Ok(bytes)
+    };
+    let transaction = connection.unchecked_transaction()?;
+    transaction.execute_batch(SCHEMA)?;
+    transaction
+        .execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"))?;
+    transaction.execute(
+        "INSERT INTO instance (id, signing_key, pepper, created_at_ms) VALUES (1, $1, $2, $3)",
+        params![random()?, random()?, now_ms],
+    )?;
+    let key = crate::domain::id::next_key(now_ms, 0, 0);
+    transaction.execute(
+        "INSERT INTO team (id, slug, name, created_at_ms) VALUES ($1, 'default', 'Default team', $2)",
+        params![key, now_ms],
+    )?;
+    transaction.execute(
+        "INSERT INTO project (id, team_id, slug, name, mode, key_prefix, created_at_ms)
+         VALUES ($1, $1, 'default', 'Developer API', 'live', 'bw', $2)",
+        params![key, now_ms],
+    )?;
+    transaction.execute(
+        "INSERT INTO program (project_id, version, body, author, created_at_ms) VALUES ($1, 1, $2, 'first start', $3)",
+        params![key, Preset::Credits.program().to_json(), now_ms],
+    )?;
+    transaction.commit()?;
+    Ok(())
+}
+
+pub fn read_instance(connection: &Connection) -> Result<Instance> {
+    let row = connection.query_row("SELECT signing_key, pepper FROM instance", [], |row| {
+        Ok(Instance { signing_key: row.get(0)?, pepper: row.get(1)? })
+    });
+    Ok(row?)
+}
+
+/// Connections that cannot write.
+pub fn reader_manager(path: &Path) -> SqliteConnectionManager {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    SqliteConnectionManager::file(path).with_flags(flags).with_init(|connection| {
+        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        connection.set_prepared_statement_cache_capacity(128);
+        connection.execute_batch(READER_PRAGMAS)
+    })
+}

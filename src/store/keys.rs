@@ -1,0 +1,153 @@
+//! Keys of developers and gateways. Only hashes are stored.
+
+use super::tx::{Snapshot, Tx};
+use crate::domain::access::{self, Caller, Role, Scope};
+use crate::domain::error::{Error, Result};
+use crate::domain::id::{AccountId, KeyId, ProjectId};
+use rusqlite::{OptionalExtension, Row, params};
+use subtle::ConstantTimeEq;
+
+/// A key that is about to be made; `role` says whose it is.
+pub struct NewKey<'a> {
+    pub secret: &'a str,
+    pub role: &'a Role,
+    pub name: Option<&'a str>,
+}
+
+#[derive(Debug, Clone)]
+pub struct KeyRow {
+    pub id: KeyId,
+    pub name: Option<String>,
+    pub scopes: String,
+    pub hint: String,
+    pub created_at_ms: i64,
+    pub last_used_at_ms: Option<i64>,
+    pub revoked_at_ms: Option<i64>,
+}
+
+const COLUMNS: &str = "id, name, scopes, hint, created_at_ms, last_used_at_ms, revoked_at_ms";
+
+fn key_row(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
+    Ok(KeyRow {
+        id: KeyId(row.get(0)?),
+        name: row.get(1)?,
+        scopes: row.get(2)?,
+        hint: row.get(3)?,
+        created_at_ms: row.get(4)?,
+        last_used_at_ms: row.get(5)?,
+        revoked_at_ms: row.get(6)?,
+    })
+}
+
+/// The hash's first 8 bytes as the integer that the index holds.
+fn lookup(hash: &[u8; 32]) -> i64 {
+    i64::from_le_bytes(hash[..8].try_into().unwrap_or_default())
+}
+
+impl Snapshot<'_> {
+    /// Who presents this secret, if it is good, and when the key was last used as far as the file knows.
+    pub fn caller(&self, secret: &str) -> Result<Option<(Caller, Option<i64>)>> {
+        let presented = access::secret_hash(secret);
+        let sql = "SELECT id, project_id, account_id, scopes, hash, last_used_at_ms FROM api_key
+                   WHERE lookup = $1 AND revoked_at_ms IS NULL";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![lookup(&presented)])?;
+        while let Some(row) = rows.next()? {
+            let stored: [u8; 32] = row.get(4)?;
+            if !bool::from(stored.ct_eq(&presented)) {
+                continue;
+            }
+            let role = match row.get::<_, Option<i64>>(2)? {
+                Some(account) => Role::Developer(AccountId(account)),
+                None => Role::Gateway(Scope::parse_list(&row.get::<_, String>(3)?)?),
+            };
+            let caller = Caller { key: KeyId(row.get(0)?), project: ProjectId(row.get(1)?), role };
+            return Ok(Some((caller, row.get(5)?)));
+        }
+        Ok(None)
+    }
+
+    /// An account's good keys, or the project's gateway keys (revoked ones too), newest first.
+    pub fn keys(&self, project: ProjectId, account: Option<AccountId>) -> Result<Vec<KeyRow>> {
+        let whose = match account {
+            Some(_) => "account_id = $2 AND revoked_at_ms IS NULL",
+            None => "account_id IS NULL AND $2 IS NULL",
+        };
+        let sql = format!("SELECT {COLUMNS} FROM api_key WHERE project_id = $1 AND {whose} ORDER BY id DESC");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows = statement.query_map(params![project.0, account.map(|id| id.0)], key_row)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The project of a gateway key, wherever it belongs.
+    pub fn project_of_gateway_key(&self, id: KeyId) -> Result<ProjectId> {
+        let sql = "SELECT project_id FROM api_key WHERE id = $1 AND account_id IS NULL";
+        let found = self.connection.query_row(sql, params![id.0], |row| row.get(0).map(ProjectId)).optional()?;
+        found.ok_or_else(|| Error::not_found("No such key."))
+    }
+}
+
+impl Tx<'_> {
+    pub fn add_key(&self, project: ProjectId, new: &NewKey<'_>) -> Result<KeyRow> {
+        let (account, scopes) = match new.role {
+            Role::Developer(account) => (Some(account.0), String::new()),
+            Role::Gateway(scopes) => (None, Scope::join(scopes)),
+        };
+        let row = KeyRow {
+            id: KeyId(self.next_key()?),
+            name: new.name.map(str::to_owned),
+            scopes,
+            hint: access::hint(new.secret),
+            created_at_ms: self.now_ms(),
+            last_used_at_ms: None,
+            revoked_at_ms: None,
+        };
+        let hash = access::secret_hash(new.secret);
+        let sql = "INSERT INTO api_key (id, project_id, account_id, scopes, name, hint, lookup, hash, created_at_ms)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        self.connection.prepare_cached(sql)?.execute(params![
+            row.id.0,
+            project.0,
+            account,
+            row.scopes,
+            row.name,
+            row.hint,
+            lookup(&hash),
+            hash,
+            row.created_at_ms
+        ])?;
+        Ok(row)
+    }
+
+    /// `NotFound` for a key that is revoked already, or is not this account's (`None`: a gateway's).
+    pub fn revoke_key(&self, project: ProjectId, account: Option<AccountId>, id: KeyId) -> Result<()> {
+        let whose = if account.is_some() { "account_id = $4" } else { "account_id IS NULL AND $4 IS NULL" };
+        let sql = format!(
+            "UPDATE api_key SET revoked_at_ms = $1 WHERE id = $2 AND project_id = $3 AND revoked_at_ms IS NULL AND {whose}"
+        );
+        let changed =
+            self.connection.execute(&sql, params![self.now_ms(), id.0, project.0, account.map(|account| account.0)])?;
+        if changed == 0 { Err(Error::not_found("No such key.")) } else { Ok(()) }
+    }
+
+    pub fn set_key_used(&self, id: KeyId, at_ms: i64) -> Result<()> {
+        let sql = "UPDATE api_key SET last_used_at_ms = $1 WHERE id = $2";
+        self.connection.prepare_cached(sql)?.execute(params![at_ms, id.0])?;
+        Ok(())
+    }
+
+    /// Keeps the hash of the first operator's one-time link. `false` when there is one already.
+    pub fn set_setup_token(&self, secret: &str) -> Result<bool> {
+        let sql = "UPDATE instance SET setup_token_hash = $1 WHERE setup_token_hash IS NULL";
+        Ok(self.connection.execute(sql, params![access::secret_hash(secret)])? == 1)
+    }
+}
+
+impl Snapshot<'_> {
+    /// Whether this is the secret of the first operator's one-time link.
+    pub fn is_setup_token(&self, secret: &str) -> Result<bool> {
+        let sql = "SELECT setup_token_hash FROM instance";
+        let stored: Option<[u8; 32]> = self.connection.query_row(sql, [], |row| row.get(0))?;
+        Ok(stored.is_some_and(|stored| bool::from(stored.ct_eq(&access::secret_hash(secret)))))
+    }
+}

@@ -1,0 +1,296 @@
+//! The ledger's rows: appending movements, and reading entries and lots.
+
+use super::tx::{Snapshot, Tx};
+use crate::domain::error::{Error, Result};
+use crate::domain::id::{AccountId, EntryId, ProjectId, ReferralId};
+use crate::domain::ledger::{Entry, EntryKind, Head, Lot, Movement, NEVER_MS, Totals, line_status};
+use crate::domain::program::Vesting;
+use rusqlite::{OptionalExtension, Row, params};
+
+const ENTRY_COLUMNS: &str = "entry.seq, entry.project_id, entry.account_id, entry.lot, entry.kind, entry.amount,
+    entry.reason, entry.group_seq, entry.origin_lot, entry.referral_id, entry.purchase_id, entry.decision_id,
+    entry.program_version, entry.vests_at_ms, entry.vesting, entry.expires_at_ms, entry.at_ms, entry.prev_hash,
+    entry.hash";
+const ENTRY_WIDTH: usize = 19;
+
+/// The same columns for `verify`, which reads them in order.
+pub(super) fn all_entries_sql() -> String {
+    format!("SELECT {ENTRY_COLUMNS} FROM entry ORDER BY seq")
+}
+
+const LOT_COLUMNS: &str = "lot.seq, lot.account_id, lot.referral_id, lot.purchase_id, lot.granted_at_ms,
+    lot.vests_at_ms, lot.vesting, lot.expires_at_ms, lot.granted, lot.remaining, lot.expired, lot.reversed, lot.paid,
+    EXISTS (SELECT 1 FROM referral WHERE referral.id = lot.referral_id AND referral.status = 'review'),
+    lot.decision_id";
+const LOT_WIDTH: usize = 15;
+
+fn unreadable<T>(text: Option<T>) -> rusqlite::Result<T> {
+    text.ok_or(rusqlite::Error::InvalidQuery)
+}
+
+pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let vesting: Option<String> = row.get(14)?;
+    Ok(Entry {
+        seq: row.get(0)?,
+        project: ProjectId(row.get(1)?),
+        account: AccountId(row.get(2)?),
+        lot: row.get(3)?,
+        kind: unreadable(EntryKind::parse(row.get_ref(4)?.as_str()?))?,
+        amount: row.get(5)?,
+        reason: row.get(6)?,
+        group_seq: row.get(7)?,
+        origin_lot: row.get(8)?,
+        referral: row.get::<_, Option<i64>>(9)?.map(ReferralId),
+        purchase: row.get(10)?,
+        decision: row.get(11)?,
+        program_version: row.get(12)?,
+        vests_at_ms: row.get(13)?,
+        vesting: vesting.map(|text| unreadable(Vesting::parse(&text))).transpose()?,
+        expires_at_ms: row.get(15)?,
+        at_ms: row.get(16)?,
+        prev_hash: row.get(17)?,
+        hash: row.get(18)?,
+    })
+}
+
+/// A lot from the columns that start at `from`.
+fn lot(row: &Row<'_>, from: usize) -> rusqlite::Result<Lot> {
+    Ok(Lot {
+        seq: row.get(from)?,
+        account: AccountId(row.get(from + 1)?),
+        referral: row.get::<_, Option<i64>>(from + 2)?.map(ReferralId),
+        purchase: row.get(from + 3)?,
+        granted_at_ms: row.get(from + 4)?,
+        vests_at_ms: row.get(from + 5)?,
+        vesting: unreadable(Vesting::parse(row.get_ref(from + 6)?.as_str()?))?,
+        expires_at_ms: row.get(from + 7)?,
+        granted: row.get(from + 8)?,
+        remaining: row.get(from + 9)?,
+        expired: row.get(from + 10)?,
+        reversed: row.get(from + 11)?,
+        paid: row.get(from + 12)?,
+        held: row.get(from + 13)?,
+    })
+}
+
+/// An entry with what is needed to show it.
+#[derive(Debug, Clone)]
+pub struct LedgerLine {
+    pub entry: Entry,
+    pub status: &'static str,
+    pub referrer: Option<AccountId>,
+    pub referee: Option<AccountId>,
+    pub referee_email: Option<String>,
+}
+
+impl LedgerLine {
+    pub fn id(&self) -> EntryId {
+        EntryId(self.entry.seq)
+    }
+}
+
+/// Which entries of an account to list.
+#[derive(Debug, Clone, Copy)]
+pub struct LedgerFilter {
+    pub from_ms: i64,
+    /// Exclusive.
+    pub to_ms: i64,
+    pub status: Option<&'static str>,
+}
+
+impl Default for LedgerFilter {
+    fn default() -> Self {
+        Self { from_ms: i64::MIN, to_ms: i64::MAX, status: None }
+    }
+}
+
+impl Snapshot<'_> {
+    pub fn ledger_head(&self) -> Result<Head> {
+        let sql = "SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1";
+        let head = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([], |row| Ok(Head { seq: row.get(0)?, hash: row.get(1)? }))
+            .optional()?;
+        Ok(head.unwrap_or(Head::EMPTY))
+    }
+
+    /// Lots with something left or owed.
+    pub fn open_lots(&self, project: ProjectId, account: AccountId) -> Result<Vec<Lot>> {
+        let sql = format!(
+            "SELECT {LOT_COLUMNS} FROM lot WHERE account_id = $1 AND project_id = $2 AND remaining <> 0
+             ORDER BY expires_at_ms, seq"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows = statement.query_map(params![account.0, project.0], |row| lot(row, 0))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// What a referral, or a purchase, has brought to anyone.
+    pub fn lots_of_purchase(&self, project: ProjectId, purchase: i64) -> Result<Vec<(Lot, Option<i64>)>> {
+        let sql = format!("SELECT {LOT_COLUMNS} FROM lot WHERE purchase_id = $1 AND project_id = $2 ORDER BY seq");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows =
+            statement.query_map(params![purchase, project.0], |row| Ok((lot(row, 0)?, row.get(LOT_WIDTH - 1)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// What a referral has brought to one of its two accounts, with each grant's reason.
+    pub fn lots_of_referral(
+        &self,
+        project: ProjectId,
+        referral: ReferralId,
+        account: AccountId,
+    ) -> Result<Vec<(Lot, String)>> {
+        let sql = format!(
+            "SELECT {LOT_COLUMNS}, entry.reason FROM lot JOIN entry ON entry.seq = lot.seq
+             WHERE lot.referral_id = $1 AND lot.project_id = $2 AND lot.account_id = $3 ORDER BY lot.seq"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows = statement
+            .query_map(params![referral.0, project.0, account.0], |row| Ok((lot(row, 0)?, row.get(LOT_WIDTH)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    pub fn totals(&self, account: AccountId) -> Result<Totals> {
+        let sql = "SELECT granted, spent, expired, reversed, paid, open, owed FROM balance WHERE account_id = $1";
+        let found = self.connection.prepare_cached(sql)?.query_row(params![account.0], totals).optional()?;
+        Ok(found.unwrap_or_default())
+    }
+
+    /// Accounts with lots that have expired by the clock and are not booked as expired.
+    pub fn accounts_with_lapsed_lots(&self, most: i64) -> Result<Vec<(ProjectId, AccountId)>> {
+        let sql = "SELECT DISTINCT project_id, account_id FROM lot
+                   WHERE remaining > 0 AND expires_at_ms < 9223372036854775807 AND expires_at_ms <= $1 LIMIT $2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement
+            .query_map(params![self.now_ms(), most], |row| Ok((ProjectId(row.get(0)?), AccountId(row.get(1)?))))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Newest first, those before `before` only.
+    pub fn ledger(
+        &self,
+        project: ProjectId,
+        account: AccountId,
+        filter: LedgerFilter,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<LedgerLine>> {
+        self.ledger_lines("<", "DESC", project, account, filter, before.unwrap_or(i64::MAX), limit)
+    }
+
+    /// Oldest first, those after `after` only.
+    pub fn ledger_forward(
+        &self,
+        project: ProjectId,
+        account: AccountId,
+        filter: LedgerFilter,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<LedgerLine>> {
+        self.ledger_lines(">", "ASC", project, account, filter, after, limit)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn ledger_lines(
+        &self,
+        beyond: &str,
+        order: &str,
+        project: ProjectId,
+        account: AccountId,
+        filter: LedgerFilter,
+        place: i64,
+        limit: usize,
+    ) -> Result<Vec<LedgerLine>> {
+        let sql = format!(
+            "SELECT {ENTRY_COLUMNS}, {LOT_COLUMNS}, referral.referrer_id, referral.referee_id, account.email
+             FROM entry JOIN lot ON lot.seq = entry.lot
+             LEFT JOIN referral ON referral.id = entry.referral_id LEFT JOIN account ON account.id = referral.referee_id
+             WHERE entry.account_id = $1 AND entry.seq {beyond} $2 AND entry.project_id = $3
+               AND entry.at_ms >= $4 AND entry.at_ms < $5
+             ORDER BY entry.seq {order}"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query(params![account.0, place, project.0, filter.from_ms, filter.to_ms])?;
+        let mut lines = Vec::new();
+        while lines.len() < limit
+            && let Some(row) = rows.next()?
+        {
+            let entry = entry(row)?;
+            let status = line_status(entry.kind, &lot(row, ENTRY_WIDTH)?, self.now_ms());
+            if filter.status.is_some_and(|wanted| wanted != status) {
+                continue;
+            }
+            let people = ENTRY_WIDTH + LOT_WIDTH;
+            lines.push(LedgerLine {
+                entry,
+                status,
+                referrer: row.get::<_, Option<i64>>(people)?.map(AccountId),
+                referee: row.get::<_, Option<i64>>(people + 1)?.map(AccountId),
+                referee_email: row.get(people + 2)?,
+            });
+        }
+        Ok(lines)
+    }
+}
+
+pub(super) fn totals(row: &Row<'_>) -> rusqlite::Result<Totals> {
+    Ok(Totals {
+        granted: row.get(0)?,
+        spent: row.get(1)?,
+        expired: row.get(2)?,
+        reversed: row.get(3)?,
+        paid: row.get(4)?,
+        open: row.get(5)?,
+        owed: row.get(6)?,
+    })
+}
+
+/// A projected lot as `verify` compares it, hold and decision left out: they are not the entries'.
+pub(super) fn all_lots_sql() -> String {
+    format!("SELECT {LOT_COLUMNS} FROM lot ORDER BY seq")
+}
+
+pub(super) fn projected_lot(row: &Row<'_>) -> rusqlite::Result<Lot> {
+    Ok(Lot { held: false, ..lot(row, 0)? })
+}
+
+impl Tx<'_> {
+    /// Chains a movement behind the ledger's head. Returns its `group_seq`, or `None` when it moves nothing.
+    pub fn append(&self, movement: Movement) -> Result<Option<i64>> {
+        let entries = movement.seal(self.ledger_head()?, self.now_ms());
+        let sql = "INSERT INTO entry (seq, project_id, account_id, lot, kind, amount, reason, group_seq, origin_lot,
+                       referral_id, purchase_id, decision_id, program_version, vests_at_ms, vesting, expires_at_ms,
+                       at_ms, prev_hash, hash)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        for entry in &entries {
+            if entry.expires_at_ms.is_some_and(|at_ms| at_ms >= NEVER_MS) {
+                return Err(Error::internal("an expiry that is no time"));
+            }
+            statement.execute(params![
+                entry.seq,
+                entry.project.0,
+                entry.account.0,
+                entry.lot,
+                entry.kind.as_str(),
+                entry.amount,
+                entry.reason,
+                entry.group_seq,
+                entry.origin_lot,
+                entry.referral.map(|id| id.0),
+                entry.purchase,
+                entry.decision,
+                entry.program_version,
+                entry.vests_at_ms,
+                entry.vesting.map(Vesting::as_str),
+                entry.expires_at_ms,
+                entry.at_ms,
+                entry.prev_hash,
+                entry.hash
+            ])?;
+        }
+        Ok(entries.first().map(|entry| entry.group_seq))
+    }
+}

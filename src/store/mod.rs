@@ -1,0 +1,145 @@
+//! The one SQLite file. The only place that names rusqlite and r2d2; SQL lives here and in `schema.sql`.
+//!
+//! Writes are closures that the writer thread runs and commits together; reads run on a read-only pool, one snapshot
+//! each. Both see the database through [`Snapshot`]; what changes it is on [`Tx`].
+
+mod accounts;
+mod codes;
+mod decisions;
+mod fault;
+mod file;
+mod keys;
+mod ledger;
+mod programs;
+mod projects;
+mod purchases;
+mod referrals;
+mod reports;
+mod tx;
+mod usage;
+mod verify;
+mod writer;
+
+pub use accounts::{Account, NewAccount, Profile};
+pub use codes::CodeRow;
+pub use decisions::NewDecision;
+pub use file::{ServeLock, is_existing_file};
+pub use keys::{KeyRow, NewKey};
+pub use ledger::{LedgerFilter, LedgerLine};
+pub use programs::{ProgramVersion, VersionedProgram};
+pub use projects::Project;
+pub use purchases::PurchaseRow;
+pub use referrals::{NewReferral, Referral, ReferralLine};
+pub use reports::{DayRow, LeaderRow, ReferralCounts};
+pub use tx::{Clock, Instance, Snapshot, Tx};
+pub use usage::UsageRow;
+pub use verify::{Fault, Verdict, verify_file};
+
+use crate::domain::error::{Error, Result};
+use r2d2_sqlite::SqliteConnectionManager;
+use std::path::Path;
+use std::sync::Arc;
+use tx::Shared;
+use writer::Writer;
+
+/// How much may wait and how many may read at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Capacity {
+    pub queued_writes: usize,
+    pub readers: u32,
+}
+
+impl Default for Capacity {
+    fn default() -> Self {
+        Self { queued_writes: 4_096, readers: 8 }
+    }
+}
+
+/// The open database.
+pub struct Store {
+    shared: Arc<Shared>,
+    readers: r2d2::Pool<SqliteConnectionManager>,
+    writer: Writer,
+}
+
+impl Store {
+    /// Opens the file, and makes it when there is none. Refuses what is not refloop's and what is newer.
+    pub fn open(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
+        let (connection, instance) = file::open_for_writing(path, &clock)?;
+        let readers = r2d2::Pool::builder()
+            .max_size(capacity.readers)
+            .min_idle(Some(1))
+            .connection_timeout(std::time::Duration::from_secs(5))
+            .build(file::reader_manager(path))
+            .map_err(|fault| Error::internal(format!("cannot open {} for reading: {fault}", path.display())))?;
+        let shared = Arc::new(Shared::new(instance, clock));
+        let writer = Writer::start(connection, Arc::clone(&shared), capacity.queued_writes)?;
+        Ok(Self { shared, readers, writer })
+    }
+
+    pub fn now_ms(&self) -> i64 {
+        self.shared.clock.now_ms()
+    }
+
+    pub fn instance(&self) -> &Instance {
+        &self.shared.instance
+    }
+
+    /// Runs `work` in a transaction and answers after its commit has reached the disk. An error undoes all of it.
+    /// `Busy` when too many writes wait, or the disk refuses.
+    pub async fn write<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        self.writer.submit(work)?.await.unwrap_or_else(|_| Err(Error::internal("the writer stopped")))
+    }
+
+    /// [`Store::write`] for threads that may block: the command line and the background worker.
+    pub fn write_blocking<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        self.writer.submit(work)?.blocking_recv().unwrap_or_else(|_| Err(Error::internal("the writer stopped")))
+    }
+
+    /// Runs `work` on one snapshot, off the async threads. It cannot write.
+    pub async fn read<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
+    {
+        let (shared, readers) = (Arc::clone(&self.shared), self.readers.clone());
+        let task = tokio::task::spawn_blocking(move || read_on(&readers, &shared, work));
+        task.await.unwrap_or_else(|_| Err(Error::internal("a read panicked")))
+    }
+
+    /// [`Store::read`] for threads that may block.
+    pub fn read_blocking<T>(&self, work: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
+        read_on(&self.readers, &self.shared, work)
+    }
+
+    /// Empties the write-ahead log into the file, so that what was erased is gone from the disk as well.
+    /// `false`: readers are in the way, try again later.
+    pub async fn truncate_wal(&self) -> Result<bool> {
+        self.writer.truncate_wal()?.await.unwrap_or_else(|_| Err(Error::internal("the writer stopped")))
+    }
+
+    /// [`Store::truncate_wal`] for threads that may block.
+    pub fn truncate_wal_blocking(&self) -> Result<bool> {
+        self.writer.truncate_wal()?.blocking_recv().unwrap_or_else(|_| Err(Error::internal("the writer stopped")))
+    }
+}
+
+fn read_on<T>(
+    readers: &r2d2::Pool<SqliteConnectionManager>,
+    shared: &Shared,
+    work: impl FnOnce(&Snapshot<'_>) -> Result<T>,
+) -> Result<T> {
+    let connection = readers.get().map_err(|_| Error::busy("Too many requests are being read at once."))?;
+    let transaction = connection.unchecked_transaction()?;
+    let answer = work(&Snapshot::new(&transaction, shared));
+    drop(transaction);
+    answer
+}

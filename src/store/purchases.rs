@@ -1,0 +1,88 @@
+//! Purchases and refunds, by the team's own ids.
+
+use super::tx::{Snapshot, Tx};
+use crate::domain::error::Result;
+use crate::domain::id::{AccountId, ProjectId};
+use rusqlite::{OptionalExtension, params};
+
+#[derive(Debug, Clone)]
+pub struct PurchaseRow {
+    pub id: i64,
+    pub account: AccountId,
+    pub gross_minor: i64,
+}
+
+impl Snapshot<'_> {
+    pub fn purchase(&self, project: ProjectId, purchase_id: &str) -> Result<Option<PurchaseRow>> {
+        let sql = "SELECT id, account_id, gross_minor FROM purchase WHERE project_id = $1 AND purchase_id = $2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let found = statement.query_row(params![project.0, purchase_id], |row| {
+            Ok(PurchaseRow { id: row.get(0)?, account: AccountId(row.get(1)?), gross_minor: row.get(2)? })
+        });
+        Ok(found.optional()?)
+    }
+
+    pub fn has_purchases(&self, account: AccountId) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM purchase WHERE account_id = $1)";
+        Ok(self.connection.prepare_cached(sql)?.query_row(params![account.0], |row| row.get(0))?)
+    }
+
+    pub fn refund_is_known(&self, project: ProjectId, refund_id: &str) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM refund WHERE project_id = $1 AND refund_id = $2)";
+        Ok(self.connection.prepare_cached(sql)?.query_row(params![project.0, refund_id], |row| row.get(0))?)
+    }
+
+    /// All refunds of a purchase, those that came before it too. They may add up to more than the purchase.
+    pub fn refunded_minor(&self, project: ProjectId, purchase_id: &str) -> Result<i64> {
+        let sql = "SELECT amount_minor FROM refund WHERE project_id = $1 AND purchase_id = $2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![project.0, purchase_id])?;
+        let mut sum = 0_i64;
+        while let Some(row) = rows.next()? {
+            sum = sum.saturating_add(row.get(0)?);
+        }
+        Ok(sum)
+    }
+}
+
+impl Tx<'_> {
+    pub fn add_purchase(
+        &self,
+        project: ProjectId,
+        purchase_id: &str,
+        account: AccountId,
+        gross_minor: i64,
+        currency: &str,
+        purchased_at_ms: i64,
+    ) -> Result<i64> {
+        let id = self.next_key()?;
+        let sql = "INSERT INTO purchase (id, project_id, purchase_id, account_id, gross_minor, currency,
+                                         purchased_at_ms, created_at_ms)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        self.connection.prepare_cached(sql)?.execute(params![
+            id,
+            project.0,
+            purchase_id,
+            account.0,
+            gross_minor,
+            currency,
+            purchased_at_ms,
+            self.now_ms()
+        ])?;
+        Ok(id)
+    }
+
+    pub fn add_refund(&self, project: ProjectId, refund_id: &str, purchase_id: &str, amount_minor: i64) -> Result<()> {
+        let sql = "INSERT INTO refund (id, project_id, refund_id, purchase_id, amount_minor, created_at_ms)
+                   VALUES ($1, $2, $3, $4, $5, $6)";
+        self.connection.prepare_cached(sql)?.execute(params![
+            self.next_key()?,
+            project.0,
+            refund_id,
+            purchase_id,
+            amount_minor,
+            self.now_ms()
+        ])?;
+        Ok(())
+    }
+}

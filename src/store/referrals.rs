@@ -1,0 +1,142 @@
+//! Referrals: referrer, referee, code, status.
+
+use super::tx::{Snapshot, Tx};
+use crate::domain::error::{Error, Result};
+use crate::domain::id::{AccountId, ProjectId, ReferralId};
+use crate::domain::referral::{Identity, Progress, Status};
+use rusqlite::{OptionalExtension, Row, params};
+
+#[derive(Debug, Clone)]
+pub struct Referral {
+    pub id: ReferralId,
+    pub referrer: AccountId,
+    pub referee: AccountId,
+    pub signed_up_at_ms: i64,
+    pub progress: Progress,
+}
+
+pub struct NewReferral<'a> {
+    pub code: i64,
+    pub referrer: AccountId,
+    pub referee: AccountId,
+    /// The abuse rule that stands against it.
+    pub rejected: Option<&'a str>,
+    pub identity: Option<&'a Identity>,
+}
+
+/// A referral as its referrer sees it.
+#[derive(Debug, Clone)]
+pub struct ReferralLine {
+    pub referral: Referral,
+    pub code: String,
+    pub email: Option<String>,
+    pub reason: Option<String>,
+}
+
+const COLUMNS: &str = "referral.id, referral.referrer_id, referral.referee_id, referral.signed_up_at_ms,
+                       referral.status, referral.first_call_at_ms, referral.active_at_ms, referral.converted_at_ms";
+
+fn referral(row: &Row<'_>) -> rusqlite::Result<Referral> {
+    Ok(Referral {
+        id: ReferralId(row.get(0)?),
+        referrer: AccountId(row.get(1)?),
+        referee: AccountId(row.get(2)?),
+        signed_up_at_ms: row.get(3)?,
+        progress: Progress {
+            status: Status::parse(&row.get::<_, String>(4)?).ok_or(rusqlite::Error::InvalidQuery)?,
+            first_call_at_ms: row.get(5)?,
+            active_at_ms: row.get(6)?,
+            converted_at_ms: row.get(7)?,
+        },
+    })
+}
+
+impl Snapshot<'_> {
+    /// The referral that brought this account in, rejected ones too.
+    pub fn referral_of(&self, project: ProjectId, referee: AccountId) -> Result<Option<Referral>> {
+        let sql = format!("SELECT {COLUMNS} FROM referral WHERE project_id = $1 AND referee_id = $2");
+        Ok(self.connection.prepare_cached(&sql)?.query_row(params![project.0, referee.0], referral).optional()?)
+    }
+
+    pub fn mailbox_was_referred(&self, project: ProjectId, identity: &Identity) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM referral
+                   WHERE project_id = $1 AND referee_mailbox = $2 AND status <> 'rejected')";
+        Ok(self.connection.prepare_cached(sql)?.query_row(params![project.0, identity.mailbox], |row| row.get(0))?)
+    }
+
+    pub fn household_was_referred(&self, referrer: AccountId, identity: &Identity) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM referral
+                   WHERE referrer_id = $1 AND referee_household = $2 AND status <> 'rejected')";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row(params![referrer.0, identity.household], |row| row.get(0))?)
+    }
+
+    /// Newest first, those before `before` only.
+    pub fn referrals(
+        &self,
+        project: ProjectId,
+        referrer: AccountId,
+        status: Option<Status>,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<ReferralLine>> {
+        let sql = format!(
+            "SELECT {COLUMNS}, code.code, account.email, referral.reason
+             FROM referral JOIN code ON code.id = referral.code_id JOIN account ON account.id = referral.referee_id
+             WHERE referral.project_id = $1 AND referral.referrer_id = $2 AND referral.id < $3
+               AND ($4 IS NULL OR referral.status = $4)
+             ORDER BY referral.id DESC LIMIT $5"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows = statement.query_map(
+            params![project.0, referrer.0, before.unwrap_or(i64::MAX), status.map(Status::as_str), limit],
+            |row| {
+                Ok(ReferralLine {
+                    referral: referral(row)?,
+                    code: row.get(8)?,
+                    email: row.get(9)?,
+                    reason: row.get(10)?,
+                })
+            },
+        )?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+impl Tx<'_> {
+    pub fn add_referral(&self, project: ProjectId, new: &NewReferral<'_>) -> Result<ReferralId> {
+        let id = ReferralId(self.next_key()?);
+        let status = if new.rejected.is_some() { Status::Rejected } else { Status::SignedUp };
+        let sql =
+            "INSERT INTO referral (id, project_id, code_id, referrer_id, referee_id, status, reason, referee_mailbox,
+                                         referee_household, signed_up_at_ms, rejected_at_ms)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+        self.connection.prepare_cached(sql)?.execute(params![
+            id.0,
+            project.0,
+            new.code,
+            new.referrer.0,
+            new.referee.0,
+            status.as_str(),
+            new.rejected,
+            new.identity.map(|identity| identity.mailbox),
+            new.identity.map(|identity| identity.household),
+            self.now_ms(),
+            new.rejected.map(|_| self.now_ms())
+        ])?;
+        Ok(id)
+    }
+
+    pub fn set_progress(&self, id: ReferralId, progress: &Progress) -> Result<()> {
+        let sql = "UPDATE referral SET status = $1, first_call_at_ms = $2, active_at_ms = $3, converted_at_ms = $4
+                   WHERE id = $5";
+        let changed = self.connection.prepare_cached(sql)?.execute(params![
+            progress.status.as_str(),
+            progress.first_call_at_ms,
+            progress.active_at_ms,
+            progress.converted_at_ms,
+            id.0
+        ])?;
+        if changed == 1 { Ok(()) } else { Err(Error::internal(format!("{id} is gone"))) }
+    }
+}

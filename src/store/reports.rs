@@ -1,0 +1,91 @@
+//! Counts for the developer's statistics and the leaderboard.
+
+use super::tx::Snapshot;
+use crate::domain::error::Result;
+use crate::domain::id::{AccountId, ProjectId};
+use crate::domain::time::DAY_MS;
+use rusqlite::params;
+
+/// Referrals of one referrer; rejected ones count in nothing but `rejected`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReferralCounts {
+    pub total: i64,
+    pub converted: i64,
+    pub first_call: i64,
+    pub active: i64,
+    pub review: i64,
+    pub rejected: i64,
+}
+
+/// One UTC day, numbered from 1970-01-01.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DayRow {
+    pub day: i64,
+    pub signups: i64,
+    pub conversions: i64,
+    pub credits: i64,
+}
+
+#[derive(Debug, Clone)]
+pub struct LeaderRow {
+    pub rank: i64,
+    pub name: String,
+    pub referrals: i64,
+}
+
+impl Snapshot<'_> {
+    pub fn referral_counts(&self, project: ProjectId, referrer: AccountId) -> Result<ReferralCounts> {
+        let sql = "SELECT count(*) FILTER (WHERE status <> 'rejected'),
+                          count(*) FILTER (WHERE status <> 'rejected' AND converted_at_ms IS NOT NULL),
+                          count(*) FILTER (WHERE status <> 'rejected' AND first_call_at_ms IS NOT NULL),
+                          count(*) FILTER (WHERE status <> 'rejected' AND active_at_ms IS NOT NULL),
+                          count(*) FILTER (WHERE status = 'review'),
+                          count(*) FILTER (WHERE status = 'rejected')
+                   FROM referral WHERE project_id = $1 AND referrer_id = $2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let counts = statement.query_row(params![project.0, referrer.0], |row| {
+            Ok(ReferralCounts {
+                total: row.get(0)?,
+                converted: row.get(1)?,
+                first_call: row.get(2)?,
+                active: row.get(3)?,
+                review: row.get(4)?,
+                rejected: row.get(5)?,
+            })
+        });
+        Ok(counts?)
+    }
+
+    /// Days from `first_day` on on which something happened, in no order; a day may come more than once.
+    pub fn referrer_days(&self, project: ProjectId, referrer: AccountId, first_day: i64) -> Result<Vec<DayRow>> {
+        let sql = "SELECT signed_up_at_ms / $1, count(*), 0, 0 FROM referral
+                   WHERE project_id = $2 AND referrer_id = $3 AND status <> 'rejected' AND signed_up_at_ms >= $4 GROUP BY 1
+                   UNION ALL
+                   SELECT converted_at_ms / $1, 0, count(*), 0 FROM referral
+                   WHERE project_id = $2 AND referrer_id = $3 AND status <> 'rejected' AND converted_at_ms >= $4 GROUP BY 1
+                   UNION ALL
+                   SELECT at_ms / $1, 0, 0, sum(amount) FROM entry
+                   WHERE project_id = $2 AND account_id = $3 AND kind = 'grant' AND at_ms >= $4 GROUP BY 1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![DAY_MS, project.0, referrer.0, first_day * DAY_MS], |row| {
+            Ok(DayRow { day: row.get(0)?, signups: row.get(1)?, conversions: row.get(2)?, credits: row.get(3)? })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Those who chose a name to be listed by, most referrals since `since_ms` first; equal numbers share a rank.
+    pub fn leaderboard(&self, project: ProjectId, since_ms: i64, limit: i64) -> Result<Vec<LeaderRow>> {
+        let sql = "SELECT rank() OVER (ORDER BY referrals DESC), name, referrals FROM (
+                     SELECT account.id AS id, account.leaderboard_name AS name, count(*) AS referrals
+                     FROM account JOIN referral ON referral.referrer_id = account.id
+                     WHERE account.project_id = $1 AND account.leaderboard_name IS NOT NULL
+                       AND referral.status NOT IN ('rejected', 'review') AND referral.signed_up_at_ms >= $2
+                     GROUP BY account.id, account.leaderboard_name) AS listed
+                   ORDER BY referrals DESC, id LIMIT $3";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![project.0, since_ms, limit], |row| {
+            Ok(LeaderRow { rank: row.get(0)?, name: row.get(1)?, referrals: row.get(2)? })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
