@@ -1,2 +1,35 @@
+//! refloop is a referral programme in one binary, for teams that sell an API.
+//!
+//! A request comes in through a face, becomes one engine call, which makes one store transaction, which asks the
+//! domain what is right; the answer goes back the same way. Nothing reaches past its neighbour:
+//!
+//! ```text
+//! domain ← store ← engine ← { web, work } ← cli ← main
+//! ```
+//!
+//! - [`domain`]: what is right, as pure functions. Programs are data; [`domain::reward::decide`] says what an event
+//!   earns, [`domain::ledger`] which lots a movement touches.
+//! - [`store`]: one SQLite file, one writer thread that commits many callers' work together and replies after the
+//!   disk has it, and a pool of read-only snapshots. The entries of the ledger are the truth; lots and balances are
+//!   projections that triggers keep and `verify` recomputes.
+//! - [`engine`]: the use cases. One method, one transaction.
+//! - [`web`]: the faces over HTTP: the developers' API and the pages.
+//! - [`work`]: what tidies up behind the clock. No balance depends on it.
+//! - [`config`] and [`cli`]: settings as one value, and the commands that put everything together.
+//!
+//! Time decides and is always an argument: whether a lot has vested or expired follows from `now`, not from a job
+//! that ran.
+
 pub mod domain;
+
 pub mod store;
+
+pub mod engine;
+
+pub mod web;
+
+pub mod work;
+
+pub mod config;
+
+pub mod cli;

@@ -3,6 +3,7 @@
 use super::code::CodeStyle;
 use super::error::{Error, FieldError, Result};
 use super::money;
+use super::reward::Event;
 use serde::{Deserialize, Serialize};
 
 /// The most that one rule may give, far below where sums of grants could overflow.
@@ -280,6 +281,16 @@ impl Program {
     pub fn signup_bonus(&self) -> i64 {
         let to_referee = |rule: &&Rule| self.enabled && rule.on == Trigger::Signup && rule.to == Party::Referee;
         self.rules.iter().filter(to_referee).filter_map(|rule| rule.amount).sum()
+    }
+
+    /// The smallest purchase that counts.
+    pub fn least_purchase(&self) -> i64 {
+        self.rules.iter().filter_map(|rule| rule.min_purchase).min().unwrap_or(0)
+    }
+
+    /// Whether any rule waits for this event: if not, there is nothing to decide.
+    pub fn awaits(&self, event: Event) -> bool {
+        self.rules.iter().any(|rule| event.fires(rule.on, self.conversion))
     }
 
     /// An amount as people read it: `1,000 credits`, `2.50 USD`.

@@ -33,7 +33,8 @@ impl Event {
         }
     }
 
-    fn fires(self, trigger: Trigger, conversion: Conversion) -> bool {
+    /// Whether this is what a rule with the trigger waits for.
+    pub fn fires(self, trigger: Trigger, conversion: Conversion) -> bool {
         match (trigger, self) {
             (Trigger::Signup, Self::Signup) | (Trigger::Purchase, Self::Purchase { .. }) => true,
             (Trigger::FirstCall, Self::Calls { before, after }) => before < 1 && after >= 1,
@@ -77,6 +78,9 @@ pub struct Standing<'a> {
     /// Rules (by reason) that have paid for this referral. A `purchase` rule pays once per purchase instead.
     pub paid: &'a [String],
     pub partner: bool,
+    /// There is nobody left to give to.
+    pub referrer_erased: bool,
+    pub referee_erased: bool,
 }
 
 /// Every rule that waits for this event, with its verdict, in the program's order.
@@ -96,8 +100,14 @@ fn judge(program: &Program, rule: &Rule, event: Event, standing: Standing<'_>, n
         (None, Some(share), Some(purchase)) => money::share_half_up(purchase, share),
         _ => 0,
     };
+    let erased = match rule.to {
+        Party::Referrer => standing.referrer_erased,
+        Party::Referee => standing.referee_erased,
+    };
     let refusal = if !program.enabled {
         Some("program_disabled")
+    } else if erased {
+        Some("account_erased")
     } else if rule.on != Trigger::Purchase && standing.paid.contains(&rule.reason) {
         Some("already_paid")
     } else if purchase_minor.zip(rule.min_purchase).is_some_and(|(purchase, least)| purchase < least) {
@@ -148,7 +158,8 @@ mod tests {
     use super::*;
     use crate::domain::program::Preset;
 
-    const NEW: Standing<'static> = Standing { paid: &[], partner: false };
+    const NEW: Standing<'static> =
+        Standing { paid: &[], partner: false, referrer_erased: false, referee_erased: false };
 
     fn granted(program: &Program, event: Event, standing: Standing<'_>) -> Vec<(String, Party, i64)> {
         let decisions = decide(program, event, standing, 0).into_iter();
@@ -209,6 +220,12 @@ mod tests {
         let mut free = Preset::Credits.program();
         free.rules[2].amount = Some(0);
         for (program, event, standing, code) in [
+            (
+                Preset::Credits.program(),
+                Event::Calls { before: 0, after: 1 },
+                Standing { referrer_erased: true, ..NEW },
+                "account_erased",
+            ),
             (off, Event::Calls { before: 0, after: 1 }, NEW, "program_disabled"),
             (
                 Preset::Credits.program(),
@@ -233,7 +250,7 @@ mod tests {
     #[test]
     fn a_commission_is_paid_for_every_purchase() {
         let paid = ["commission".to_owned()];
-        let standing = Standing { paid: &paid, partner: false };
+        let standing = Standing { paid: &paid, ..NEW };
         assert_eq!(
             granted(&Preset::Commission.program(), Event::Purchase { amount_minor: 200, first: false }, standing).len(),
             1

@@ -22,9 +22,10 @@ impl Snapshot<'_> {
         Ok(found.optional()?)
     }
 
-    pub fn has_purchases(&self, account: AccountId) -> Result<bool> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM purchase WHERE account_id = $1)";
-        Ok(self.connection.prepare_cached(sql)?.query_row(params![account.0], |row| row.get(0))?)
+    /// Purchases of at least `least_minor` by this account.
+    pub fn purchases_of_at_least(&self, account: AccountId, least_minor: i64) -> Result<i64> {
+        let sql = "SELECT count(*) FROM purchase WHERE account_id = $1 AND gross_minor >= $2";
+        Ok(self.connection.prepare_cached(sql)?.query_row(params![account.0, least_minor], |row| row.get(0))?)
     }
 
     pub fn refund_is_known(&self, project: ProjectId, refund_id: &str) -> Result<bool> {

@@ -1,0 +1,118 @@
+//! Flags and environment as one plain value.
+
+use crate::engine;
+use crate::store::Capacity;
+use crate::web::{Limits, Quota, TrustedProxies, WebSettings};
+use clap::Args;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the database is; every command has it.
+#[derive(Debug, Clone, Args)]
+pub struct Database {
+    /// The database file
+    #[arg(long, env = "REFLOOP_DB", default_value = "refloop.db", value_name = "FILE", global = true)]
+    pub db: PathBuf,
+}
+
+/// Settings of `refloop serve`. Limits of 0 mean none.
+#[derive(Debug, Clone, Args)]
+pub struct ServeSettings {
+    /// Address and port to listen on
+    #[arg(long, env = "REFLOOP_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
+    pub listen: SocketAddr,
+
+    /// Where the world reaches this server; links point there [default: http:// and the listen address]
+    #[arg(long, env = "REFLOOP_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
+    pub public_url: Option<String>,
+
+    /// Proxies whose X-Forwarded-For is believed: addresses and networks, separated by commas
+    #[arg(long, env = "REFLOOP_TRUSTED_PROXIES", default_value = "", value_name = "LIST", value_parser = TrustedProxies::parse)]
+    pub trusted_proxies: TrustedProxies,
+
+    /// Threads that answer requests [default: one for each core]
+    #[arg(long, env = "REFLOOP_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: Option<u16>,
+
+    /// Signups, each client address (IPv6: each /64)
+    #[arg(long, env = "REFLOOP_SIGNUP_PER_HOUR", default_value_t = 10, value_name = "N")]
+    pub signup_per_hour: u32,
+
+    /// Requests with a bad key, each client address
+    #[arg(long, env = "REFLOOP_BAD_KEY_PER_MINUTE", default_value_t = 30, value_name = "N")]
+    pub bad_key_per_minute: u32,
+
+    /// Public reads and pages, each client address
+    #[arg(long, env = "REFLOOP_PUBLIC_PER_MINUTE", default_value_t = 300, value_name = "N")]
+    pub public_per_minute: u32,
+
+    /// Requests, each developer key
+    #[arg(long, env = "REFLOOP_DEVELOPER_PER_MINUTE", default_value_t = 600, value_name = "N")]
+    pub developer_per_minute: u32,
+
+    /// Requests, each gateway key
+    #[arg(long, env = "REFLOOP_GATEWAY_PER_SECOND", default_value_t = 50_000, value_name = "N")]
+    pub gateway_per_second: u32,
+
+    /// How long a usage event's id is remembered
+    #[arg(long, env = "REFLOOP_USAGE_ID_DAYS", default_value_t = 90, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub usage_id_days: u32,
+
+    /// Writes that may wait before new ones are refused with 503
+    #[arg(long, env = "REFLOOP_QUEUED_WRITES", default_value_t = 4096, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub queued_writes: u32,
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    let url = text.trim_end_matches('/');
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    match rest {
+        Some(rest) if !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && !b"?#\"'<>\\`".contains(&b)) => {
+            Ok(url.to_owned())
+        }
+        _ => Err("give an http:// or https:// address without a query".into()),
+    }
+}
+
+impl ServeSettings {
+    /// What the faces need; `listening` is the bound address, whose port may have been chosen by the system.
+    pub fn web(&self, listening: SocketAddr) -> WebSettings {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let (second, minute, hour) = (Duration::from_secs(1), Duration::from_secs(60), Duration::from_secs(3_600));
+        WebSettings {
+            public_url: self.public_url.clone().unwrap_or_else(|| format!("http://{listening}")),
+            workers: self.workers.map_or(cores, usize::from),
+            limits: Limits {
+                signup: Quota::new(self.signup_per_hour, hour),
+                bad_key: Quota::new(self.bad_key_per_minute, minute),
+                public: Quota::new(self.public_per_minute, minute),
+                developer: Quota::new(self.developer_per_minute, minute),
+                gateway: Quota::new(self.gateway_per_second, second),
+            },
+            trusted_proxies: self.trusted_proxies.clone(),
+            body_timeout: Duration::from_secs(10),
+        }
+    }
+
+    pub fn engine(&self) -> engine::Settings {
+        engine::Settings { usage_id_days: self.usage_id_days, ..engine::Settings::default() }
+    }
+
+    pub fn capacity(&self) -> Capacity {
+        Capacity { queued_writes: usize::try_from(self.queued_writes).unwrap_or(usize::MAX), ..Capacity::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_urls() {
+        assert_eq!(public_url("https://api.example.com/").unwrap(), "https://api.example.com");
+        for text in ["", "api.example.com", "ftp://x", "https://", "https://x/?a=1", "https://x y", "https://x\""] {
+            assert!(public_url(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! An account's own view of itself, changing it, erasing it.
+
+use super::Engine;
+use crate::domain::error::Result;
+use crate::domain::id::{AccountId, ProjectId};
+use crate::domain::ledger::{Balance, Totals};
+use crate::domain::text;
+use crate::store::{Profile, Snapshot};
+use std::sync::atomic::Ordering;
+
+/// The seed's Developer object.
+#[derive(Debug, Clone)]
+pub struct ProfileView {
+    pub profile: Profile,
+    pub totals: Totals,
+    pub balance: Balance,
+}
+
+pub fn profile(db: &Snapshot<'_>, project: ProjectId, account: AccountId) -> Result<ProfileView> {
+    Ok(ProfileView {
+        profile: db.profile(project, account)?,
+        totals: db.totals(account)?,
+        balance: Balance::at(&db.open_lots(project, account)?, db.now_ms()),
+    })
+}
+
+/// What `PATCH` may change; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    name: Option<String>,
+    leaderboard_name: Option<Option<String>>,
+}
+
+impl Change {
+    pub fn parse(name: Option<&str>, leaderboard_name: Option<Option<&str>>) -> Result<Self> {
+        let listed = |name: Option<&str>| name.map(|name| text::display("leaderboard_name", name, 40)).transpose();
+        Ok(Self {
+            name: name.map(|name| text::display("name", name, 100)).transpose()?,
+            leaderboard_name: leaderboard_name.map(listed).transpose()?,
+        })
+    }
+}
+
+impl Engine {
+    pub async fn profile(&self, project: ProjectId, account: AccountId) -> Result<ProfileView> {
+        self.store.read(move |db| profile(db, project, account)).await
+    }
+
+    pub async fn change_account(&self, project: ProjectId, account: AccountId, change: Change) -> Result<ProfileView> {
+        self.store
+            .write(move |tx| {
+                tx.account(project, account)?;
+                if let Some(name) = &change.name {
+                    tx.set_name(account, name)?;
+                }
+                if let Some(name) = &change.leaderboard_name {
+                    tx.set_leaderboard_name(account, name.as_deref())?;
+                }
+                profile(tx, project, account)
+            })
+            .await
+    }
+
+    /// Blanks the account's personal data everywhere, the write-ahead log included. The ledger stays valid.
+    pub async fn erase_account(&self, project: ProjectId, account: AccountId) -> Result<()> {
+        self.store
+            .write(move |tx| {
+                tx.account(project, account)?;
+                tx.erase_account(project, account)
+            })
+            .await?;
+        // If readers are in the way now, the worker tries again.
+        if !self.store.truncate_wal().await.unwrap_or(false) {
+            self.traces_left.store(true, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+//! Keys: who presents one, and making, listing and revoking them.
+
+use super::{Engine, secrets};
+use crate::domain::access::{Caller, Role, Scope};
+use crate::domain::error::{Error, Kind, Result};
+use crate::domain::id::{AccountId, KeyId, ProjectId};
+use crate::domain::time::HOUR_MS;
+use crate::store::{KeyRow, NewKey, Project, Tx};
+use std::sync::PoisonError;
+
+/// More than anyone rotates through; keeps a runaway script from filling the table.
+const MOST_KEYS: usize = 20;
+
+/// A key that was just made; the secret is shown now and never again.
+#[derive(Debug, Clone)]
+pub struct MadeKey {
+    pub secret: String,
+    pub row: KeyRow,
+}
+
+/// The prefix of a project's developer keys: `bw_live_`.
+pub fn developer_prefix(project: &Project) -> String {
+    format!("{}_{}_", project.key_prefix, project.mode)
+}
+
+/// Makes a key for an account within the caller's transaction.
+pub fn make_developer_key(tx: &Tx<'_>, project: &Project, account: AccountId, name: Option<&str>) -> Result<MadeKey> {
+    let secret = secrets::fresh(&developer_prefix(project))?;
+    let row = tx.add_key(project.id, &NewKey { secret: &secret, role: &Role::Developer(account), name })?;
+    Ok(MadeKey { secret, row })
+}
+
+impl Engine {
+    /// Who presents this key. `Unauthenticated` when it is not a good one.
+    pub async fn authenticate(&self, secret: String) -> Result<Caller> {
+        let found = self.store.read(move |db| Ok(db.caller(&secret)?)).await?;
+        let (caller, last_used_at_ms) = found.ok_or_else(|| {
+            Error::new(Kind::Unauthenticated, "invalid_key", "The key is not known, or it has been revoked.")
+        })?;
+        self.note_use(caller.key, last_used_at_ms);
+        Ok(caller)
+    }
+
+    /// Remembers the hour of a key's use for the next sweep, so that reads do not write.
+    fn note_use(&self, key: KeyId, last_used_at_ms: Option<i64>) {
+        const MOST_NOTED: usize = 100_000;
+        let hour = self.now_ms() / HOUR_MS * HOUR_MS;
+        if last_used_at_ms.is_none_or(|at_ms| at_ms < hour) {
+            let mut used = self.used_keys.lock().unwrap_or_else(PoisonError::into_inner);
+            if used.len() < MOST_NOTED || used.contains_key(&key) {
+                used.insert(key, hour);
+            }
+        }
+    }
+
+    /// What a gateway asks on each call: whose key this is, and what there is to spend. `None` for a key that is no
+    /// developer's of this project.
+    pub async fn verify_key(&self, project: ProjectId, secret: String) -> Result<Option<(KeyId, AccountId, i64)>> {
+        let found = self
+            .store
+            .read(move |db| match db.caller(&secret)? {
+                Some((Caller { key, project: owner, role: Role::Developer(account) }, last_used))
+                    if owner == project =>
+                {
+                    let lots = db.open_lots(project, account)?;
+                    let available = crate::domain::ledger::Balance::at(&lots, db.now_ms()).available;
+                    Ok(Some((key, account, available, last_used)))
+                }
+                _ => Ok(None),
+            })
+            .await?;
+        Ok(found.map(|(key, account, available, last_used)| {
+            self.note_use(key, last_used);
+            (key, account, available)
+        }))
+    }
+
+    /// `Conflict` at twenty keys.
+    pub async fn make_key(&self, project: ProjectId, account: AccountId, name: Option<String>) -> Result<MadeKey> {
+        self.store
+            .write(move |tx| {
+                if tx.keys(project, Some(account))?.len() >= MOST_KEYS {
+                    return Err(Error::conflict(
+                        "too_many_keys",
+                        format!("Revoke a key first: {MOST_KEYS} are the most."),
+                    ));
+                }
+                let project = tx.project(project)?;
+                tx.account(project.id, account)?;
+                make_developer_key(tx, &project, account, name.as_deref())
+            })
+            .await
+    }
+
+    pub async fn keys(&self, project: ProjectId, account: AccountId) -> Result<Vec<KeyRow>> {
+        self.store.read(move |db| db.keys(project, Some(account))).await
+    }
+
+    /// `NotFound`; `Conflict` for the last one, which would lock its owner out.
+    pub async fn revoke_key(&self, project: ProjectId, account: AccountId, id: KeyId) -> Result<()> {
+        self.store
+            .write(move |tx| {
+                let keys = tx.keys(project, Some(account))?;
+                if keys.len() == 1 && keys[0].id == id {
+                    return Err(Error::conflict(
+                        "last_key",
+                        "This is your only key: make another one before you revoke it.",
+                    ));
+                }
+                tx.revoke_key(project, Some(account), id)
+            })
+            .await
+    }
+
+    /// A gateway key with these scopes, for the command line.
+    pub fn make_gateway_key(&self, project: &str, scopes: Vec<Scope>, name: Option<String>) -> Result<MadeKey> {
+        let project = project.to_owned();
+        self.store.write_blocking(move |tx| {
+            let project = tx.project_named(&project)?;
+            let secret = secrets::fresh(&format!("bs_{}_", project.mode))?;
+            let role = Role::Gateway(scopes);
+            let row = tx.add_key(project.id, &NewKey { secret: &secret, role: &role, name: name.as_deref() })?;
+            Ok(MadeKey { secret, row })
+        })
+    }
+
+    pub fn gateway_keys(&self, project: &str) -> Result<Vec<KeyRow>> {
+        self.store.read_blocking(|db| db.keys(db.project_named(project)?.id, None))
+    }
+
+    /// `NotFound` when there is no such gateway key, or it is revoked already.
+    pub fn revoke_gateway_key(&self, id: KeyId) -> Result<()> {
+        self.store.write_blocking(move |tx| tx.revoke_key(tx.project_of_gateway_key(id)?, None, id))
+    }
+}

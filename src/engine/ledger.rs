@@ -1,0 +1,48 @@
+//! An account's ledger as its owner reads it, and the instance's signed head.
+
+use super::Engine;
+use crate::domain::error::Result;
+use crate::domain::id::{AccountId, ProjectId};
+use crate::domain::ledger::SignedHead;
+use crate::store::{LedgerFilter, LedgerLine};
+
+impl Engine {
+    /// Newest first, with the place where the next page starts.
+    pub async fn ledger(
+        &self,
+        project: ProjectId,
+        account: AccountId,
+        filter: LedgerFilter,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<(Vec<LedgerLine>, Option<i64>)> {
+        self.store
+            .read(move |db| {
+                let mut lines = db.ledger(project, account, filter, before, limit + 1)?;
+                let more = lines.len() > limit;
+                lines.truncate(limit);
+                let next = if more { lines.last().map(|line| line.entry.seq) } else { None };
+                Ok((lines, next))
+            })
+            .await
+    }
+
+    /// Oldest first, up to `limit` entries after `after`. Each call is a snapshot of its own, so that a slow reader
+    /// of a long export does not keep the log from being emptied; the ledger only grows, so nothing shifts.
+    pub async fn ledger_forward(
+        &self,
+        project: ProjectId,
+        account: AccountId,
+        filter: LedgerFilter,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<LedgerLine>> {
+        self.store.read(move |db| db.ledger_forward(project, account, filter, after, limit)).await
+    }
+
+    /// The newest entry's number and hash, signed by this instance.
+    pub async fn signed_head(&self) -> Result<SignedHead> {
+        let signing_key = self.store.instance().signing_key;
+        self.store.read(move |db| Ok(db.ledger_head()?.sign(&signing_key, db.now_ms()))).await
+    }
+}

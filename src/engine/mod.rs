@@ -1,0 +1,91 @@
+//! Use cases: one method, one store transaction. No HTTP, no SQL.
+
+mod accounts;
+mod codes;
+mod keys;
+mod ledger;
+mod programs;
+mod purchases;
+mod referrals;
+mod reports;
+mod rewards;
+mod secrets;
+mod setup;
+mod signup;
+mod sweep;
+mod usage;
+
+pub use accounts::{Change, ProfileView};
+pub use codes::CodeView;
+pub use keys::MadeKey;
+pub use purchases::{NewPurchase, NewRefund, Recorded};
+pub use referrals::{Applied, ReferralItem, ReferralPage, mask};
+pub use reports::{Leader, Milestones, Period, SeriesDay, Stats};
+pub use setup::FirstStart;
+pub use signup::{SignedUp, Signup};
+pub use sweep::Swept;
+pub use usage::{UsageAnswer, UsageEvent, UsageStatus, Who};
+
+use crate::domain::error::Result;
+use crate::domain::id::{KeyId, ProjectId};
+use crate::store::{Project, Store};
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+
+/// Settings that use cases depend on.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How long the ids of usage events are remembered.
+    pub usage_id_days: u32,
+    /// Password hashes computed at the same time; each takes 19 MiB.
+    pub concurrent_hashes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { usage_id_days: 90, concurrent_hashes: 2 }
+    }
+}
+
+/// Everything that refloop can do, whoever asks.
+pub struct Engine {
+    store: Arc<Store>,
+    settings: Settings,
+    hashing: Arc<tokio::sync::Semaphore>,
+    /// Keys that were used, and in which hour, until the sweep writes it down.
+    used_keys: Mutex<HashMap<KeyId, i64>>,
+    /// Something was erased whose traces are still in the write-ahead log.
+    traces_left: AtomicBool,
+}
+
+impl Engine {
+    pub fn new(store: Arc<Store>, settings: Settings) -> Self {
+        let hashing = Arc::new(tokio::sync::Semaphore::new(settings.concurrent_hashes));
+        Self { store, settings, hashing, used_keys: Mutex::default(), traces_left: AtomicBool::new(false) }
+    }
+
+    pub fn now_ms(&self) -> i64 {
+        self.store.now_ms()
+    }
+
+    /// The project whose host this is, else the default one.
+    pub async fn project_for_host(&self, host: String) -> Result<Project> {
+        self.store.read(move |db| db.project_for_host(&host)).await
+    }
+
+    pub async fn project(&self, id: ProjectId) -> Result<Project> {
+        self.store.read(move |db| db.project(id)).await
+    }
+
+    /// A keyed hash for a purpose, by which a page's form token is bound to its visitor.
+    pub fn form_token(&self, nonce: &str) -> String {
+        let key = blake3::derive_key("refloop 2026 form token", &self.store.instance().pepper);
+        blake3::keyed_hash(&key, nonce.as_bytes()).to_hex().to_string()
+    }
+
+    /// Whether the database answers. `Busy` when it does not.
+    pub async fn ready(&self) -> Result<()> {
+        self.store.write(|tx| tx.ledger_head().map(|_| ())).await
+    }
+}

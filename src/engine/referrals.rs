@@ -1,0 +1,195 @@
+//! Making referrals out of codes, and listing them.
+
+use super::Engine;
+use super::rewards::reward;
+use crate::domain::code::Code;
+use crate::domain::email::Email;
+use crate::domain::error::Result;
+use crate::domain::id::{AccountId, EntryId, ProjectId, ReferralId};
+use crate::domain::ledger::{EntryKind, line_status};
+use crate::domain::referral::{self, Application, LateApplicant, Progress, Status};
+use crate::domain::reward::Event;
+use crate::store::{
+    Account, CodeRow, NewDecision, NewReferral, Referral, ReferralLine, Snapshot, Tx, VersionedProgram,
+};
+
+/// What became of a code that someone used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Applied {
+    Accepted {
+        code: String,
+        bonus_credits: i64,
+    },
+    /// An abuse rule stands against it, by its stable code. The referral is kept, and no credits flow.
+    Rejected {
+        reason: &'static str,
+    },
+}
+
+/// Makes `referee` the referral of the code's owner. The code has been found usable.
+pub fn introduce(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    program: &VersionedProgram,
+    code: &CodeRow,
+    referee: &Account,
+) -> Result<Applied> {
+    let strict = program.abuse.strict_domains;
+    let referrer = tx.account(project, code.owner)?;
+    let referee_identity = tx.identity(referee, strict)?;
+    let application = Application {
+        referrer: tx.identity(&referrer, strict)?,
+        referred_before: match &referee_identity {
+            Some(identity) => tx.mailbox_was_referred(project, identity)?,
+            None => false,
+        },
+        household_used: match &referee_identity {
+            Some(identity) => tx.household_was_referred(referrer.id, identity)?,
+            None => false,
+        },
+        referee: referee_identity,
+    };
+    let rejected = application.abuse();
+    let id = tx.add_referral(
+        project,
+        &NewReferral {
+            code: code.id,
+            referrer: referrer.id,
+            referee: referee.id,
+            rejected,
+            identity: application.referee.as_ref(),
+        },
+    )?;
+    if let Some(reason) = rejected {
+        tx.add_decision(
+            project,
+            &NewDecision {
+                referral: id,
+                purchase: None,
+                program_version: program.version,
+                event: Event::Signup.as_str(),
+                rule: "abuse",
+                inputs: &application.inputs(),
+                granted: false,
+                code: reason,
+                basis_points: None,
+            },
+        )?;
+        return Ok(Applied::Rejected { reason });
+    }
+    tx.count_code_use(code.id)?;
+    let referral = Referral {
+        id,
+        referrer: referrer.id,
+        referee: referee.id,
+        signed_up_at_ms: tx.now_ms(),
+        progress: Progress {
+            status: Status::SignedUp,
+            first_call_at_ms: None,
+            active_at_ms: None,
+            converted_at_ms: None,
+        },
+    };
+    let granted = reward(tx, project, program, &referral, Event::Signup, None)?;
+    let to_referee = granted.iter().filter(|grant| grant.account == referee.id);
+    Ok(Applied::Accepted { code: code.code.clone(), bonus_credits: to_referee.map(|grant| grant.amount).sum() })
+}
+
+/// A referral as its referrer sees it, with what it has brought.
+#[derive(Debug, Clone)]
+pub struct ReferralItem {
+    pub id: ReferralId,
+    pub masked_email: Option<String>,
+    pub code: String,
+    pub reason: Option<String>,
+    pub signed_up_at_ms: i64,
+    pub progress: Progress,
+    pub credits: Vec<ReferralCredit>,
+}
+
+#[derive(Debug, Clone)]
+pub struct ReferralCredit {
+    pub id: EntryId,
+    pub reason: String,
+    pub amount: i64,
+    pub status: &'static str,
+    pub vests_at_ms: i64,
+}
+
+/// One page of a list, and where the next one starts.
+#[derive(Debug, Clone)]
+pub struct ReferralPage {
+    pub items: Vec<ReferralItem>,
+    pub next: Option<i64>,
+}
+
+/// The mask under which others see an address that is in the file.
+pub fn mask(address: &str) -> Option<String> {
+    Email::parse("email", address).ok().map(|email| email.masked())
+}
+
+fn item(db: &Snapshot<'_>, project: ProjectId, referrer: AccountId, line: ReferralLine) -> Result<ReferralItem> {
+    let lots = db.lots_of_referral(project, line.referral.id, referrer)?;
+    let credit = |(lot, reason): (crate::domain::ledger::Lot, String)| ReferralCredit {
+        id: EntryId(lot.seq),
+        reason,
+        amount: lot.granted,
+        status: line_status(EntryKind::Grant, &lot, db.now_ms()),
+        vests_at_ms: lot.vests_at_ms,
+    };
+    Ok(ReferralItem {
+        id: line.referral.id,
+        masked_email: line.email.as_deref().and_then(mask),
+        code: line.code,
+        reason: line.reason,
+        signed_up_at_ms: line.referral.signed_up_at_ms,
+        progress: line.referral.progress,
+        credits: lots.into_iter().map(credit).collect(),
+    })
+}
+
+impl Engine {
+    /// A code entered after the signup. `Conflict` when it is too late or the second; `Invalid` for a code that
+    /// cannot be used, or is one's own.
+    pub async fn apply_code(&self, project: ProjectId, account: AccountId, code: Code) -> Result<Applied> {
+        self.store
+            .write(move |tx| {
+                let program = tx.program(project)?;
+                let referee = tx.account(project, account)?;
+                let row = tx.code(project, &code)?;
+                let applicant = LateApplicant {
+                    has_referral: tx.referral_of(project, account)?.is_some(),
+                    owns_code: row.as_ref().is_some_and(|row| row.owner == account),
+                    signed_up_at_ms: referee.created_at_ms,
+                    calls: tx.calls(account)?,
+                };
+                referral::may_apply(applicant, &program, tx.now_ms())?;
+                referral::usable("code", row.as_ref().map(CodeRow::state), &program)?;
+                let row = row.ok_or_else(|| crate::domain::Error::internal("a usable code without a row"))?;
+                introduce(tx, project, &program, &row, &referee)
+            })
+            .await
+    }
+
+    /// Newest first.
+    pub async fn referrals(
+        &self,
+        project: ProjectId,
+        referrer: AccountId,
+        status: Option<Status>,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<ReferralPage> {
+        self.store
+            .read(move |db| {
+                let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+                let mut lines = db.referrals(project, referrer, status, before, one_more)?;
+                let more = lines.len() > limit;
+                lines.truncate(limit);
+                let next = if more { lines.last().map(|line| line.referral.id.0) } else { None };
+                let items = lines.into_iter().map(|line| item(db, project, referrer, line));
+                Ok(ReferralPage { items: items.collect::<Result<_>>()?, next })
+            })
+            .await
+    }
+}

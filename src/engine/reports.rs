@@ -1,0 +1,111 @@
+//! Figures for the referrer, and the leaderboard.
+
+use super::Engine;
+use crate::domain::error::{Error, Result};
+use crate::domain::id::{AccountId, ProjectId};
+use crate::domain::ledger::{Balance, Totals};
+use crate::domain::time::{self, DAY_MS};
+use crate::store::{DayRow, LeaderRow, ReferralCounts};
+
+/// Everything that `referral-stats` shows.
+#[derive(Debug, Clone)]
+pub struct Stats {
+    pub counts: ReferralCounts,
+    pub totals: Totals,
+    pub balance: Balance,
+    pub milestones: Milestones,
+    pub series: Vec<SeriesDay>,
+}
+
+/// How many referrals have come how far.
+#[derive(Debug, Clone, Copy)]
+pub struct Milestones {
+    pub signed_up: i64,
+    pub first_call: i64,
+    pub active: i64,
+    pub converted: i64,
+}
+
+#[derive(Debug, Clone)]
+pub struct SeriesDay {
+    pub date: String,
+    pub row: DayRow,
+}
+
+/// How far back a leaderboard looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Period {
+    All,
+    Month,
+    Week,
+}
+
+impl Period {
+    pub fn parse(text: &str) -> Result<Self> {
+        match text {
+            "all" => Ok(Self::All),
+            "month" => Ok(Self::Month),
+            "week" => Ok(Self::Week),
+            _ => Err(Error::field("period", "invalid_period", "A period is all, month (30 days) or week (7 days).")),
+        }
+    }
+
+    fn since_ms(self, now_ms: i64) -> i64 {
+        match self {
+            Self::All => i64::MIN,
+            Self::Month => now_ms - 30 * DAY_MS,
+            Self::Week => now_ms - 7 * DAY_MS,
+        }
+    }
+}
+
+pub type Leader = LeaderRow;
+
+impl Engine {
+    /// Figures to now, and a series of the last `days` UTC days, today included, without gaps.
+    pub async fn stats(&self, project: ProjectId, account: AccountId, days: i64) -> Result<Stats> {
+        self.store
+            .read(move |db| {
+                let counts = db.referral_counts(project, account)?;
+                let today = db.now_ms().div_euclid(DAY_MS);
+                let first_day = today - days + 1;
+                let mut series: Vec<SeriesDay> = (first_day..=today)
+                    .map(|day| SeriesDay { date: time::date(day * DAY_MS), row: DayRow { day, ..DayRow::default() } })
+                    .collect();
+                for row in db.referrer_days(project, account, first_day)? {
+                    let place = usize::try_from(row.day - first_day).unwrap_or(usize::MAX);
+                    if let Some(day) = series.get_mut(place) {
+                        day.row.signups += row.signups;
+                        day.row.conversions += row.conversions;
+                        day.row.credits += row.credits;
+                    }
+                }
+                Ok(Stats {
+                    counts,
+                    totals: db.totals(account)?,
+                    balance: Balance::at(&db.open_lots(project, account)?, db.now_ms()),
+                    milestones: Milestones {
+                        signed_up: counts.total,
+                        first_call: counts.first_call,
+                        active: counts.active,
+                        converted: counts.converted,
+                    },
+                    series,
+                })
+            })
+            .await
+    }
+
+    /// `NotFound` where the program has none.
+    pub async fn leaderboard(&self, project: ProjectId, period: Period) -> Result<Vec<Leader>> {
+        const MOST: i64 = 100;
+        self.store
+            .read(move |db| {
+                if !db.program(project)?.leaderboard.enabled {
+                    return Err(Error::not_found("This project has no leaderboard."));
+                }
+                db.leaderboard(project, period.since_ms(db.now_ms()), MOST)
+            })
+            .await
+    }
+}

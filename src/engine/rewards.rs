@@ -1,0 +1,95 @@
+//! Carrying out what the program decides: decisions are recorded, grants become entries.
+
+use crate::domain::error::Result;
+use crate::domain::id::{AccountId, ProjectId};
+use crate::domain::ledger::{self, Grant, Lot, Movement, Terms};
+use crate::domain::program::Party;
+use crate::domain::reward::{self, Event, Standing};
+use crate::store::{NewDecision, Referral, Tx, VersionedProgram};
+
+/// What a rule gave, and to whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Granted {
+    pub account: AccountId,
+    pub amount: i64,
+}
+
+/// The purchase behind an event, and when it was made.
+#[derive(Debug, Clone, Copy)]
+pub struct Occasion {
+    pub purchase: i64,
+    pub at_ms: i64,
+}
+
+/// Decides every rule that waits for this event, records each verdict, and books the grants.
+/// The referral must be one that still earns: not rejected.
+pub fn reward(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    program: &VersionedProgram,
+    referral: &Referral,
+    event: Event,
+    occasion: Option<Occasion>,
+) -> Result<Vec<Granted>> {
+    let referrer = tx.find_account(project, referral.referrer)?;
+    let paid = tx.paid_rules(referral.id)?;
+    let standing = Standing {
+        paid: &paid,
+        partner: referrer.as_ref().is_some_and(|account| account.partner),
+        referrer_erased: referrer.is_none(),
+        referee_erased: tx.find_account(project, referral.referee)?.is_none(),
+    };
+    let at_ms = occasion.map_or(tx.now_ms(), |occasion| occasion.at_ms);
+    let mut granted = Vec::new();
+    for decision in reward::decide(program, event, standing, at_ms) {
+        let purchase = occasion.map(|occasion| occasion.purchase);
+        let decision_id = tx.add_decision(
+            project,
+            &NewDecision {
+                referral: referral.id,
+                purchase,
+                program_version: program.version,
+                event: decision.event,
+                rule: &decision.rule,
+                inputs: &decision.inputs,
+                granted: decision.grant.is_some(),
+                code: decision.code,
+                basis_points: decision.basis_points,
+            },
+        )?;
+        let Some(terms) = decision.grant else { continue };
+        let account = match decision.to {
+            Party::Referrer => referral.referrer,
+            Party::Referee => referral.referee,
+        };
+        let grant = Grant {
+            amount: terms.amount,
+            referral: Some(referral.id),
+            purchase,
+            terms: Terms {
+                decision: Some(decision_id),
+                program_version: Some(program.version),
+                vests_at_ms: terms.vests_at_ms,
+                vesting: terms.vesting,
+                expires_at_ms: terms.expires_at_ms,
+            },
+        };
+        let lots = settle(tx, project, account)?;
+        let drafts = ledger::grant(&lots, grant);
+        tx.append(Movement { project, account, reason: decision.rule, drafts })?;
+        granted.push(Granted { account, amount: terms.amount });
+    }
+    Ok(granted)
+}
+
+/// The account's open lots, after what has expired by the clock is booked: so no movement's outcome depends on when a
+/// sweep ran.
+pub fn settle(tx: &Tx<'_>, project: ProjectId, account: AccountId) -> Result<Vec<Lot>> {
+    let lots = tx.open_lots(project, account)?;
+    let drafts = ledger::expire(&lots, tx.now_ms());
+    if drafts.is_empty() {
+        return Ok(lots);
+    }
+    tx.append(Movement { project, account, reason: "expired".into(), drafts })?;
+    tx.open_lots(project, account)
+}

@@ -1,0 +1,33 @@
+//! The first start: what is printed once and never again.
+
+use super::{Engine, secrets};
+use crate::domain::access::{Role, Scope};
+use crate::domain::error::Result;
+use crate::store::NewKey;
+
+/// Shown on the terminal of the first start.
+#[derive(Debug, Clone)]
+pub struct FirstStart {
+    pub operator_token: String,
+    pub gateway_key: String,
+}
+
+impl Engine {
+    /// Makes the first operator's one-time link and the first gateway key, once in the life of a file.
+    pub fn first_start(&self) -> Result<Option<FirstStart>> {
+        let (operator_token, gateway_key) = (secrets::fresh("")?, secrets::fresh("bs_live_")?);
+        self.store.write_blocking(move |tx| {
+            if !tx.set_setup_token(&operator_token)? {
+                return Ok(None);
+            }
+            let project = tx.project_named("default")?;
+            let role = Role::Gateway(Scope::ALL.to_vec());
+            tx.add_key(project.id, &NewKey { secret: &gateway_key, role: &role, name: Some("first start") })?;
+            Ok(Some(FirstStart { operator_token, gateway_key }))
+        })
+    }
+
+    pub async fn is_setup_token(&self, secret: String) -> Result<bool> {
+        self.store.read(move |db| db.is_setup_token(&secret)).await
+    }
+}

@@ -1,0 +1,104 @@
+//! Signing up, with or without a code.
+
+use super::accounts::{ProfileView, profile};
+use super::referrals::{Applied, introduce};
+use super::{Engine, keys};
+use crate::domain::code::Code;
+use crate::domain::email::Email;
+use crate::domain::error::{Error, FieldError, Kind, Result};
+use crate::domain::id::ProjectId;
+use crate::domain::{referral, text};
+use crate::store::NewAccount;
+
+/// What someone signs up with, parsed.
+pub struct Signup {
+    pub email: Email,
+    pub name: String,
+    password: String,
+    pub code: Option<Code>,
+}
+
+impl Signup {
+    /// All faults of a form at once. An empty code is none.
+    pub fn parse(email: &str, password: &str, name: &str, code: Option<&str>) -> Result<Self> {
+        let name = text::display("name", name, 100);
+        let email = Email::parse("email", email);
+        let password_checked = text::password("password", password);
+        let code = code.filter(|code| !code.trim().is_empty());
+        let code = code.map(|code| Code::parse("referral_code", code)).transpose();
+        match (name, email, password_checked, code) {
+            (Ok(name), Ok(email), Ok(()), Ok(code)) => Ok(Self { email, name, password: password.to_owned(), code }),
+            (name, email, password, code) => {
+                let faults = [name.err(), email.err(), password.err(), code.err()];
+                Err(Error::fields(faults.into_iter().flatten().flat_map(|fault| fault.fields).collect()))
+            }
+        }
+    }
+}
+
+/// A new account, its key (shown once), and what became of the code.
+#[derive(Debug, Clone)]
+pub struct SignedUp {
+    pub profile: ProfileView,
+    pub api_key: String,
+    pub referral: Option<Applied>,
+}
+
+impl Engine {
+    /// `Invalid` for an unusable code (nothing is created, so that a typo can be mended); `Conflict` for a taken
+    /// e-mail address.
+    pub async fn sign_up(&self, project: ProjectId, new: Signup) -> Result<SignedUp> {
+        let Signup { email, name, password, code } = new;
+        let password_hash = self.hash_password(password).await?;
+        self.store
+            .write(move |tx| {
+                let program = tx.program(project)?;
+                let code_row = match &code {
+                    None => None,
+                    Some(code) => {
+                        let row = tx.code(project, code)?;
+                        referral::usable("referral_code", row.as_ref().map(crate::store::CodeRow::state), &program)?;
+                        row
+                    }
+                };
+                let address = email.address();
+                if tx.email_is_taken(project, &address)? {
+                    return Err(email_taken());
+                }
+                let account = tx.add_account(project, NewAccount { email: address, name, password_hash })?;
+                let key = keys::make_developer_key(tx, &tx.project(project)?, account.id, None)?;
+                let referral = code_row.map(|code| introduce(tx, project, &program, &code, &account)).transpose()?;
+                Ok(SignedUp { profile: profile(tx, project, account.id)?, api_key: key.secret, referral })
+            })
+            .await
+    }
+
+    /// An amount in the words of the project's program.
+    pub async fn amount_text(&self, project: ProjectId, amount: i64) -> Result<String> {
+        self.store.read(move |db| Ok(db.program(project)?.amount_text(amount))).await
+    }
+
+    /// What the signup page says about a code: whether it can be used now, and what the referee gets.
+    pub async fn signup_offer(&self, project: ProjectId, code: Option<Code>) -> Result<(bool, Option<String>)> {
+        self.store
+            .read(move |db| {
+                let program = db.program(project)?;
+                let bonus = program.signup_bonus();
+                let usable = match &code {
+                    None => false,
+                    Some(code) => {
+                        let row = db.code(project, code)?;
+                        referral::usable("referral_code", row.map(|row| row.state()), &program).is_ok()
+                    }
+                };
+                Ok((usable, (bonus > 0).then(|| program.amount_text(bonus))))
+            })
+            .await
+    }
+}
+
+fn email_taken() -> Error {
+    let detail = "An account with this e-mail address exists.";
+    let field = FieldError { field: "email".into(), code: "email_taken", detail: detail.into() };
+    Error { kind: Kind::Conflict, ..Error::fields(vec![field]) }
+}

@@ -1,0 +1,150 @@
+//! Usage: calls are counted, credits are spent, milestones are reached.
+
+use super::Engine;
+use super::rewards::{reward, settle};
+use crate::domain::access::{Caller, Role};
+use crate::domain::error::Result;
+use crate::domain::id::{AccountId, ProjectId};
+use crate::domain::ledger::{self, Balance, Movement};
+use crate::domain::referral::Status;
+use crate::domain::reward::Event;
+use crate::store::{Tx, UsageRow, VersionedProgram};
+
+/// How a gateway names an account.
+#[derive(Debug, Clone)]
+pub enum Who {
+    Developer(AccountId),
+    External(String),
+    Key(String),
+}
+
+/// Calls that an account made, reported by a gateway under the gateway's own id.
+#[derive(Debug, Clone)]
+pub struct UsageEvent {
+    pub id: String,
+    pub who: Who,
+    pub calls: i64,
+    pub spend: i64,
+    /// Charge all of `spend` or reject the event.
+    pub require_full: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UsageStatus {
+    Recorded,
+    Duplicate,
+    /// Nothing was recorded, and the id is still free. The stable code says why.
+    Rejected(&'static str),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageAnswer {
+    pub id: String,
+    pub account: Option<AccountId>,
+    pub status: UsageStatus,
+    pub charged: i64,
+    pub uncovered: i64,
+    pub available: i64,
+}
+
+impl Engine {
+    /// Records events in their order, all in one transaction.
+    pub async fn record_usage(&self, project: ProjectId, events: Vec<UsageEvent>) -> Result<Vec<UsageAnswer>> {
+        self.store
+            .write(move |tx| {
+                let program = tx.program(project)?;
+                events.into_iter().map(|event| record(tx, project, &program, event)).collect()
+            })
+            .await
+    }
+}
+
+fn available(tx: &Tx<'_>, project: ProjectId, account: AccountId) -> Result<i64> {
+    Ok(Balance::at(&tx.open_lots(project, account)?, tx.now_ms()).available)
+}
+
+/// The account that an event is about, or why there is none.
+pub fn find(tx: &Tx<'_>, project: ProjectId, who: &Who) -> Result<std::result::Result<AccountId, &'static str>> {
+    Ok(match who {
+        Who::Developer(id) => tx.find_account(project, *id)?.map(|account| account.id).ok_or("unknown_developer"),
+        Who::External(id) => tx.account_with_external_id(project, id)?.ok_or("unknown_developer"),
+        Who::Key(secret) => match tx.caller(secret)? {
+            Some((Caller { project: owner, role: Role::Developer(account), .. }, _)) if owner == project => Ok(account),
+            _ => Err("invalid_key"),
+        },
+    })
+}
+
+fn record(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, event: UsageEvent) -> Result<UsageAnswer> {
+    if let Some(known) = tx.usage_event(project, &event.id)? {
+        return Ok(UsageAnswer {
+            id: event.id,
+            account: Some(known.account),
+            status: UsageStatus::Duplicate,
+            charged: known.charged,
+            uncovered: known.uncovered,
+            available: available(tx, project, known.account)?,
+        });
+    }
+    let rejected = |account, code, available| UsageAnswer {
+        id: event.id.clone(),
+        account,
+        status: UsageStatus::Rejected(code),
+        charged: 0,
+        uncovered: event.spend,
+        available,
+    };
+    let account = match find(tx, project, &event.who)? {
+        Ok(account) => account,
+        Err(code) => return Ok(rejected(None, code, 0)),
+    };
+    let lots = settle(tx, project, account)?;
+    let before = Balance::at(&lots, tx.now_ms()).available;
+    if event.require_full && before < event.spend {
+        return Ok(rejected(Some(account), "insufficient_credits", before));
+    }
+    let drafts = ledger::spend(&lots, event.spend, tx.now_ms());
+    let charged: i64 = drafts.iter().map(|draft| -draft.amount).sum();
+    let group_seq = tx.append(Movement { project, account, reason: "api_usage".into(), drafts })?;
+    let usage = UsageRow { account, calls: event.calls, charged, uncovered: event.spend - charged };
+    tx.add_usage_event(project, &event.id, usage, group_seq)?;
+    let earned = count_calls(tx, project, program, account, event.calls)?;
+    Ok(UsageAnswer {
+        id: event.id,
+        account: Some(account),
+        status: UsageStatus::Recorded,
+        charged,
+        uncovered: usage.uncovered,
+        available: if earned { available(tx, project, account)? } else { before - charged },
+    })
+}
+
+/// Adds to the account's calls and pays for the milestones that this reaches. Whether the account itself earned.
+fn count_calls(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    program: &VersionedProgram,
+    account: AccountId,
+    calls: i64,
+) -> Result<bool> {
+    if calls == 0 {
+        return Ok(false);
+    }
+    let before = tx.calls(account)?;
+    let after = before.saturating_add(calls);
+    tx.set_calls(account, after)?;
+    let Some(referral) = tx.referral_of(project, account)? else { return Ok(false) };
+    if referral.progress.status == Status::Rejected {
+        return Ok(false);
+    }
+    let progress = referral.progress.after_calls(program, before, after, tx.now_ms());
+    if progress != referral.progress {
+        tx.set_progress(referral.id, &progress)?;
+    }
+    let event = Event::Calls { before, after };
+    if !program.awaits(event) {
+        return Ok(false);
+    }
+    let granted = reward(tx, project, program, &referral, event, None)?;
+    Ok(granted.iter().any(|grant| grant.account == account))
+}

@@ -1,0 +1,146 @@
+//! Extractors: who calls, and for which project.
+
+use super::Context;
+use super::error::ApiError;
+use crate::domain::access::{Caller, Role, Scope};
+use crate::domain::error::{Error, Kind, Result};
+use crate::domain::id::{AccountId, ProjectId};
+use crate::store::Project;
+use actix_web::dev::Payload;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpRequest, web};
+use futures_util::future::LocalBoxFuture;
+use std::marker::PhantomData;
+use std::net::IpAddr;
+
+type Extracted<T> = LocalBoxFuture<'static, std::result::Result<T, ApiError>>;
+
+fn context(request: &HttpRequest) -> Result<web::Data<Context>> {
+    request.app_data::<web::Data<Context>>().cloned().ok_or_else(|| Error::internal("no context"))
+}
+
+/// A developer with a key of their own.
+pub struct Developer {
+    pub project: ProjectId,
+    pub account: AccountId,
+}
+
+impl FromRequest for Developer {
+    type Error = ApiError;
+    type Future = Extracted<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let context = context(&request)?;
+            let caller = caller(&context, &request).await?;
+            Ok(Self { project: caller.project, account: caller.developer()? })
+        })
+    }
+}
+
+/// Names the scope that a gateway key must have.
+pub trait Needs: 'static {
+    const SCOPE: Scope;
+}
+
+pub struct UsageWrite;
+impl Needs for UsageWrite {
+    const SCOPE: Scope = Scope::UsageWrite;
+}
+
+pub struct PurchasesWrite;
+impl Needs for PurchasesWrite {
+    const SCOPE: Scope = Scope::PurchasesWrite;
+}
+
+/// A project's gateway with a scope.
+pub struct Gateway<S> {
+    pub project: ProjectId,
+    scope: PhantomData<S>,
+}
+
+impl<S: Needs> FromRequest for Gateway<S> {
+    type Error = ApiError;
+    type Future = Extracted<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let context = context(&request)?;
+            let caller = caller(&context, &request).await?;
+            caller.require(S::SCOPE)?;
+            Ok(Self { project: caller.project, scope: PhantomData })
+        })
+    }
+}
+
+/// A good key passes, however many bad ones come from the same address; a bad one counts against its address.
+async fn caller(context: &Context, request: &HttpRequest) -> Result<Caller> {
+    let refused = |error: Error| match context.limiter.bad_key(context.settings.trusted_proxies.client_of(request)) {
+        Ok(()) => error,
+        Err(limited) => limited,
+    };
+    let secret = bearer(request).map_err(refused)?;
+    let caller = match context.engine.authenticate(secret).await {
+        Err(error) if error.kind == Kind::Unauthenticated => return Err(refused(error)),
+        answer => answer?,
+    };
+    match caller.role {
+        Role::Developer(_) => context.limiter.developer(caller.key)?,
+        Role::Gateway(_) => context.limiter.gateway(caller.key)?,
+    }
+    Ok(caller)
+}
+
+fn bearer(request: &HttpRequest) -> Result<String> {
+    let missing = || Error::new(Kind::Unauthenticated, "missing_key", "Send a key as Authorization: Bearer <key>.");
+    let value = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let (scheme, secret) = value.and_then(|value| value.split_once(' ')).ok_or_else(missing)?;
+    let secret = secret.trim();
+    if !scheme.eq_ignore_ascii_case("bearer") || secret.is_empty() {
+        return Err(missing());
+    }
+    Ok(secret.to_owned())
+}
+
+/// Where a request comes from.
+pub struct ClientAddress(pub IpAddr);
+
+impl FromRequest for ClientAddress {
+    type Error = ApiError;
+    type Future = std::future::Ready<std::result::Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let client = context(request).map(|context| Self(context.settings.trusted_proxies.client_of(request)));
+        std::future::ready(client.map_err(ApiError))
+    }
+}
+
+/// The project whose host was asked, for public calls and pages; within the limit for those.
+pub struct PublicProject(pub Project);
+
+impl FromRequest for PublicProject {
+    type Error = ApiError;
+    type Future = Extracted<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let context = context(&request)?;
+            context.limiter.public(context.settings.trusted_proxies.client_of(&request))?;
+            Ok(Self(context.engine.project_for_host(host(&request)).await?))
+        })
+    }
+}
+
+/// The asked host without its port. Only the request's own: a forwarded one can be anybody's.
+pub fn host(request: &HttpRequest) -> String {
+    let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = named.or_else(|| request.uri().authority().map(actix_web::http::uri::Authority::as_str));
+    let host = host.unwrap_or_default().to_ascii_lowercase();
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name.to_owned(),
+        _ => host,
+    }
+}

@@ -1,0 +1,84 @@
+//! The developer's referral code, and everything to share it with.
+
+use crate::domain::code::Code;
+use crate::engine::CodeView;
+use crate::web::auth::Developer;
+use crate::web::body::{Fields, OptionalJson};
+use crate::web::error::ApiError;
+use crate::web::{Context, json};
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct CodeBody {
+    referral_code: String,
+    referral_url: String,
+    share_text: String,
+    total_referrals: i64,
+    credits_earned: i64,
+    credits_available: i64,
+    share: ShareBody,
+    qr_url: String,
+}
+
+/// Links that open a ready-made post.
+#[derive(Serialize)]
+struct ShareBody {
+    x: String,
+    linkedin: String,
+    telegram: String,
+    email: String,
+}
+
+impl CodeBody {
+    fn new(view: CodeView, public_url: &str) -> Self {
+        let CodeView { code, project_name, sharing_text, bonus, .. } = view;
+        let referral_url = format!("{public_url}/signup?ref={code}");
+        let with_url = |url: &str| {
+            let text = sharing_text.replace("{project}", &project_name).replace("{bonus}", &bonus);
+            text.replace("{code}", &code).replace("{url}", url)
+        };
+        let share_text = with_url(&referral_url);
+        let escaped = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let (text, url) = (escaped(&share_text), escaped(&referral_url));
+        let without_url = escaped(with_url("").trim_end_matches([' ', ':']));
+        let subject = escaped(&project_name);
+        Self {
+            share: ShareBody {
+                x: format!("https://x.com/intent/post?text={text}"),
+                linkedin: format!("https://www.linkedin.com/sharing/share-offsite/?url={url}"),
+                telegram: format!("https://t.me/share/url?url={url}&text={without_url}"),
+                email: format!("mailto:?subject={subject}&body={text}"),
+            },
+            qr_url: format!("{public_url}/qr/{code}.svg"),
+            referral_code: code,
+            referral_url,
+            share_text,
+            total_referrals: view.total_referrals,
+            credits_earned: view.credits_earned,
+            credits_available: view.credits_available,
+        }
+    }
+}
+
+pub async fn get_or_make(
+    developer: Developer,
+    context: web::Data<Context>,
+    OptionalJson(body): OptionalJson,
+) -> Result<HttpResponse, ApiError> {
+    let mut fields = Fields::new(&body);
+    let code = fields.optional_text("code").map(|code| Code::parse("code", code));
+    let code = code.and_then(|code| fields.check(code));
+    let max_uses = fields.optional_integer("max_uses", 1..=1_000_000_000);
+    fields.finish()?;
+    let view = context.engine.referral_code(developer.project, developer.account, code, max_uses).await?;
+    let status = if view.made { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(json(status, CodeBody::new(view, &context.settings.public_url)))
+}
+
+pub async fn revoke(developer: Developer, context: web::Data<Context>) -> Result<HttpResponse, ApiError> {
+    let code = context.engine.revoke_code(developer.project, developer.account).await?;
+    Ok(json(StatusCode::OK, serde_json::json!({ "referral_code": code, "is_active": false })))
+}

@@ -1,0 +1,47 @@
+//! Face one, `/v1`: developers and the gateways in front of them (BUY-2529).
+
+mod account;
+mod code;
+mod ledger;
+mod purchases;
+mod referrals;
+mod signup;
+mod usage;
+
+use super::readable;
+use actix_web::web;
+
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(web::resource("/v1/developers/signup").route(web::post().to(signup::sign_up)))
+        .service(
+            web::resource("/v1/developers/referral-code")
+                .route(web::post().to(code::get_or_make))
+                .route(web::delete().to(code::revoke)),
+        )
+        .service(readable("/v1/developers/referrals", referrals::list))
+        .service(web::resource("/v1/developers/referrals/apply").route(web::post().to(referrals::apply)))
+        .service(readable("/v1/developers/referral-stats", referrals::stats))
+        .service(
+            web::resource("/v1/developers/me")
+                .route(web::get().to(account::me))
+                .route(web::head().to(account::me))
+                .route(web::patch().to(account::change))
+                .route(web::delete().to(account::erase)),
+        )
+        .service(
+            web::resource("/v1/developers/api-keys")
+                .route(web::get().to(account::keys))
+                .route(web::head().to(account::keys))
+                .route(web::post().to(account::make_key)),
+        )
+        .service(web::resource("/v1/developers/api-keys/{id}").route(web::delete().to(account::revoke_key)))
+        .service(readable("/v1/developers/ledger", ledger::list))
+        .service(readable("/v1/developers/ledger.csv", ledger::export))
+        .service(readable("/v1/ledger/head", ledger::head))
+        .service(readable("/v1/leaderboard", referrals::leaderboard))
+        .service(web::resource("/v1/usage").route(web::post().to(usage::record)))
+        .service(web::resource("/v1/keys/verify").route(web::post().to(usage::verify_key)))
+        .service(web::resource("/v1/purchases").route(web::post().to(purchases::record_purchase)))
+        .service(web::resource("/v1/refunds").route(web::post().to(purchases::record_refund)));
+}

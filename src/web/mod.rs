@@ -1,0 +1,131 @@
+//! The faces. Each is a few resources; none imports another. Handlers extract, make one engine call, and render.
+
+mod auth;
+mod body;
+mod developers;
+mod error;
+mod health;
+mod limit;
+mod pages;
+mod query;
+
+pub use limit::{Limits, Quota, TrustedProxies};
+
+use crate::engine::Engine;
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{App, Handler, HttpResponse, HttpServer, Resource, Responder, web};
+use limit::Limiter;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What the faces need to know beside the engine.
+#[derive(Debug, Clone)]
+pub struct WebSettings {
+    /// Where links in answers point, without a slash at the end.
+    pub public_url: String,
+    pub workers: usize,
+    pub limits: Limits,
+    pub trusted_proxies: TrustedProxies,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
+}
+
+/// What every handler can reach.
+pub struct Context {
+    pub engine: Arc<Engine>,
+    pub settings: WebSettings,
+    pub limiter: Limiter,
+}
+
+impl Context {
+    pub fn new(engine: Arc<Engine>, settings: WebSettings) -> Self {
+        let limiter = Limiter::new(&settings.limits);
+        Self { engine, settings, limiter }
+    }
+}
+
+/// Serves until SIGTERM or SIGINT, on this thread.
+pub fn serve(context: Arc<Context>, listener: TcpListener) -> std::io::Result<()> {
+    actix_web::rt::System::new().block_on(async { server(context, listener)?.await })
+}
+
+/// The HTTP server on a listener that is already bound. It runs when it is awaited, and stops on SIGTERM or SIGINT
+/// after it has answered what it accepted.
+pub fn server(context: Arc<Context>, listener: TcpListener) -> std::io::Result<Server> {
+    let workers = context.settings.workers;
+    let data = web::Data::from(context);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(data.clone())
+            .wrap(from_fn(finish))
+            .configure(health::routes)
+            .configure(developers::routes)
+            .configure(pages::routes)
+            .default_service(web::to(pages::not_found))
+    });
+    let server = server
+        .workers(workers)
+        .client_request_timeout(Duration::from_secs(10))
+        .client_disconnect_timeout(Duration::from_secs(2))
+        .shutdown_timeout(10)
+        .listen(listener)?;
+    Ok(server.run())
+}
+
+/// A resource that answers GET and HEAD.
+fn readable<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args> + Clone,
+    Args: actix_web::FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    web::resource(path).route(web::get().to(handler.clone())).route(web::head().to(handler))
+}
+
+/// Headers that every answer carries, a problem body for what the router refused, and a line in the log: the route's
+/// pattern, never the path with what is in it.
+async fn finish<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, actix_web::Error> {
+    let (started, method) = (Instant::now(), request.method().clone());
+    let response = next.call(request).await?;
+    let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".into());
+    let status = response.status();
+    let mut response = match status {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            let allow = response.headers().get(header::ALLOW).cloned();
+            let mut refusal =
+                error::problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Not with this method.");
+            if let Some(allow) = allow {
+                refusal.headers_mut().insert(header::ALLOW, allow);
+            }
+            response.into_response(refusal).map_into_right_body()
+        }
+        _ => response.map_into_left_body(),
+    };
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+    tracing::debug!(%method, route, status = status.as_u16(), micros = started.elapsed().as_micros(), "request");
+    Ok(response)
+}
+
+/// A JSON answer.
+fn json(status: StatusCode, body: impl serde::Serialize) -> HttpResponse {
+    HttpResponse::build(status).json(body)
+}

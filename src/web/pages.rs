@@ -1,0 +1,405 @@
+//! Face four: pages. They work without JavaScript.
+
+use super::auth::host;
+use super::body::{self, DEFAULT_LIMIT};
+use super::error::{ApiError, problem};
+use super::query::Query;
+use super::{Context, readable};
+use crate::domain::code::Code;
+use crate::domain::error::{Error, Kind, Result};
+use crate::domain::referral::abuse_text;
+use crate::engine::{Applied, SignedUp, Signup};
+use crate::store::Project;
+use actix_web::cookie::{Cookie, SameSite};
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+use std::collections::HashMap;
+use subtle::ConstantTimeEq;
+
+const CSS: &str = include_str!("../../templates/refloop.css");
+const JS: &str = include_str!("../../templates/refloop.js");
+const CSS_URL: &str = "/assets/refloop.css";
+const JS_URL: &str = "/assets/refloop.js";
+
+/// Nothing from elsewhere, nothing inline.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(readable("/", home))
+        .service(
+            web::resource("/signup")
+                .route(web::get().to(signup_form))
+                .route(web::head().to(signup_form))
+                .route(web::post().to(sign_up)),
+        )
+        .service(readable("/admin/setup", operator_link))
+        .service(readable("/qr/{code}.svg", qr))
+        .service(readable(CSS_URL, stylesheet))
+        .service(readable(JS_URL, script));
+}
+
+/// What every page needs.
+struct Frame {
+    css_url: &'static str,
+    js_url: &'static str,
+    project_name: String,
+}
+
+impl Frame {
+    fn new(project_name: &str) -> Self {
+        Self { css_url: CSS_URL, js_url: JS_URL, project_name: project_name.to_owned() }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "signup.html")]
+struct SignupPage {
+    frame: Frame,
+    bonus: Option<String>,
+    code: String,
+    code_known: bool,
+    name: String,
+    email: String,
+    csrf: String,
+    errors: FormErrors,
+}
+
+#[derive(Template)]
+#[template(path = "welcome.html")]
+struct WelcomePage {
+    frame: Frame,
+    name: String,
+    api_key: String,
+    bonus: Option<String>,
+    rejected: Option<String>,
+    curl: String,
+    code_curl: String,
+}
+
+#[derive(Template)]
+#[template(path = "message.html")]
+struct MessagePage {
+    frame: Frame,
+    heading: String,
+    text: String,
+    link: Option<(String, String)>,
+}
+
+/// A message beside each field, and one for the whole form.
+#[derive(Default)]
+struct FormErrors {
+    name: Option<String>,
+    email: Option<String>,
+    password: Option<String>,
+    referral_code: Option<String>,
+    form: Option<String>,
+}
+
+impl FormErrors {
+    fn of(error: &Error) -> Self {
+        let mut errors = Self::default();
+        for fault in &error.fields {
+            let place = match fault.field.as_str() {
+                "name" => &mut errors.name,
+                "email" => &mut errors.email,
+                "password" => &mut errors.password,
+                "referral_code" => &mut errors.referral_code,
+                _ => &mut errors.form,
+            };
+            place.get_or_insert_with(|| fault.detail.clone());
+        }
+        if !errors.any() {
+            errors.form = Some(error.message.clone());
+        }
+        errors
+    }
+
+    fn any(&self) -> bool {
+        [&self.name, &self.email, &self.password, &self.referral_code, &self.form].iter().any(|error| error.is_some())
+    }
+}
+
+fn page(status: StatusCode, template: &impl Template) -> HttpResponse {
+    match template.render() {
+        Ok(html) => HttpResponse::build(status)
+            .content_type("text/html; charset=utf-8")
+            .insert_header((header::CONTENT_SECURITY_POLICY, PAGE_POLICY))
+            .body(html),
+        Err(fault) => {
+            tracing::error!(%fault, "a page does not render");
+            problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong here; it has been logged.")
+        }
+    }
+}
+
+fn message(status: StatusCode, project_name: &str, heading: &str, text: &str) -> HttpResponse {
+    let link = Some(("Sign up".to_owned(), "/signup".to_owned()));
+    page(status, &MessagePage { frame: Frame::new(project_name), heading: heading.into(), text: text.into(), link })
+}
+
+/// An error as a person wants to see it.
+fn error_page(error: Error) -> HttpResponse {
+    let heading = match error.kind {
+        Kind::NotFound => "There is nothing here",
+        Kind::Forbidden => "This form has expired",
+        Kind::RateLimited => "Too many tries",
+        Kind::Busy => "Busy for a moment",
+        Kind::Internal => "Something went wrong",
+        _ => "This could not be read",
+    };
+    let retry_after_s = error.retry_after_s;
+    let (kind, text) = match error.kind {
+        Kind::Internal => {
+            tracing::error!(message = error.message, "internal error");
+            (error.kind, "It has been logged. Please try again later.".to_owned())
+        }
+        kind => (kind, error.message),
+    };
+    let mut response = message(super::error::status(kind), "Referrals", heading, &text);
+    if let Some(seconds) = retry_after_s {
+        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(seconds));
+    }
+    if matches!(kind, Kind::TimedOut | Kind::TooLarge) {
+        response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
+    }
+    response
+}
+
+/// Pages and calls that are not there: a person gets a page, a program a problem.
+pub async fn not_found(request: HttpRequest) -> HttpResponse {
+    let accepts = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let is_api = ["/v1/", "/api/"].iter().any(|prefix| request.path().starts_with(prefix));
+    if accepts.contains("text/html") && !is_api {
+        return error_page(Error::not_found("The address may have been mistyped."));
+    }
+    problem(StatusCode::NOT_FOUND, "not_found", "There is no such call.")
+}
+
+async fn home() -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((header::LOCATION, "/signup")).finish()
+}
+
+fn asset(request: &HttpRequest, media_type: &str, content: &'static str) -> HttpResponse {
+    let tag = format!("\"{}\"", &blake3::hash(content.as_bytes()).to_hex()[..16]);
+    let known = request.headers().get(header::IF_NONE_MATCH).is_some_and(|seen| seen.as_bytes() == tag.as_bytes());
+    let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response.content_type(media_type).insert_header((header::ETAG, tag));
+    response.insert_header((header::CACHE_CONTROL, "public, no-cache"));
+    if known { response.finish() } else { response.body(content) }
+}
+
+async fn stylesheet(request: HttpRequest) -> HttpResponse {
+    asset(&request, "text/css; charset=utf-8", CSS)
+}
+
+async fn script(request: HttpRequest) -> HttpResponse {
+    asset(&request, "text/javascript; charset=utf-8", JS)
+}
+
+/// The project of the asked host, within the limit for public pages.
+async fn project(context: &Context, request: &HttpRequest) -> Result<Project> {
+    context.limiter.public(context.settings.trusted_proxies.client_of(request))?;
+    context.engine.project_for_host(host(request)).await
+}
+
+/// What binds a form to its visitor: a random cookie, and in the form the instance's keyed hash of it.
+struct FormGuard {
+    nonce: String,
+    is_new: bool,
+}
+
+impl FormGuard {
+    fn cookie_name(context: &Context) -> &'static str {
+        if context.settings.public_url.starts_with("https://") { "__Host-refloop_form" } else { "refloop_form" }
+    }
+
+    fn of(context: &Context, request: &HttpRequest) -> Result<Self> {
+        if let Some(cookie) = request.cookie(Self::cookie_name(context)) {
+            return Ok(Self { nonce: cookie.value().to_owned(), is_new: false });
+        }
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(|fault| Error::internal(format!("no entropy: {fault}")))?;
+        Ok(Self { nonce: hex::encode(bytes), is_new: true })
+    }
+
+    fn token(&self, context: &Context) -> String {
+        context.engine.form_token(&self.nonce)
+    }
+
+    /// `Forbidden` unless the form was made for this visitor.
+    fn check(&self, context: &Context, token: &str) -> Result<()> {
+        if !self.is_new && bool::from(token.as_bytes().ct_eq(self.token(context).as_bytes())) {
+            return Ok(());
+        }
+        let message = "Open the signup page again and send the form from there. Cookies must be allowed.";
+        Err(Error::new(Kind::Forbidden, "csrf", message))
+    }
+
+    fn keep(&self, context: &Context, response: &mut HttpResponse) {
+        if self.is_new {
+            let name = Self::cookie_name(context);
+            let cookie = Cookie::build(name, self.nonce.as_str()).path("/").http_only(true).same_site(SameSite::Lax);
+            // A cookie that cannot be set leaves a form that will be refused; there is nothing better to do here.
+            let _ = response.add_cookie(&cookie.secure(name.starts_with("__Host-")).finish());
+        }
+    }
+}
+
+async fn signup_form(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
+    show_signup(&request, &context).await.unwrap_or_else(error_page)
+}
+
+async fn show_signup(request: &HttpRequest, context: &Context) -> Result<HttpResponse> {
+    let project = project(context, request).await?;
+    let query = Query::parse(request.query_string())?;
+    let typed = Typed { code: query.get("ref").unwrap_or_default().to_owned(), ..Typed::default() };
+    render_signup(StatusCode::OK, request, context, &project, typed, FormErrors::default()).await
+}
+
+/// What a form came with; the password is never given back.
+#[derive(Default)]
+struct Typed {
+    name: String,
+    email: String,
+    code: String,
+}
+
+async fn render_signup(
+    status: StatusCode,
+    request: &HttpRequest,
+    context: &Context,
+    project: &Project,
+    typed: Typed,
+    errors: FormErrors,
+) -> Result<HttpResponse> {
+    let parsed = Code::parse("referral_code", &typed.code).ok();
+    let code = parsed.as_ref().map_or_else(|| typed.code.chars().take(20).collect(), ToString::to_string);
+    let (code_known, bonus) = context.engine.signup_offer(project.id, parsed).await?;
+    let guard = FormGuard::of(context, request)?;
+    let mut response = page(
+        status,
+        &SignupPage {
+            frame: Frame::new(&project.name),
+            bonus,
+            code,
+            code_known,
+            name: typed.name,
+            email: typed.email,
+            csrf: guard.token(context),
+            errors,
+        },
+    );
+    guard.keep(context, &mut response);
+    Ok(response)
+}
+
+async fn sign_up(request: HttpRequest, payload: web::Payload, context: web::Data<Context>) -> HttpResponse {
+    take_signup(&request, payload, &context).await.unwrap_or_else(error_page)
+}
+
+async fn take_signup(request: &HttpRequest, payload: web::Payload, context: &Context) -> Result<HttpResponse> {
+    context.limiter.signup(context.settings.trusted_proxies.client_of(request))?;
+    let project = project(context, request).await?;
+    let form = form(request, payload).await?;
+    let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
+    FormGuard::of(context, request)?.check(context, field("csrf"))?;
+    let signup = Signup::parse(field("email"), field("password"), field("name"), Some(field("referral_code")));
+    let outcome = match signup {
+        Ok(signup) => context.engine.sign_up(project.id, signup).await,
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok(signed_up) => Ok(welcome(context, &project, signed_up).await?),
+        Err(error) if matches!(error.kind, Kind::Invalid | Kind::Conflict) => {
+            let owned = |name: &str| field(name).to_owned();
+            let typed = Typed { name: owned("name"), email: owned("email"), code: owned("referral_code") };
+            let status = super::error::status(error.kind);
+            render_signup(status, request, context, &project, typed, FormErrors::of(&error)).await
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn welcome(context: &Context, project: &Project, signed_up: SignedUp) -> Result<HttpResponse> {
+    let SignedUp { profile, api_key, referral } = signed_up;
+    let (bonus, rejected) = match referral {
+        Some(Applied::Accepted { bonus_credits, .. }) if bonus_credits > 0 => {
+            (Some(context.engine.amount_text(project.id, bonus_credits).await?), None)
+        }
+        Some(Applied::Rejected { reason }) => {
+            (None, Some(format!("Your account is ready, but no bonus was credited. {}", abuse_text(reason))))
+        }
+        _ => (None, None),
+    };
+    let url = &context.settings.public_url;
+    let authorization = format!("-H \"Authorization: Bearer {api_key}\"");
+    Ok(page(
+        StatusCode::CREATED,
+        &WelcomePage {
+            frame: Frame::new(&project.name),
+            name: profile.profile.account.name.unwrap_or_default(),
+            bonus,
+            rejected,
+            curl: format!("curl {url}/v1/developers/me \\\n  {authorization}"),
+            code_curl: format!("curl -X POST {url}/v1/developers/referral-code \\\n  {authorization}"),
+            api_key,
+        },
+    ))
+}
+
+/// A form's fields. Each at most once, in UTF-8, without NUL.
+async fn form(request: &HttpRequest, payload: web::Payload) -> Result<HashMap<String, String>> {
+    if body::media_type(request) != "application/x-www-form-urlencoded" {
+        return Err(Error::new(Kind::UnsupportedMedia, "unsupported_media_type", "This is not a form."));
+    }
+    let bytes = body::read(request, &mut payload.into_inner(), DEFAULT_LIMIT).await?;
+    let malformed = || Error::new(Kind::Malformed, "malformed_form", "The form cannot be read.");
+    let text = String::from_utf8(bytes).map_err(|_| malformed())?;
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(&text).map_err(|_| malformed())?.into_inner();
+    let count = pairs.len();
+    let fields: HashMap<_, _> = pairs.into_iter().collect();
+    if fields.len() < count { Err(malformed()) } else { Ok(fields) }
+}
+
+async fn operator_link(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
+    show_operator_link(&request, &context).await.unwrap_or_else(error_page)
+}
+
+/// The first operator's one-time link. The console is not built yet, and the page says so.
+async fn show_operator_link(request: &HttpRequest, context: &Context) -> Result<HttpResponse> {
+    let project = project(context, request).await?;
+    let query = Query::parse(request.query_string())?;
+    let token = query.get("token").unwrap_or_default().to_owned();
+    if !context.engine.is_setup_token(token).await? {
+        return Err(Error::not_found("This is not the link that the first start printed."));
+    }
+    let text = "Your link is good, and stays good until it is used. The operators' console comes with a later release; \
+                until then the command line does its work: refloop --help.";
+    let frame = Frame::new(&project.name);
+    Ok(page(
+        StatusCode::OK,
+        &MessagePage { frame, heading: "Operators' console".into(), text: text.into(), link: None },
+    ))
+}
+
+/// A code's signup link as a QR code.
+async fn qr(
+    request: HttpRequest,
+    context: web::Data<Context>,
+    code: web::Path<String>,
+) -> std::result::Result<HttpResponse, ApiError> {
+    let project = project(&context, &request).await?;
+    let no_code = || Error::not_found("There is no such code.");
+    let code = Code::parse("code", &code).map_err(|_| no_code())?;
+    if !context.engine.is_shareable(project.id, code.clone()).await? {
+        return Err(no_code().into());
+    }
+    let url = format!("{}/signup?ref={code}", context.settings.public_url);
+    let qr = qrcode::QrCode::new(url).map_err(|fault| Error::internal(format!("qr: {fault}")))?;
+    let svg = qr.render::<qrcode::render::svg::Color>().min_dimensions(240, 240).build();
+    Ok(HttpResponse::Ok().content_type("image/svg+xml").body(svg))
+}
