@@ -1,0 +1,326 @@
+//! Starts the real app on port 0 over a file of its own, with a clock that tests move, and gives typed actors.
+//! When it is dropped, the server stops and `verify` must find the file in order.
+
+use refloop::domain::access::Scope;
+use refloop::engine::{Engine, Settings, Swept};
+use refloop::store::{Capacity, Clock, Store, verify_file};
+use refloop::web::{self, Context, Limits, Quota, TrustedProxies, WebSettings};
+use serde_json::{Value, json};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// 2026-01-15T10:00:00Z
+pub const START_MS: i64 = 1_768_471_200_000;
+pub const DAY_MS: i64 = 86_400_000;
+pub const PASSWORD: &str = "secure-password";
+
+pub struct App {
+    pub url: String,
+    pub engine: Arc<Engine>,
+    clock: Arc<AtomicI64>,
+    dir: tempfile::TempDir,
+    server: Option<(actix_web::dev::ServerHandle, JoinHandle<()>)>,
+    gateway_key: String,
+    tampered: AtomicBool,
+}
+
+/// No limit that a test would run into without meaning to.
+pub fn no_limits() -> Limits {
+    let none = Quota::new(0, Duration::from_secs(1));
+    Limits { signup: none, bad_key: none, public: none, developer: none, gateway: none }
+}
+
+impl App {
+    pub fn start() -> Self {
+        Self::start_with(|_| ())
+    }
+
+    pub fn start_with(change: impl FnOnce(&mut WebSettings)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(AtomicI64::new(START_MS));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let mut settings = WebSettings {
+            public_url: url.clone(),
+            workers: 2,
+            limits: no_limits(),
+            trusted_proxies: TrustedProxies::default(),
+            body_timeout: Duration::from_millis(500),
+        };
+        change(&mut settings);
+        let store = Store::open(&dir.path().join("refloop.db"), Clock::Manual(Arc::clone(&clock)), Capacity::default())
+            .unwrap();
+        let engine = Arc::new(Engine::new(Arc::new(store), Settings::default()));
+        let gateway_key = engine.first_start().unwrap().unwrap().gateway_key;
+        let context = Arc::new(Context::new(Arc::clone(&engine), settings));
+        let (started, handle) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async {
+                let server = web::server(context, listener).unwrap();
+                started.send(server.handle()).unwrap();
+                server.await.unwrap();
+            });
+        });
+        let server = Some((handle.recv().unwrap(), thread));
+        Self { url, engine, clock, dir, server, gateway_key, tampered: AtomicBool::new(false) }
+    }
+
+    pub fn db(&self) -> PathBuf {
+        self.dir.path().join("refloop.db")
+    }
+
+    pub fn now_ms(&self) -> i64 {
+        self.clock.load(Ordering::SeqCst)
+    }
+
+    pub fn advance_ms(&self, ms: i64) {
+        self.clock.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    pub fn advance_days(&self, days: i64) {
+        self.advance_ms(days * DAY_MS);
+    }
+
+    /// One step of the background work.
+    pub fn sweep(&self) -> Swept {
+        refloop::work::run_once(&self.engine).unwrap()
+    }
+
+    /// The file is meant to be out of order when the test ends.
+    pub fn expect_tampering(&self) {
+        self.tampered.store(true, Ordering::SeqCst);
+    }
+
+    /// Changes the default project's program, as `refloop project program` does.
+    pub fn change_program(&self, change: impl FnOnce(&mut Value)) {
+        let project = self.engine.project_named("default").unwrap();
+        let (program, _) = self.engine.program(&project).unwrap();
+        let mut document = serde_json::to_value(&*program).unwrap();
+        change(&mut document);
+        let program = refloop::domain::program::Program::from_json(&document.to_string()).unwrap();
+        self.engine.set_program(&project, program, "test").unwrap();
+    }
+
+    pub fn anonymous(&self) -> Client {
+        Client::new(&self.url, None)
+    }
+
+    /// With every scope.
+    pub fn gateway(&self) -> Client {
+        Client::new(&self.url, Some(self.gateway_key.clone()))
+    }
+
+    pub fn gateway_with(&self, scopes: &[Scope]) -> Client {
+        let made = self.engine.make_gateway_key("default", scopes.to_vec(), None).unwrap();
+        Client::new(&self.url, Some(made.secret))
+    }
+
+    /// Signs up without a code, at a domain of its own.
+    pub fn developer(&self, name: &str) -> Developer {
+        self.sign_up(name, &format!("{0}@{0}.example", name.to_lowercase()), None)
+    }
+
+    /// Signs up with a code, at a domain of its own.
+    pub fn referee(&self, name: &str, code: &str) -> Developer {
+        self.sign_up(name, &format!("{0}@{0}.example", name.to_lowercase()), Some(code))
+    }
+
+    pub fn sign_up(&self, name: &str, email: &str, code: Option<&str>) -> Developer {
+        let body = json!({ "email": email, "password": PASSWORD, "name": name, "referral_code": code });
+        let reply = self.anonymous().post("/v1/developers/signup", body);
+        assert_eq!(reply.status, 201, "{}", reply.body);
+        let body = reply.json();
+        let key = body["api_key"].as_str().unwrap().to_owned();
+        Developer {
+            id: body["developer"]["id"].as_str().unwrap().to_owned(),
+            signup: body,
+            client: Client::new(&self.url, Some(key.clone())),
+            key,
+        }
+    }
+
+    /// Runs SQL in the plain `sqlite3` shell, as anyone with the file could. Returns what it printed, errors too.
+    pub fn sqlite3(&self, sql: &str) -> String {
+        let output = Command::new("sqlite3").arg(self.db()).arg(sql).output().expect("sqlite3 is installed");
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        if let Some((handle, thread)) = self.server.take() {
+            drop(handle.stop(false));
+            let stopped = thread.join();
+            if !std::thread::panicking() {
+                stopped.unwrap();
+            }
+        }
+        if std::thread::panicking() {
+            return;
+        }
+        let verdict = verify_file(&self.db(), None).unwrap();
+        assert_eq!(verdict.fault.is_some(), self.tampered.load(Ordering::SeqCst), "{verdict:?}");
+    }
+}
+
+/// Someone with an account and a key.
+pub struct Developer {
+    pub id: String,
+    pub key: String,
+    /// What the signup answered.
+    pub signup: Value,
+    client: Client,
+}
+
+impl std::ops::Deref for Developer {
+    type Target = Client;
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Developer {
+    /// Makes or gets the referral code.
+    pub fn code(&self) -> String {
+        let reply = self.post("/v1/developers/referral-code", json!({}));
+        assert!([200, 201].contains(&reply.status), "{}", reply.body);
+        reply.json()["referral_code"].as_str().unwrap().to_owned()
+    }
+
+    pub fn stats(&self) -> Value {
+        let reply = self.get("/v1/developers/referral-stats");
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        reply.json()
+    }
+
+    /// Reports usage of this developer under a fresh id.
+    pub fn use_api(&self, gateway: &Client, id: &str, calls: i64) -> Value {
+        let reply = gateway.post("/v1/usage", json!({ "id": id, "developer_id": self.id, "calls": calls }));
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        reply.json()
+    }
+
+    /// All entries, oldest first.
+    pub fn ledger(&self) -> Vec<Value> {
+        let mut entries = self.all("/v1/developers/ledger?limit=200");
+        entries.reverse();
+        entries
+    }
+
+    /// Every item of a list, page by page.
+    pub fn all(&self, path: &str) -> Vec<Value> {
+        let (mut items, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = self.get(&format!("{path}&cursor={cursor}")).json();
+            items.extend(page["data"].as_array().unwrap().iter().cloned());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = next.to_owned(),
+                None => return items,
+            }
+        }
+    }
+}
+
+/// Sends requests with or without a key.
+#[derive(Clone)]
+pub struct Client {
+    url: String,
+    key: Option<String>,
+    agent: ureq::Agent,
+}
+
+pub struct Reply {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Reply {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {:.500}", self.body))
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// The stable code of a problem, after a check that it is one.
+    pub fn problem(&self, status: u16) -> String {
+        assert_eq!(self.status, status, "{:.500}", self.body);
+        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        let problem = self.json();
+        assert_eq!(problem["status"], status);
+        for member in ["type", "title", "detail"] {
+            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{problem}");
+        }
+        problem["code"].as_str().unwrap().to_owned()
+    }
+
+    /// `field: code` of each fault of a 422.
+    pub fn faults(&self) -> Vec<String> {
+        self.problem(422);
+        let faults = self.json()["errors"].as_array().unwrap().clone();
+        let text = |fault: &Value, name: &str| fault[name].as_str().unwrap().to_owned();
+        faults.iter().map(|fault| format!("{}: {}", text(fault, "field"), text(fault, "code"))).collect()
+    }
+}
+
+impl Client {
+    pub fn new(url: &str, key: Option<String>) -> Self {
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_global(Some(Duration::from_secs(30)))
+            .allow_non_standard_methods(true)
+            .build()
+            .into();
+        Self { url: url.to_owned(), key, agent }
+    }
+
+    pub fn with_key(&self, key: &str) -> Self {
+        Self { key: Some(key.to_owned()), ..self.clone() }
+    }
+
+    pub fn get(&self, path: &str) -> Reply {
+        self.send("GET", path, &[], Vec::new())
+    }
+
+    pub fn post(&self, path: &str, body: Value) -> Reply {
+        self.json("POST", path, &body)
+    }
+
+    pub fn patch(&self, path: &str, body: Value) -> Reply {
+        self.json("PATCH", path, &body)
+    }
+
+    pub fn delete(&self, path: &str) -> Reply {
+        self.send("DELETE", path, &[], Vec::new())
+    }
+
+    pub fn json(&self, method: &str, path: &str, body: &Value) -> Reply {
+        self.send(method, path, &[("Content-Type", "application/json")], body.to_string().into_bytes())
+    }
+
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Reply {
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(key) = &self.key {
+            request = request.header("Authorization", format!("Bearer {key}"));
+        }
+        let mut response = self.agent.run(request.body(body).unwrap()).unwrap();
+        let headers = response.headers().iter();
+        let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()));
+        Reply {
+            status: response.status().as_u16(),
+            headers: headers.collect(),
+            body: response.body_mut().with_config().limit(64 << 20).read_to_string().unwrap(),
+        }
+    }
+}
