@@ -75,6 +75,27 @@ impl<S: Needs> FromRequest for Gateway<S> {
     }
 }
 
+/// First who calls, then what they send. The extractors of a handler run side by side, so that without this a body that
+/// does not read could be refused before a bad key is, and the key would not count as a bad one.
+pub struct Checked<Who, What>(pub Who, pub What);
+
+impl<Who, What> FromRequest for Checked<Who, What>
+where
+    Who: FromRequest<Error = ApiError>,
+    What: FromRequest<Error = ApiError>,
+{
+    type Error = ApiError;
+    type Future = Extracted<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let who = Who::from_request(&request, &mut payload).await?;
+            Ok(Self(who, What::from_request(&request, &mut payload).await?))
+        })
+    }
+}
+
 /// A good key passes, however many bad ones come from the same address; a bad one counts against its address.
 async fn caller(context: &Context, request: &HttpRequest) -> Result<Caller> {
     let refused = |error: Error| match context.limiter.bad_key(context.settings.trusted_proxies.client_of(request)) {

@@ -6,7 +6,7 @@ use crate::domain::ledger::LINE_STATUSES;
 use crate::domain::time;
 use crate::engine::mask;
 use crate::store::{LedgerFilter, LedgerLine};
-use crate::web::auth::{Developer, PublicProject};
+use crate::web::auth::{Checked, Developer, PublicProject};
 use crate::web::error::ApiError;
 use crate::web::query::{Page, Query};
 use crate::web::{Context, json};
@@ -74,9 +74,8 @@ fn filter(query: &Query) -> Result<LedgerFilter> {
 }
 
 pub async fn list(
-    developer: Developer,
+    Checked(developer, query): Checked<Developer, Query>,
     context: web::Data<Context>,
-    query: Query,
 ) -> std::result::Result<HttpResponse, ApiError> {
     let (filter, before, limit) = (filter(&query)?, query.cursor()?, query.limit()?);
     let (lines, next) = context.engine.ledger(developer.project, developer.account, filter, before, limit).await?;
@@ -105,9 +104,8 @@ const CSV_CHUNK: usize = 500;
 
 /// Oldest first, in chunks that are read as the client takes them.
 pub async fn export(
-    developer: Developer,
+    Checked(developer, query): Checked<Developer, Query>,
     context: web::Data<Context>,
-    query: Query,
 ) -> std::result::Result<HttpResponse, ApiError> {
     let filter = filter(&query)?;
     let chunks = stream::unfold(Some((0, true)), move |state| {
