@@ -149,6 +149,11 @@ impl App {
         let output = Command::new("sqlite3").arg(self.db()).arg(sql).output().expect("sqlite3 is installed");
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
     }
+
+    /// Everything that the file holds, as SQL.
+    pub fn dump(&self) -> String {
+        self.sqlite3(".dump")
+    }
 }
 
 impl Drop for App {
@@ -284,6 +289,10 @@ impl Client {
 
     pub fn with_key(&self, key: &str) -> Self {
         Self { key: Some(key.to_owned()), ..self.clone() }
+    }
+
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
     }
 
     pub fn get(&self, path: &str) -> Reply {
