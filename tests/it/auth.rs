@@ -29,8 +29,7 @@ fn a_missing_or_bad_key_is_401() {
     let stage = Stage::new();
     let anonymous = stage.app.anonymous();
     let long = format!("Bearer {}", "x".repeat(20_000));
-    let missing =
-        ["", "Bearer", "Bearer ", "Bearer    ", "Basic dXNlcjpwYXNz", "bw_live_x", "Token x"];
+    let missing = ["", "Bearer", "Bearer ", "Bearer    ", "Basic dXNlcjpwYXNz", "bw_live_x", "Token x"];
     let bad =
         ["Bearer x", "Bearer bw_live_x", "Bearer bs_live_x", "Bearer x y", "bearer null", "Bearer ' OR 1=1 --", &long];
     for call in guarded() {
