@@ -6,3 +6,5 @@ mod calls;
 mod harness;
 mod hostile;
 mod loop_of_the_seed;
+mod pages;
+mod visitor;
