@@ -187,7 +187,7 @@ async fn home() -> HttpResponse {
 fn asset(request: &HttpRequest, media_type: &str, content: &'static str) -> HttpResponse {
     let tag = format!("\"{}\"", &blake3::hash(content.as_bytes()).to_hex()[..16]);
     let seen = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|seen| seen.to_str().ok());
-    let mut seen = seen.flat_map(|seen| seen.split(',')).map(|seen| seen.trim());
+    let mut seen = seen.flat_map(|seen| seen.split(',')).map(str::trim);
     // A proxy that compresses makes the tag a weak one.
     let known = seen.any(|seen| seen == "*" || seen.strip_prefix("W/").unwrap_or(seen) == tag);
     let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
