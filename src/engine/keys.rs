@@ -33,7 +33,7 @@ pub fn make_developer_key(tx: &Tx<'_>, project: &Project, account: AccountId, na
 impl Engine {
     /// Who presents this key. `Unauthenticated` when it is not a good one.
     pub async fn authenticate(&self, secret: String) -> Result<Caller> {
-        let found = self.store.read(move |db| Ok(db.caller(&secret)?)).await?;
+        let found = self.store.read(move |db| db.caller(&secret)).await?;
         let (caller, last_used_at_ms) = found.ok_or_else(|| {
             Error::new(Kind::Unauthenticated, "invalid_key", "The key is not known, or it has been revoked.")
         })?;

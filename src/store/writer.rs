@@ -30,7 +30,7 @@ trait Job: Send {
 }
 
 struct Work<F, T> {
-    work: Option<F>,
+    closure: Option<F>,
     answer: Result<T>,
     caller: oneshot::Sender<Result<T>>,
 }
@@ -41,8 +41,8 @@ where
     T: Send,
 {
     fn run(&mut self, tx: &Tx<'_>) -> bool {
-        if let Some(work) = self.work.take() {
-            self.answer = work(tx);
+        if let Some(closure) = self.closure.take() {
+            self.answer = closure(tx);
         }
         self.answer.is_ok()
     }
@@ -76,7 +76,7 @@ impl Writer {
     {
         let (caller, answer) = oneshot::channel();
         let never_ran = Err(Error::internal("a job panicked"));
-        self.send(Message::Job(Box::new(Work { work: Some(work), answer: never_ran, caller })))?;
+        self.send(Message::Job(Box::new(Work { closure: Some(work), answer: never_ran, caller })))?;
         Ok(answer)
     }
 
