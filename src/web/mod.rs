@@ -70,6 +70,8 @@ pub fn server(context: Arc<Context>, listener: TcpListener) -> std::io::Result<S
     });
     let server = server
         .workers(workers)
+        // More would only wait for one of the readers.
+        .worker_max_blocking_threads(16)
         .client_request_timeout(Duration::from_secs(10))
         .client_disconnect_timeout(Duration::from_secs(2))
         .shutdown_timeout(10)
