@@ -34,7 +34,11 @@ pub struct ServeLock(#[allow(dead_code)] File);
 impl ServeLock {
     /// Refuses when another server has the file.
     pub fn take(database: &Path) -> Result<Self> {
-        let path = beside(database, "-lock");
+        if database.is_dir() {
+            return Err(unusable(format!("{} is a directory", database.display())));
+        }
+        // Two names of one file must come to one lock.
+        let path = beside(&std::fs::canonicalize(database).unwrap_or_else(|_| database.to_owned()), "-lock");
         let file = create_private(&path)?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
@@ -79,8 +83,6 @@ pub fn open_for_writing(path: &Path, clock: &Clock) -> Result<(Connection, Insta
     if is_new {
         create(&connection, clock.now_ms())?;
     }
-    // What an erasure left in the log when the process was killed must not stay there.
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     let instance = read_instance(&connection)?;
     Ok((connection, instance))
 }

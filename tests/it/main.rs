@@ -2,3 +2,4 @@
 
 mod harness;
 mod loop_of_the_seed;
+mod readme;
