@@ -28,7 +28,9 @@ pub use usage::{UsageAnswer, UsageEvent, UsageStatus, Who};
 
 use crate::domain::error::Result;
 use crate::domain::id::{KeyId, ProjectId};
-use crate::store::{Project, Store};
+pub use crate::store::{KeyRow, LedgerFilter, LedgerLine, Project};
+
+use crate::store::Store;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};

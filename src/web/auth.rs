@@ -5,7 +5,7 @@ use super::error::ApiError;
 use crate::domain::access::{Caller, Role, Scope};
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{AccountId, ProjectId};
-use crate::store::Project;
+use crate::engine::Project;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, web};
