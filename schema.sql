@@ -196,6 +196,7 @@ CREATE TABLE entry (
                    WHEN 'repay' THEN 1 ELSE amount < 0 END)
 ) STRICT;
 CREATE INDEX entry_account ON entry (account_id, seq);
+CREATE INDEX entry_grant ON entry (account_id, at_ms) WHERE kind = 'grant';
 
 -- Usage events by their own id, so that a redelivery is told from a new one; pruned by age (ids are time-ordered).
 CREATE TABLE usage_event (

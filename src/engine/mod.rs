@@ -28,7 +28,9 @@ pub use usage::{UsageAnswer, UsageEvent, UsageStatus, Who};
 
 use crate::domain::error::Result;
 use crate::domain::id::{KeyId, ProjectId};
-use crate::store::{Project, Store};
+pub use crate::store::{KeyRow, LedgerFilter, LedgerLine, Project, Reader};
+
+use crate::store::Store;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -55,14 +57,21 @@ pub struct Engine {
     hashing: Arc<tokio::sync::Semaphore>,
     /// Keys that were used, and in which hour, until the sweep writes it down.
     used_keys: Mutex<HashMap<KeyId, i64>>,
-    /// Something was erased whose traces are still in the write-ahead log.
+    /// What was erased may have left traces in the write-ahead log.
     traces_left: AtomicBool,
 }
 
 impl Engine {
     pub fn new(store: Arc<Store>, settings: Settings) -> Self {
         let hashing = Arc::new(tokio::sync::Semaphore::new(settings.concurrent_hashes));
-        Self { store, settings, hashing, used_keys: Mutex::default(), traces_left: AtomicBool::new(false) }
+        // A process that was killed may have left some.
+        let traces_left = AtomicBool::new(true);
+        Self { store, settings, hashing, used_keys: Mutex::default(), traces_left }
+    }
+
+    /// A connection for one thread's own point reads.
+    pub fn reader(&self) -> Result<Reader> {
+        self.store.reader()
     }
 
     pub fn now_ms(&self) -> i64 {

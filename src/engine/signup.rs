@@ -65,7 +65,7 @@ impl Engine {
                 if tx.email_is_taken(project, &address)? {
                     return Err(email_taken());
                 }
-                let account = tx.add_account(project, NewAccount { email: address, name, password_hash })?;
+                let account = tx.add_account(project, &NewAccount { email: address, name, password_hash })?;
                 let key = keys::make_developer_key(tx, &tx.project(project)?, account.id, None)?;
                 let referral = code_row.map(|code| introduce(tx, project, &program, &code, &account)).transpose()?;
                 Ok(SignedUp { profile: profile(tx, project, account.id)?, api_key: key.secret, referral })

@@ -100,7 +100,7 @@ impl Snapshot<'_> {
 }
 
 impl Tx<'_> {
-    pub fn add_account(&self, project: ProjectId, new: NewAccount) -> Result<Account> {
+    pub fn add_account(&self, project: ProjectId, new: &NewAccount) -> Result<Account> {
         let id = AccountId(self.next_key()?);
         let sql = "INSERT INTO account (id, project_id, email, name, password_hash, created_at_ms)
                    VALUES ($1, $2, $3, $4, $5, $6)";

@@ -34,7 +34,11 @@ pub struct ServeLock(#[allow(dead_code)] File);
 impl ServeLock {
     /// Refuses when another server has the file.
     pub fn take(database: &Path) -> Result<Self> {
-        let path = beside(database, "-lock");
+        if database.is_dir() {
+            return Err(unusable(format!("{} is a directory", database.display())));
+        }
+        // Two names of one file must come to one lock.
+        let path = beside(&std::fs::canonicalize(database).unwrap_or_else(|_| database.to_owned()), "-lock");
         let file = create_private(&path)?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
@@ -79,8 +83,6 @@ pub fn open_for_writing(path: &Path, clock: &Clock) -> Result<(Connection, Insta
     if is_new {
         create(&connection, clock.now_ms())?;
     }
-    // What an erasure left in the log when the process was killed must not stay there.
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     let instance = read_instance(&connection)?;
     Ok((connection, instance))
 }
@@ -142,12 +144,23 @@ pub fn read_instance(connection: &Connection) -> Result<Instance> {
     Ok(row?)
 }
 
+const READER_FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+fn prepare_reader(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(128);
+    connection.execute_batch(READER_PRAGMAS)
+}
+
 /// Connections that cannot write.
 pub fn reader_manager(path: &Path) -> SqliteConnectionManager {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    SqliteConnectionManager::file(path).with_flags(flags).with_init(|connection| {
-        connection.busy_timeout(std::time::Duration::from_secs(5))?;
-        connection.set_prepared_statement_cache_capacity(128);
-        connection.execute_batch(READER_PRAGMAS)
-    })
+    let manager = SqliteConnectionManager::file(path).with_flags(READER_FLAGS);
+    manager.with_init(|connection| prepare_reader(connection))
+}
+
+/// One connection that cannot write.
+pub fn open_for_reading(path: &Path) -> Result<Connection> {
+    let connection = Connection::open_with_flags(path, READER_FLAGS)?;
+    prepare_reader(&connection)?;
+    Ok(connection)
 }

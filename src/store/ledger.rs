@@ -1,9 +1,9 @@
 //! The ledger's rows: appending movements, and reading entries and lots.
 
 use super::tx::{Snapshot, Tx};
-use crate::domain::error::{Error, Result};
+use crate::domain::error::Result;
 use crate::domain::id::{AccountId, EntryId, ProjectId, ReferralId};
-use crate::domain::ledger::{Entry, EntryKind, Head, Lot, Movement, NEVER_MS, Totals, line_status};
+use crate::domain::ledger::{Entry, EntryKind, Head, Lot, Movement, Totals, line_status};
 use crate::domain::program::Vesting;
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -266,9 +266,6 @@ impl Tx<'_> {
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
         let mut statement = self.connection.prepare_cached(sql)?;
         for entry in &entries {
-            if entry.expires_at_ms.is_some_and(|at_ms| at_ms >= NEVER_MS) {
-                return Err(Error::internal("an expiry that is no time"));
-            }
             statement.execute(params![
                 entry.seq,
                 entry.project.0,

@@ -30,7 +30,7 @@ trait Job: Send {
 }
 
 struct Work<F, T> {
-    work: Option<F>,
+    closure: Option<F>,
     answer: Result<T>,
     caller: oneshot::Sender<Result<T>>,
 }
@@ -41,8 +41,8 @@ where
     T: Send,
 {
     fn run(&mut self, tx: &Tx<'_>) -> bool {
-        if let Some(work) = self.work.take() {
-            self.answer = work(tx);
+        if let Some(closure) = self.closure.take() {
+            self.answer = closure(tx);
         }
         self.answer.is_ok()
     }
@@ -76,7 +76,7 @@ impl Writer {
     {
         let (caller, answer) = oneshot::channel();
         let never_ran = Err(Error::internal("a job panicked"));
-        self.send(Message::Job(Box::new(Work { work: Some(work), answer: never_ran, caller })))?;
+        self.send(Message::Job(Box::new(Work { closure: Some(work), answer: never_ran, caller })))?;
         Ok(answer)
     }
 
@@ -136,6 +136,10 @@ fn commit_together(
     last_key: &Cell<i64>,
     jobs: &mut [Box<dyn Job>],
 ) -> Result<()> {
+    if !connection.is_autocommit() {
+        // An earlier roll-back failed; nothing can begin before it is done.
+        connection.execute_batch("ROLLBACK")?;
+    }
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let outcome = run_jobs(connection, shared, last_key, jobs).and_then(|()| Ok(connection.execute_batch("COMMIT")?));
     if outcome.is_err() && !connection.is_autocommit() {

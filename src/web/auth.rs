@@ -5,7 +5,7 @@ use super::error::ApiError;
 use crate::domain::access::{Caller, Role, Scope};
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{AccountId, ProjectId};
-use crate::store::Project;
+use crate::engine::{Project, Reader};
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, web};
@@ -33,7 +33,7 @@ impl FromRequest for Developer {
         let request = request.clone();
         Box::pin(async move {
             let context = context(&request)?;
-            let caller = caller(&context, &request).await?;
+            let caller = caller(&context, &request)?;
             Ok(Self { project: caller.project, account: caller.developer()? })
         })
     }
@@ -68,42 +68,24 @@ impl<S: Needs> FromRequest for Gateway<S> {
         let request = request.clone();
         Box::pin(async move {
             let context = context(&request)?;
-            let caller = caller(&context, &request).await?;
+            let caller = caller(&context, &request)?;
             caller.require(S::SCOPE)?;
             Ok(Self { project: caller.project, scope: PhantomData })
         })
     }
 }
 
-/// First who calls, then what they send. The extractors of a handler run side by side, so that without this a body that
-/// does not read could be refused before a bad key is, and the key would not count as a bad one.
-pub struct Checked<Who, What>(pub Who, pub What);
-
-impl<Who, What> FromRequest for Checked<Who, What>
-where
-    Who: FromRequest<Error = ApiError>,
-    What: FromRequest<Error = ApiError>,
-{
-    type Error = ApiError;
-    type Future = Extracted<Self>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (request, mut payload) = (request.clone(), payload.take());
-        Box::pin(async move {
-            let who = Who::from_request(&request, &mut payload).await?;
-            Ok(Self(who, What::from_request(&request, &mut payload).await?))
-        })
-    }
-}
-
 /// A good key passes, however many bad ones come from the same address; a bad one counts against its address.
-async fn caller(context: &Context, request: &HttpRequest) -> Result<Caller> {
+/// Nothing here waits: a handler's extractors run side by side, and so a bad key is refused, and counted, before the
+/// body or the query behind it are.
+fn caller(context: &Context, request: &HttpRequest) -> Result<Caller> {
     let refused = |error: Error| match context.limiter.bad_key(context.settings.trusted_proxies.client_of(request)) {
         Ok(()) => error,
         Err(limited) => limited,
     };
     let secret = bearer(request).map_err(refused)?;
-    let caller = match context.engine.authenticate(secret).await {
+    let reader = request.app_data::<web::Data<Reader>>().ok_or_else(|| Error::internal("no reader"))?;
+    let caller = match context.engine.authenticate(reader, &secret) {
         Err(error) if error.kind == Kind::Unauthenticated => return Err(refused(error)),
         answer => answer?,
     };

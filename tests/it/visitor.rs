@@ -1,6 +1,7 @@
 //! Someone at the pages without JavaScript: keeps cookies, reads forms, and checks each page's headers.
 
 use crate::harness::{App, Client, PASSWORD, Reply};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -65,7 +66,7 @@ impl Visitor {
 }
 
 pub fn encode(fields: &[(&str, &str)]) -> String {
-    let escape = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    let escape = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     fields.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect::<Vec<_>>().join("&")
 }
 

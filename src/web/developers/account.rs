@@ -3,9 +3,9 @@
 use crate::domain::error::Error;
 use crate::domain::id::{AccountId, Cursor, KeyId};
 use crate::domain::{text, time};
-use crate::engine::{Change, MadeKey, ProfileView};
-use crate::store::KeyRow;
-use crate::web::auth::{Checked, Developer};
+use crate::engine::{Change, KeyRow, MadeKey, ProfileView};
+
+use crate::web::auth::Developer;
 use crate::web::body::{Fields, Json, OptionalJson};
 use crate::web::error::ApiError;
 use crate::web::query::Page;
@@ -55,8 +55,9 @@ pub async fn me(developer: Developer, context: web::Data<Context>) -> Result<Htt
 }
 
 pub async fn change(
-    Checked(developer, Json(body)): Checked<Developer, Json>,
+    developer: Developer,
     context: web::Data<Context>,
+    Json(body): Json,
 ) -> Result<HttpResponse, ApiError> {
     let mut fields = Fields::new(&body);
     if body.get("name").is_some_and(serde_json::Value::is_null) {
@@ -107,8 +108,9 @@ pub async fn keys(developer: Developer, context: web::Data<Context>) -> Result<H
 }
 
 pub async fn make_key(
-    Checked(developer, OptionalJson(body)): Checked<Developer, OptionalJson>,
+    developer: Developer,
     context: web::Data<Context>,
+    OptionalJson(body): OptionalJson,
 ) -> Result<HttpResponse, ApiError> {
     let mut fields = Fields::new(&body);
     let name = fields.optional_text("name").map(|name| text::display("name", name, 100));

@@ -4,9 +4,9 @@ use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, Cursor, EntryId};
 use crate::domain::ledger::LINE_STATUSES;
 use crate::domain::time;
-use crate::engine::mask;
-use crate::store::{LedgerFilter, LedgerLine};
-use crate::web::auth::{Checked, Developer, PublicProject};
+use crate::engine::{LedgerFilter, LedgerLine, mask};
+
+use crate::web::auth::{Developer, PublicProject};
 use crate::web::error::ApiError;
 use crate::web::query::{Page, Query};
 use crate::web::{Context, json};
@@ -74,8 +74,9 @@ fn filter(query: &Query) -> Result<LedgerFilter> {
 }
 
 pub async fn list(
-    Checked(developer, query): Checked<Developer, Query>,
+    developer: Developer,
     context: web::Data<Context>,
+    query: Query,
 ) -> std::result::Result<HttpResponse, ApiError> {
     let (filter, before, limit) = (filter(&query)?, query.cursor()?, query.limit()?);
     let (lines, next) = context.engine.ledger(developer.project, developer.account, filter, before, limit).await?;
@@ -104,8 +105,9 @@ const CSV_CHUNK: usize = 500;
 
 /// Oldest first, in chunks that are read as the client takes them.
 pub async fn export(
-    Checked(developer, query): Checked<Developer, Query>,
+    developer: Developer,
     context: web::Data<Context>,
+    query: Query,
 ) -> std::result::Result<HttpResponse, ApiError> {
     let filter = filter(&query)?;
     let chunks = stream::unfold(Some((0, true)), move |state| {

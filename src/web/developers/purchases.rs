@@ -4,7 +4,7 @@ use super::usage::who;
 use crate::domain::error::Error;
 use crate::domain::{text, time};
 use crate::engine::{NewPurchase, NewRefund, Recorded};
-use crate::web::auth::{Checked, Gateway, PurchasesWrite};
+use crate::web::auth::{Gateway, PurchasesWrite};
 use crate::web::body::{Fields, Json};
 use crate::web::error::ApiError;
 use crate::web::{Context, json};
@@ -53,8 +53,9 @@ fn outcome(recorded: Recorded) -> (StatusCode, &'static str) {
 }
 
 pub async fn record_purchase(
-    Checked(gateway, Json(body)): Checked<Gateway<PurchasesWrite>, Json>,
+    gateway: Gateway<PurchasesWrite>,
     context: web::Data<Context>,
+    Json(body): Json,
 ) -> Result<HttpResponse, ApiError> {
     let purchase = purchase(&body)?;
     let id = purchase.id.clone();
@@ -64,8 +65,9 @@ pub async fn record_purchase(
 }
 
 pub async fn record_refund(
-    Checked(gateway, Json(body)): Checked<Gateway<PurchasesWrite>, Json>,
+    gateway: Gateway<PurchasesWrite>,
     context: web::Data<Context>,
+    Json(body): Json,
 ) -> Result<HttpResponse, ApiError> {
     let refund = refund(&body)?;
     let (id, purchase_id) = (refund.id.clone(), refund.purchase_id.clone());

@@ -7,7 +7,7 @@ use crate::domain::id::{Cursor, EntryId, ReferralId};
 use crate::domain::referral::Status;
 use crate::domain::time;
 use crate::engine::{Period, ReferralItem, Stats};
-use crate::web::auth::{Checked, Developer, PublicProject};
+use crate::web::auth::{Developer, PublicProject};
 use crate::web::body::{Fields, Json};
 use crate::web::error::ApiError;
 use crate::web::query::{Page, Query};
@@ -68,10 +68,7 @@ impl From<ReferralItem> for ReferralBody {
     }
 }
 
-pub async fn list(
-    Checked(developer, query): Checked<Developer, Query>,
-    context: web::Data<Context>,
-) -> Result<HttpResponse, ApiError> {
+pub async fn list(developer: Developer, context: web::Data<Context>, query: Query) -> Result<HttpResponse, ApiError> {
     let status = query.get("status").map(|text| {
         let names = Status::ALL.map(Status::as_str).join(", ");
         Status::parse(text)
@@ -84,8 +81,9 @@ pub async fn list(
 }
 
 pub async fn apply(
-    Checked(developer, Json(body)): Checked<Developer, Json>,
+    developer: Developer,
     context: web::Data<Context>,
+    Json(body): Json,
 ) -> Result<HttpResponse, ApiError> {
     let mut fields = Fields::new(&body);
     let code = fields.text("code").map(|code| Code::parse("code", code));
@@ -177,10 +175,7 @@ impl From<Stats> for StatsBody {
     }
 }
 
-pub async fn stats(
-    Checked(developer, query): Checked<Developer, Query>,
-    context: web::Data<Context>,
-) -> Result<HttpResponse, ApiError> {
+pub async fn stats(developer: Developer, context: web::Data<Context>, query: Query) -> Result<HttpResponse, ApiError> {
     let days = query.integer("days", 1..=366, 30)?;
     let stats = context.engine.stats(developer.project, developer.account, days).await?;
     Ok(json(StatusCode::OK, StatsBody::from(stats)))

@@ -3,8 +3,8 @@
 use crate::domain::error::{Error, FieldError, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::text;
-use crate::engine::{UsageAnswer, UsageEvent, UsageStatus, Who};
-use crate::web::auth::{Checked, Gateway, UsageWrite};
+use crate::engine::{Reader, UsageAnswer, UsageEvent, UsageStatus, Who};
+use crate::web::auth::{Gateway, UsageWrite};
 use crate::web::body::{BATCH_LIMIT, Fields, Json};
 use crate::web::error::ApiError;
 use crate::web::{Context, json};
@@ -119,8 +119,9 @@ fn events(body: &Map<String, Value>) -> Result<(Vec<UsageEvent>, bool)> {
 }
 
 pub async fn record(
-    Checked(gateway, Json(body)): Checked<Gateway<UsageWrite>, Json<BATCH_LIMIT>>,
+    gateway: Gateway<UsageWrite>,
     context: web::Data<Context>,
+    Json(body): Json<BATCH_LIMIT>,
 ) -> std::result::Result<HttpResponse, ApiError> {
     let (events, is_batch) = events(&body)?;
     let answers = context.engine.record_usage(gateway.project, events).await?;
@@ -143,20 +144,22 @@ struct VerifyBody {
 }
 
 pub async fn verify_key(
-    Checked(gateway, Json(body)): Checked<Gateway<UsageWrite>, Json>,
+    gateway: Gateway<UsageWrite>,
     context: web::Data<Context>,
+    reader: web::Data<Reader>,
+    Json(body): Json,
 ) -> std::result::Result<HttpResponse, ApiError> {
     let mut fields = Fields::new(&body);
     let secret = fields.text("api_key").map(|secret| text::client_id("api_key", secret));
     let secret = secret.and_then(|secret| fields.check(secret));
     fields.finish()?;
     let secret = secret.ok_or_else(|| Error::internal("a key check without its key"))?;
-    let found = context.engine.verify_key(gateway.project, secret).await?;
+    let found = context.engine.verify_key(&reader, gateway.project, &secret)?;
     let body = VerifyBody {
         valid: found.is_some(),
-        developer_id: found.map(|(_, account, _)| account),
+        developer_id: found.map(|(account, _)| account),
         project_id: found.map(|_| gateway.project),
-        available: found.map_or(0, |(_, _, available)| available),
+        available: found.map_or(0, |(_, available)| available),
     };
     Ok(json(StatusCode::OK, body))
 }

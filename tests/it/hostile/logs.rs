@@ -69,7 +69,7 @@ fn traffic(url: &str, gateway_key: &str) -> Vec<String> {
     assert_eq!(public.post("/v1/developers/signup", bad).status, 422);
     let raw = body.to_string();
     let headers = [("Content-Type", "application/json")];
-    assert_eq!(public.send("POST", "/v1/developers/signup", &headers, raw[1..].as_bytes().to_vec()).status, 400);
+    assert_eq!(public.send("POST", "/v1/developers/signup", &headers, raw.as_bytes()[1..].to_vec()).status, 400);
     assert_eq!(public.send("POST", "/v1/developers/signup", &[], raw.into_bytes()).status, 415);
 
     let alice = public.with_key(&key);
