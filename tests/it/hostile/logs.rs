@@ -98,8 +98,8 @@ fn traffic(url: &str, gateway_key: &str) -> Vec<String> {
 #[test]
 fn the_log_holds_nothing_private() {
     let dir = tempfile::tempdir().unwrap();
-    // Everything that refloop says, and all but the innermost of the libraries' talk.
-    let served = Served::start(dir.path(), "debug,refloop=trace");
+    // Everything that refloop and its libraries have to say.
+    let served = Served::start(dir.path(), "trace");
     let text = |name: &str| served.greeting[name].as_str().unwrap().to_owned();
     let (url, gateway_key, operator_url) = (text("url"), text("gateway_key"), text("operator_url"));
     let mut private = traffic(&url, &gateway_key);

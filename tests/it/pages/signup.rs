@@ -55,6 +55,18 @@ fn a_code_that_cannot_be_used_is_said_to_be_so_and_promises_nothing_more() {
 }
 
 #[test]
+fn a_program_that_is_off_promises_nothing() {
+    let app = App::start();
+    let code = app.developer("Alice").code();
+    app.change_program(|program| program["enabled"] = false.into());
+    for path in ["/signup".to_owned(), format!("/signup?ref={code}")] {
+        let page = Visitor::new(&app).get(&path);
+        assert_page(&page, 200);
+        assert!(!page.body.contains("1,000 credits"), "{path}");
+    }
+}
+
+#[test]
 fn what_is_typed_is_escaped_wherever_it_is_shown() {
     let app = App::start();
     let evil = "\"><script>alert('x')</script><b a='";
