@@ -10,6 +10,7 @@ use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::future::LocalBoxFuture;
+use std::future::{Ready, ready};
 use std::marker::PhantomData;
 use std::net::IpAddr;
 
@@ -27,15 +28,11 @@ pub struct Developer {
 
 impl FromRequest for Developer {
     type Error = ApiError;
-    type Future = Extracted<Self>;
+    type Future = Ready<std::result::Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        Box::pin(async move {
-            let context = context(&request)?;
-            let caller = caller(&context, &request)?;
-            Ok(Self { project: caller.project, account: caller.developer()? })
-        })
+        let developer = |caller: Caller| Ok(Self { project: caller.project, account: caller.developer()? });
+        ready(caller(request).and_then(developer).map_err(ApiError))
     }
 }
 
@@ -62,23 +59,22 @@ pub struct Gateway<S> {
 
 impl<S: Needs> FromRequest for Gateway<S> {
     type Error = ApiError;
-    type Future = Extracted<Self>;
+    type Future = Ready<std::result::Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        Box::pin(async move {
-            let context = context(&request)?;
-            let caller = caller(&context, &request)?;
+        let gateway = |caller: Caller| {
             caller.require(S::SCOPE)?;
             Ok(Self { project: caller.project, scope: PhantomData })
-        })
+        };
+        ready(caller(request).and_then(gateway).map_err(ApiError))
     }
 }
 
 /// A good key passes, however many bad ones come from the same address; a bad one counts against its address.
 /// Nothing here waits: a handler's extractors run side by side, and so a bad key is refused, and counted, before the
 /// body or the query behind it are.
-fn caller(context: &Context, request: &HttpRequest) -> Result<Caller> {
+fn caller(request: &HttpRequest) -> Result<Caller> {
+    let context = context(request)?;
     let refused = |error: Error| match context.limiter.bad_key(context.settings.trusted_proxies.client_of(request)) {
         Ok(()) => error,
         Err(limited) => limited,
@@ -112,11 +108,11 @@ pub struct ClientAddress(pub IpAddr);
 
 impl FromRequest for ClientAddress {
     type Error = ApiError;
-    type Future = std::future::Ready<std::result::Result<Self, ApiError>>;
+    type Future = Ready<std::result::Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let client = context(request).map(|context| Self(context.settings.trusted_proxies.client_of(request)));
-        std::future::ready(client.map_err(ApiError))
+        ready(client.map_err(ApiError))
     }
 }
 

@@ -235,11 +235,24 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Takes over the faults of a domain check.
+    /// Takes over the faults of a domain check; a field that was found wrong before needs no second one.
     pub fn check<T>(&mut self, checked: Result<T>) -> Option<T> {
-        let path = &self.path;
-        let relocated = |fault: FieldError| FieldError { field: format!("{path}{}", fault.field), ..fault };
-        checked.map_err(|refusal| self.faults.extend(refusal.fields.into_iter().map(relocated))).ok()
+        let refusal = match checked {
+            Ok(value) => return Some(value),
+            Err(refusal) => refusal,
+        };
+        for fault in refusal.fields {
+            let field = format!("{}{}", self.path, fault.field);
+            if self.faults.iter().all(|known| known.field != field) {
+                self.faults.push(FieldError { field, ..fault });
+            }
+        }
+        None
+    }
+
+    /// Whether the field is there and not null.
+    pub fn has(&self, name: &str) -> bool {
+        self.present(name).is_some()
     }
 
     pub fn add(&mut self, name: &str, code: &'static str, detail: &str) {

@@ -65,10 +65,8 @@ pub async fn sign_up(
     let mut fields = Fields::new(&body);
     let (email, password, name) = (fields.text("email"), fields.text("password"), fields.text("name"));
     let code = fields.optional_text("referral_code");
-    let parsed = match (email, password, name) {
-        (Some(email), Some(password), Some(name)) => fields.check(Signup::parse(email, password, name, code)),
-        _ => None,
-    };
+    let given = |field: Option<_>| field.unwrap_or_default();
+    let parsed = fields.check(Signup::parse(given(email), given(password), given(name), code));
     fields.finish()?;
     let signup = parsed.ok_or_else(|| Error::internal("a signup without its fields"))?;
     let SignedUp { profile, api_key, referral } = context.engine.sign_up(project.id, signup).await?;

@@ -48,25 +48,23 @@ impl From<UsageAnswer> for UsageBody {
     }
 }
 
-/// Reads the one of three names that an event gives its account by.
+/// Reads the one name that an event gives its account by; a key is one of them only for usage.
 pub fn who(fields: &mut Fields<'_>, by_key: bool) -> Option<Who> {
-    let developer = fields.optional_text("developer_id");
-    let external = fields.optional_text("external_id");
-    let key = if by_key { fields.optional_text("api_key") } else { None };
-    match (developer, external, key) {
+    let names: &[&str] =
+        if by_key { &["developer_id", "external_id", "api_key"] } else { &["developer_id", "external_id"] };
+    let given: Vec<&str> = names.iter().copied().filter(|name| fields.has(name)).collect();
+    let [name] = given[..] else {
+        fields.add("developer_id", "required", &format!("Give exactly one of {}.", names.join(", ")));
+        return None;
+    };
+    let text = fields.text(name).map(|text| text::client_id(name, text));
+    let text = text.and_then(|text| fields.check(text))?;
+    Some(match name {
         // An id that does not read is nobody's, like any other that is not known here.
-        (Some(id), None, None) => {
-            let id = fields.check(text::client_id("developer_id", id));
-            id.map(|id| Who::Developer(id.parse().unwrap_or(AccountId(-1))))
-        }
-        (None, Some(id), None) => fields.check(text::client_id("external_id", id)).map(Who::External),
-        (None, None, Some(key)) => fields.check(text::client_id("api_key", key)).map(Who::Key),
-        _ => {
-            let names = if by_key { "developer_id, external_id and api_key" } else { "developer_id and external_id" };
-            fields.add("developer_id", "required", &format!("Give exactly one of {names}."));
-            None
-        }
-    }
+        "developer_id" => Who::Developer(text.parse().unwrap_or(AccountId(-1))),
+        "external_id" => Who::External(text),
+        _ => Who::Key(text),
+    })
 }
 
 fn event(mut fields: Fields<'_>) -> std::result::Result<UsageEvent, Vec<FieldError>> {
