@@ -149,6 +149,12 @@ impl App {
         let output = Command::new("sqlite3").arg(self.db()).arg(sql).output().expect("sqlite3 is installed");
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
     }
+
+    /// A signup that may be refused.
+    pub fn try_sign_up(&self, email: &str, code: Option<&str>) -> Reply {
+        let body = json!({ "email": email, "password": PASSWORD, "name": "Bob", "referral_code": code });
+        self.anonymous().post("/v1/developers/signup", body)
+    }
 }
 
 impl Drop for App {

@@ -1,4 +1,12 @@
 //! Behaviour from outside: the real app on a real port over a real file. One binary, so that it links once.
 
+mod abuse;
+mod account;
+mod applications;
+mod codes;
 mod harness;
+mod keys;
+mod ledger;
 mod loop_of_the_seed;
+mod referrals;
+mod signup;
