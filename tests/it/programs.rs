@@ -13,7 +13,7 @@ fn a_project_starts_with_the_seed_s_program() {
     let app = App::start();
     let project = app.engine.project_named("default").unwrap();
     let (program, versions) = app.engine.program(&project).unwrap();
-    assert_eq!((&**program, versions.len()), (&Preset::Credits.program(), 1));
+    assert_eq!((&*program, versions.len()), (&Preset::Credits.program(), 1));
     for preset in Preset::ALL {
         let printed = preset.program().to_json();
         assert_eq!(Program::from_json(&printed).unwrap().to_json(), printed, "verbatim");
@@ -121,7 +121,8 @@ fn every_grant_and_refusal_is_explained() {
         inputs,
         json!({ "on": "calls:100", "amount": 0, "hold_days": 7, "calls_before": 1, "calls_after": 100 })
     );
-    let unexplained = "SELECT count(*) FROM entry WHERE kind = 'grant' AND (decision_id IS NULL OR program_version IS NULL)";
+    let unexplained =
+        "SELECT count(*) FROM entry WHERE kind = 'grant' AND (decision_id IS NULL OR program_version IS NULL)";
     assert_eq!(app.sqlite3(unexplained).trim(), "0");
 }
 

@@ -80,9 +80,7 @@ fn every_purchase_pays_once() {
 fn a_hold_runs_from_the_purchase() {
     let shop = shop(30);
     shop.app.advance_days(20);
-    let body = |id: &str, at: &str| {
-        json!({ "id": id, "developer_id": shop.bob.id, "amount": 1_000, "currency": "USD", "at": at })
-    };
+    let body = |id: &str, at: &str| json!({ "id": id, "developer_id": shop.bob.id, "amount": 1_000, "currency": "USD", "at": at });
     assert_eq!(shop.gateway.post("/v1/purchases", body("p1", "2026-01-25T10:00:00Z")).status, 201);
     assert_eq!(shop.gateway.post("/v1/purchases", body("p2", "2030-01-01T00:00:00Z")).status, 201);
     let vests: Vec<Value> = shop.alice.ledger().iter().map(|entry| entry["vests_at"].clone()).collect();
@@ -147,7 +145,8 @@ fn partial_refunds_add_up_to_exactly_nothing() {
 fn a_refund_answers_what_it_is_about() {
     let shop = shop(0);
     shop.buy("p1", 1_000);
-    let expected = |status: &str| json!({ "id": "r1", "purchase_id": "p1", "developer_id": shop.bob.id, "status": status });
+    let expected =
+        |status: &str| json!({ "id": "r1", "purchase_id": "p1", "developer_id": shop.bob.id, "status": status });
     let reply = shop.refund("r1", "p1", 200);
     assert_eq!((reply.status, reply.json()), (201, expected("recorded")));
     let again = shop.refund("r1", "p1", 900);
@@ -271,12 +270,16 @@ fn each_purchase_is_explained() {
     let shop = shop(0);
     shop.buy("p1", 99);
     shop.buy("p2", 1_000);
-    let rows = shop.app.sqlite3("SELECT rule, event, verdict, code, basis_points, program_version FROM decision ORDER BY id");
+    let rows =
+        shop.app.sqlite3("SELECT rule, event, verdict, code, basis_points, program_version FROM decision ORDER BY id");
     assert_eq!(
         rows.lines().collect::<Vec<_>>(),
         ["commission|purchase|refused|below_min_purchase|500|2", "commission|purchase|granted|granted|500|2"]
     );
     let inputs = shop.app.sqlite3("SELECT inputs FROM decision ORDER BY id DESC LIMIT 1");
     let inputs: Value = serde_json::from_str(&inputs).unwrap();
-    assert_eq!((&inputs["purchase"], &inputs["amount"], &inputs["track"]), (&json!(1_000), &json!(50), &json!("basic")));
+    assert_eq!(
+        (&inputs["purchase"], &inputs["amount"], &inputs["track"]),
+        (&json!(1_000), &json!(50), &json!("basic"))
+    );
 }

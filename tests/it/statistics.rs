@@ -149,9 +149,7 @@ fn the_series_has_every_day() {
     app.sign_up("Eve", "eve@alice.example", Some(&code));
     app.referee("Dave", &code).use_api(&gateway, "dave", 1);
     let series = alice.get(&format!("{STATS}?days=4")).json()["series"].clone();
-    let day = |date: &str, signups: i64, conversions: i64, credits: i64| {
-        json!({ "date": date, "clicks": 0, "signups": signups, "conversions": conversions, "credits": credits })
-    };
+    let day = |date: &str, signups: i64, conversions: i64, credits: i64| json!({ "date": date, "clicks": 0, "signups": signups, "conversions": conversions, "credits": credits });
     assert_eq!(
         series,
         json!([

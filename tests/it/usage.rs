@@ -254,7 +254,9 @@ fn many_at_once_neither_pay_twice_nor_overdraw() {
         let spend = |client: usize| {
             let (gateway, bob, app) = (app.gateway(), &bob, &app);
             let _ = app;
-            (0..10).map(|n| bob.use_api(&gateway, &format!("c{client}-{n}"), 17)["charged"].as_i64().unwrap()).sum::<i64>()
+            (0..10)
+                .map(|n| bob.use_api(&gateway, &format!("c{client}-{n}"), 17)["charged"].as_i64().unwrap())
+                .sum::<i64>()
         };
         let threads: Vec<_> = (0..8).map(|client| scope.spawn(move || spend(client))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
@@ -283,7 +285,8 @@ fn what_expires_first_is_spent_first() {
     let entries = bob.ledger();
     let reason_of = |lot: &Value| entries.iter().find(|entry| entry["id"] == *lot).unwrap()["reason"].clone();
     let spends: Vec<_> = entries.iter().filter(|entry| entry["kind"] == "spend").collect();
-    let taken: Vec<_> = spends.iter().map(|entry| (reason_of(&entry["lot_id"]), entry["credit_amount"].clone())).collect();
+    let taken: Vec<_> =
+        spends.iter().map(|entry| (reason_of(&entry["lot_id"]), entry["credit_amount"].clone())).collect();
     let expected = [("short", -100), ("long", -100), ("lasting", -100), ("lasting_too", -50)];
     assert_eq!(taken, expected.map(|(reason, amount)| (json!(reason), json!(amount))));
     assert!(spends.iter().all(|entry| entry["group_id"] == spends[0]["id"]), "one movement, one group");
