@@ -75,6 +75,27 @@ impl<S: Needs> FromRequest for Gateway<S> {
     }
 }
 
+/// First who calls, then what they send. Extracted side by side, a body that does not read would hide a bad key, and
+/// the call would count against no limit.
+pub struct Then<Who, What>(pub Who, pub What);
+
+impl<Who, What> FromRequest for Then<Who, What>
+where
+    Who: FromRequest<Error = ApiError> + 'static,
+    What: FromRequest<Error = ApiError> + 'static,
+{
+    type Error = ApiError;
+    type Future = Extracted<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let who = Who::from_request(&request, &mut Payload::None).await?;
+            Ok(Self(who, What::from_request(&request, &mut payload).await?))
+        })
+    }
+}
+
 /// A good key passes, however many bad ones come from the same address; a bad one counts against its address.
 async fn caller(context: &Context, request: &HttpRequest) -> Result<Caller> {
     let refused = |error: Error| match context.limiter.bad_key(context.settings.trusted_proxies.client_of(request)) {

@@ -5,7 +5,7 @@ use crate::domain::id::{AccountId, Cursor, KeyId};
 use crate::domain::{text, time};
 use crate::engine::{Change, MadeKey, ProfileView};
 use crate::store::KeyRow;
-use crate::web::auth::Developer;
+use crate::web::auth::{Developer, Then};
 use crate::web::body::{Fields, Json, OptionalJson};
 use crate::web::error::ApiError;
 use crate::web::query::Page;
@@ -55,9 +55,8 @@ pub async fn me(developer: Developer, context: web::Data<Context>) -> Result<Htt
 }
 
 pub async fn change(
-    developer: Developer,
+    Then(developer, Json(body)): Then<Developer, Json>,
     context: web::Data<Context>,
-    Json(body): Json,
 ) -> Result<HttpResponse, ApiError> {
     let mut fields = Fields::new(&body);
     if body.get("name").is_some_and(serde_json::Value::is_null) {
@@ -108,9 +107,8 @@ pub async fn keys(developer: Developer, context: web::Data<Context>) -> Result<H
 }
 
 pub async fn make_key(
-    developer: Developer,
+    Then(developer, OptionalJson(body)): Then<Developer, OptionalJson>,
     context: web::Data<Context>,
-    OptionalJson(body): OptionalJson,
 ) -> Result<HttpResponse, ApiError> {
     let mut fields = Fields::new(&body);
     let name = fields.optional_text("name").map(|name| text::display("name", name, 100));

@@ -2,7 +2,7 @@
 
 use crate::domain::code::Code;
 use crate::engine::CodeView;
-use crate::web::auth::Developer;
+use crate::web::auth::{Developer, Then};
 use crate::web::body::{Fields, OptionalJson};
 use crate::web::error::ApiError;
 use crate::web::{Context, json};
@@ -64,9 +64,8 @@ impl CodeBody {
 }
 
 pub async fn get_or_make(
-    developer: Developer,
+    Then(developer, OptionalJson(body)): Then<Developer, OptionalJson>,
     context: web::Data<Context>,
-    OptionalJson(body): OptionalJson,
 ) -> Result<HttpResponse, ApiError> {
     let mut fields = Fields::new(&body);
     let code = fields.optional_text("code").map(|code| Code::parse("code", code));

@@ -4,7 +4,7 @@ use super::usage::who;
 use crate::domain::error::Error;
 use crate::domain::{text, time};
 use crate::engine::{NewPurchase, NewRefund, Recorded};
-use crate::web::auth::{Gateway, PurchasesWrite};
+use crate::web::auth::{Gateway, PurchasesWrite, Then};
 use crate::web::body::{Fields, Json};
 use crate::web::error::ApiError;
 use crate::web::{Context, json};
@@ -53,9 +53,8 @@ fn outcome(recorded: Recorded) -> (StatusCode, &'static str) {
 }
 
 pub async fn record_purchase(
-    gateway: Gateway<PurchasesWrite>,
+    Then(gateway, Json(body)): Then<Gateway<PurchasesWrite>, Json>,
     context: web::Data<Context>,
-    Json(body): Json,
 ) -> Result<HttpResponse, ApiError> {
     let purchase = purchase(&body)?;
     let id = purchase.id.clone();
@@ -65,9 +64,8 @@ pub async fn record_purchase(
 }
 
 pub async fn record_refund(
-    gateway: Gateway<PurchasesWrite>,
+    Then(gateway, Json(body)): Then<Gateway<PurchasesWrite>, Json>,
     context: web::Data<Context>,
-    Json(body): Json,
 ) -> Result<HttpResponse, ApiError> {
     let refund = refund(&body)?;
     let (id, purchase_id) = (refund.id.clone(), refund.purchase_id.clone());

@@ -7,7 +7,7 @@ use crate::domain::id::{Cursor, EntryId, ReferralId};
 use crate::domain::referral::Status;
 use crate::domain::time;
 use crate::engine::{Period, ReferralItem, Stats};
-use crate::web::auth::{Developer, PublicProject};
+use crate::web::auth::{Developer, PublicProject, Then};
 use crate::web::body::{Fields, Json};
 use crate::web::error::ApiError;
 use crate::web::query::{Page, Query};
@@ -81,9 +81,8 @@ pub async fn list(developer: Developer, context: web::Data<Context>, query: Quer
 }
 
 pub async fn apply(
-    developer: Developer,
+    Then(developer, Json(body)): Then<Developer, Json>,
     context: web::Data<Context>,
-    Json(body): Json,
 ) -> Result<HttpResponse, ApiError> {
     let mut fields = Fields::new(&body);
     let code = fields.text("code").map(|code| Code::parse("code", code));

@@ -4,7 +4,7 @@ use crate::domain::error::{Error, FieldError, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::text;
 use crate::engine::{UsageAnswer, UsageEvent, UsageStatus, Who};
-use crate::web::auth::{Gateway, UsageWrite};
+use crate::web::auth::{Gateway, Then, UsageWrite};
 use crate::web::body::{BATCH_LIMIT, Fields, Json};
 use crate::web::error::ApiError;
 use crate::web::{Context, json};
@@ -116,9 +116,8 @@ fn events(body: &Map<String, Value>) -> Result<(Vec<UsageEvent>, bool)> {
 }
 
 pub async fn record(
-    gateway: Gateway<UsageWrite>,
+    Then(gateway, Json(body)): Then<Gateway<UsageWrite>, Json<BATCH_LIMIT>>,
     context: web::Data<Context>,
-    Json(body): Json<BATCH_LIMIT>,
 ) -> std::result::Result<HttpResponse, ApiError> {
     let (events, is_batch) = events(&body)?;
     let answers = context.engine.record_usage(gateway.project, events).await?;
@@ -141,9 +140,8 @@ struct VerifyBody {
 }
 
 pub async fn verify_key(
-    gateway: Gateway<UsageWrite>,
+    Then(gateway, Json(body)): Then<Gateway<UsageWrite>, Json>,
     context: web::Data<Context>,
-    Json(body): Json,
 ) -> std::result::Result<HttpResponse, ApiError> {
     let mut fields = Fields::new(&body);
     let secret = fields.text("api_key").unwrap_or_default().to_owned();
