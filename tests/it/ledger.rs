@@ -172,16 +172,13 @@ fn formulas_are_defused_and_numbers_stay_numbers() {
         ("=cmd|calc@one.example", "'=cmd***@one.example"),
         ("+plusplus@two.example", "'+plu***@two.example"),
         ("-minus@three.example", "'-mi***@three.example"),
-        ("o'hara,x@four.example", "o'ha***@four.example"),
+        ("o'hara.x@four.example", "o'ha***@four.example"),
     ] {
         let reply = app.try_sign_up(email, Some(&code));
-        if reply.status != 201 {
-            continue;
-        }
+        assert_eq!((reply.status, &reply.json()["referral"]["status"]), (201, &json!("applied")), "{email}");
         let rows = csv_rows(&alice.get(&format!("{LEDGER}.csv")).body);
         assert_eq!(rows.last().unwrap()["referee_email"], cell);
     }
-    assert!(alice.stats()["total_referrals"].as_i64().unwrap() >= 3, "most of them are addresses");
     alice.use_api(&app.gateway(), "spend", 7);
     let rows = csv_rows(&alice.get(&format!("{LEDGER}.csv")).body);
     assert_eq!(rows.last().unwrap()["credit_amount"], "-7");
