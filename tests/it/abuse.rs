@@ -185,3 +185,13 @@ fn the_refusal_is_explained_without_names() {
         })
     );
 }
+
+#[test]
+fn a_rejection_for_another_reason_leaves_the_domain_free() {
+    let app = App::start();
+    let (alice, carol) = (app.developer("Alice"), app.developer("Carol"));
+    let bob = app.sign_up("Bob", "bob@corp.example", Some(&alice.code()));
+    bob.delete("/v1/developers/me");
+    assert_eq!(outcome(&app, "bob@corp.example", &carol.code()), "already_referred");
+    assert_eq!(outcome(&app, "dave@corp.example", &carol.code()), "applied");
+}

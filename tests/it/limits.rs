@@ -102,3 +102,19 @@ fn a_bad_key_is_refused_before_the_body_is_judged() {
     let eve = app.developer("Eve");
     assert_eq!(eve.send("POST", "/v1/usage", &kind, b"{".to_vec()).problem(403), "gateway_key_required");
 }
+
+#[test]
+fn bodies_have_a_size() {
+    let app = App::start();
+    let bob = app.developer("Bob");
+    let padded = |length: usize| {
+        let mut body = json!({ "id": "u1", "developer_id": bob.id, "calls": 0, "pad": "" }).to_string();
+        body.insert_str(body.len() - 2, &"x".repeat(length - body.len()));
+        serde_json::from_str::<serde_json::Value>(&body).unwrap()
+    };
+    for (path, limit) in [("/v1/usage", 1 << 20), ("/v1/keys/verify", 64 << 10), ("/v1/purchases", 64 << 10)] {
+        assert_ne!(app.gateway().post(path, padded(limit)).status, 413, "{path}");
+        assert_eq!(app.gateway().post(path, padded(limit + 1)).problem(413), "body_too_large", "{path}");
+    }
+    assert_eq!(app.anonymous().post("/v1/developers/signup", padded((64 << 10) + 1)).problem(413), "body_too_large");
+}

@@ -283,3 +283,46 @@ fn each_purchase_is_explained() {
         (&json!(1_000), &json!(50), &json!("basic"))
     );
 }
+
+#[test]
+fn a_pending_grant_repays_too() {
+    let shop = shop(0);
+    shop.buy("p1", 1_000);
+    shop.alice.use_api(&shop.gateway, "spend", 50);
+    shop.refund("r1", "p1", 1_000);
+    shop.app.change_program(|program| program["rules"][0]["hold_days"] = json!(30));
+    shop.buy("p2", 2_000);
+    assert_eq!(shop.figures(), [150, 0, 50, 50, 0]);
+    assert_eq!(shop.alice.stats()["credits_pending"], 50);
+    shop.app.advance_days(30);
+    assert_eq!(shop.figures(), [150, 50, 50, 50, 0]);
+}
+
+#[test]
+fn what_expired_unspent_is_not_owed() {
+    let shop = shop(0);
+    shop.app.change_program(|program| program["rules"][0]["expires_days"] = json!(10));
+    shop.buy("p1", 1_000);
+    shop.alice.use_api(&shop.gateway, "spend", 20);
+    shop.app.advance_days(10);
+    shop.refund("r1", "p1", 1_000);
+    assert_eq!(shop.figures(), [50, 0, 20, 20, 20]);
+    assert_eq!(shop.alice.stats()["credits_expired"], 30);
+    shop.refund("r2", "p1", 1_000);
+    assert_eq!(shop.figures(), [50, 0, 20, 20, 20]);
+}
+
+#[test]
+fn a_purchase_told_after_its_commission_expired_brings_nothing_to_spend() {
+    let shop = shop(0);
+    shop.app.change_program(|program| program["rules"][0]["expires_days"] = json!(10));
+    shop.app.advance_days(20);
+    let body = json!({
+        "id": "p1", "developer_id": shop.bob.id, "amount": 1_000, "currency": "usd", "at": "2026-01-20T00:00:00Z",
+    });
+    assert_eq!(shop.gateway.post("/v1/purchases", body).status, 201);
+    assert_eq!(shop.figures(), [50, 0, 0, 0, 0]);
+    assert_eq!(shop.alice.stats()["credits_expired"], 50);
+    shop.refund("r1", "p1", 500);
+    assert_eq!(shop.figures(), [50, 0, 0, 0, 0]);
+}

@@ -53,6 +53,7 @@ fn with_a_code_both_are_credited_at_once() {
     assert_eq!(bob.signup["referral"], json!({ "status": "applied", "code": "ALICE2026", "bonus_credits": 1_000 }));
     assert_eq!(bob.signup["developer"]["referred_by"], alice.id);
     assert_eq!(bob.signup["developer"]["referral_credits_balance"], 1_000);
+    assert!(alice.id < bob.id, "ids are time-ordered");
     let me = alice.get("/v1/developers/me").json();
     assert_eq!(me["referral_credits_balance"], 500);
     assert_eq!(me["referred_developers_count"], 1);
@@ -223,4 +224,18 @@ fn ten_signups_an_hour_from_one_address_and_failed_ones_count() {
     }
     assert_eq!(post(&app, "6.6.6.99, 198.51.100.1").status, 429, "the client chose what stands left of it");
     assert_eq!(post(&app, "198.51.100.2").status, 422);
+}
+
+#[test]
+fn one_address_signs_up_once_however_many_try_at_once() {
+    let app = App::start();
+    let code = app.developer("Alice").code();
+    let mut statuses: Vec<u16> = std::thread::scope(|scope| {
+        let sign_up = || app.try_sign_up("bob@bob.example", Some(&code)).status;
+        let threads: Vec<_> = (0..6).map(|_| scope.spawn(sign_up)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409, 409, 409, 409, 409]);
+    assert_eq!(app.sqlite3("SELECT count(*) FROM referral").trim(), "1");
 }

@@ -36,6 +36,8 @@ fn one_event_answers_flat() {
         (&by_key["developer_id"], &by_key["charged"], &by_key["uncovered"], &by_key["available"]),
         (&json!(bob.id), &json!(700), &json!(100), &json!(0))
     );
+    let longest_id = "ü".repeat(128);
+    assert_eq!(post(&gateway, json!({ "id": longest_id, "api_key": bob.key, "calls": 0 }))["status"], "recorded");
     app.sqlite3("UPDATE account SET external_id = 'customer-7' WHERE email = 'bob@bob.example'");
     let by_external_id = post(&gateway, json!({ "id": "u3", "external_id": "customer-7", "calls": 1 }));
     assert_eq!(by_external_id["developer_id"], bob.id);
