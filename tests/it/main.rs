@@ -1,5 +1,10 @@
 //! Behaviour from outside: the real app on a real port over a real file. One binary, so that it links once.
 
+// A test that cannot go on has failed, and says where by panicking.
+#![allow(clippy::unwrap_used)]
+// Bodies are written in place with `json!`; a reference to each would only be noise.
+#![allow(clippy::needless_pass_by_value)]
+
 mod abuse;
 mod account;
 mod applications;

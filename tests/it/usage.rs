@@ -54,8 +54,8 @@ fn calls_reach_milestones_and_spend_takes_credits() {
     assert_eq!(alice.stats()["milestones"]["active"], 1);
     let dear = post(&gateway, json!({ "id": "u2", "developer_id": bob.id, "calls": 1, "spend": 250 }));
     assert_eq!((&dear["charged"], &dear["available"]), (&json!(250), &json!(750)));
-    let fee = post(&gateway, json!({ "id": "u3", "developer_id": bob.id, "calls": 0, "spend": 50 }));
-    assert_eq!((&fee["charged"], &fee["available"]), (&json!(50), &json!(700)));
+    let base_fee = post(&gateway, json!({ "id": "u3", "developer_id": bob.id, "calls": 0, "spend": 50 }));
+    assert_eq!((&base_fee["charged"], &base_fee["available"]), (&json!(50), &json!(700)));
 }
 
 #[test]
