@@ -254,6 +254,17 @@ fn only_a_referral_s_purchase_pays() {
 }
 
 #[test]
+fn a_rejected_referral_s_purchase_neither_pays_nor_converts() {
+    let shop = shop(0);
+    let eve = shop.app.sign_up("Eve", "eve@alice.example", Some(&shop.alice.code()));
+    let body = json!({ "id": "p1", "developer_id": eve.id, "amount": 1_000, "currency": "usd" });
+    assert_eq!(shop.gateway.post("/v1/purchases", body).status, 201);
+    assert_eq!(shop.app.sqlite3("SELECT count(*) FROM entry").trim(), "0");
+    let rejected = shop.alice.get("/v1/developers/referrals?status=rejected").json();
+    assert_eq!(rejected["data"][0]["converted_at"], Value::Null);
+}
+
+#[test]
 fn the_unit_is_fixed_once_there_are_entries() {
     let shop = shop(0);
     shop.buy("p1", 1_000);
