@@ -253,9 +253,9 @@ fn many_at_once_neither_pay_twice_nor_overdraw() {
     let app = App::start();
     let (alice, bob) = pair(&app);
     let charged: i64 = std::thread::scope(|scope| {
+        let (app, bob) = (&app, &bob);
         let spend = |client: usize| {
-            let (gateway, bob, app) = (app.gateway(), &bob, &app);
-            let _ = app;
+            let gateway = app.gateway();
             (0..10)
                 .map(|n| bob.use_api(&gateway, &format!("c{client}-{n}"), 17)["charged"].as_i64().unwrap())
                 .sum::<i64>()
