@@ -161,6 +161,12 @@ impl App {
     pub fn dump(&self) -> String {
         self.sqlite3(".dump")
     }
+
+    /// A signup that may be refused.
+    pub fn try_sign_up(&self, email: &str, code: Option<&str>) -> Reply {
+        let body = json!({ "email": email, "password": PASSWORD, "name": "Bob", "referral_code": code });
+        self.anonymous().post("/v1/developers/signup", body)
+    }
 }
 
 impl Drop for App {
@@ -231,7 +237,7 @@ impl Developer {
             let page = self.get(&format!("{path}&cursor={cursor}")).json();
             items.extend(page["data"].as_array().unwrap().iter().cloned());
             match page["next_cursor"].as_str() {
-                Some(next) => cursor = next.to_owned(),
+                Some(next) => next.clone_into(&mut cursor),
                 None => return items,
             }
         }
