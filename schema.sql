@@ -51,6 +51,7 @@ CREATE TABLE account (
   name             TEXT,
   leaderboard_name TEXT,                                           -- NULL: not listed
   password_hash    TEXT,
+  disposable       INTEGER NOT NULL DEFAULT 0 CHECK (disposable IN (0, 1)),  -- a throw-away mailbox: earns nothing
   track            TEXT    NOT NULL DEFAULT 'basic' CHECK (track IN ('basic', 'partner')),
   created_at_ms    INTEGER NOT NULL,
   erased_at_ms     INTEGER,

@@ -2,6 +2,7 @@
 
 use crate::config::{Database, ServeSettings};
 use crate::domain::access::Scope;
+use crate::domain::email::DisposableDomains;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::KeyId;
 use crate::domain::ledger::SignedHead;
@@ -185,9 +186,13 @@ fn serve(db: &Path, settings: &ServeSettings, as_json: bool) -> Result<()> {
     let listener = TcpListener::bind(settings.listen)
         .map_err(|error| fault(&format!("cannot listen on {}", settings.listen), &error))?;
     let listening = listener.local_addr().map_err(|error| fault("cannot listen", &error))?;
+    let disposable_domains = match &settings.disposable_domains {
+        Some(file) => DisposableDomains::parse(&read_file(file)?)?,
+        None => DisposableDomains::default(),
+    };
     let _lock = ServeLock::take(db)?;
     let store = Arc::new(Store::open(db, Clock::System, settings.capacity())?);
-    let engine = Arc::new(Engine::new(store, settings.engine()));
+    let engine = Arc::new(Engine::new(store, settings.engine(disposable_domains)));
     let context = Arc::new(Context::new(Arc::clone(&engine), settings.web(listening)));
     greet(&engine, db, &context.settings.public_url, as_json)?;
     let for_worker = Arc::clone(&context);

@@ -1,5 +1,6 @@
 //! Flags and environment as one plain value.
 
+use crate::domain::email::DisposableDomains;
 use crate::engine;
 use crate::store::Capacity;
 use crate::web::{Limits, Quota, TrustedProxies, WebSettings};
@@ -59,6 +60,10 @@ pub struct ServeSettings {
     #[arg(long, env = "REFLOOP_USAGE_ID_DAYS", default_value_t = 90, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub usage_id_days: u32,
 
+    /// A file of domains, one a line, to take for disposable beside the shipped list
+    #[arg(long, env = "REFLOOP_DISPOSABLE_DOMAINS", value_name = "FILE")]
+    pub disposable_domains: Option<PathBuf>,
+
     /// Writes that may wait before new ones are refused with 503
     #[arg(long, env = "REFLOOP_QUEUED_WRITES", default_value_t = 4096, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub queued_writes: u32,
@@ -95,8 +100,8 @@ impl ServeSettings {
         }
     }
 
-    pub fn engine(&self) -> engine::Settings {
-        engine::Settings { usage_id_days: self.usage_id_days, ..engine::Settings::default() }
+    pub fn engine(&self, disposable_domains: DisposableDomains) -> engine::Settings {
+        engine::Settings { usage_id_days: self.usage_id_days, disposable_domains, ..engine::Settings::default() }
     }
 
     pub fn capacity(&self) -> Capacity {

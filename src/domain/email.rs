@@ -1,6 +1,7 @@
 //! E-mail addresses: parsing, masking, and the two identities that the abuse rules compare.
 
 use super::error::{Error, Result};
+use std::collections::HashSet;
 
 /// Providers where a domain says nothing about the person, so that the mailbox counts instead.
 const PUBLIC_PROVIDERS: &str = include_str!("public_mailboxes.txt");
@@ -80,17 +81,37 @@ impl Email {
         }
     }
 
-    /// Whether the domain hands out throw-away mailboxes.
-    pub fn is_disposable(&self) -> bool {
-        [self.domain.as_str(), self.registrable_domain()]
-            .iter()
-            .any(|domain| !PRIVACY_RELAYS.contains(domain) && disposable_emails::is_disposable_domain(domain))
-            && !PRIVACY_RELAYS.contains(&self.domain.as_str())
+    /// Whether the domain hands out throw-away mailboxes, by the shipped list or the team's own.
+    pub fn is_disposable(&self, own_list: &DisposableDomains) -> bool {
+        let domains = [self.domain.as_str(), self.registrable_domain()];
+        domains.iter().any(|domain| own_list.0.contains(*domain))
+            || (!domains.iter().any(|domain| PRIVACY_RELAYS.contains(domain))
+                && domains.iter().any(|domain| disposable_emails::is_disposable_domain(domain)))
     }
 
     /// By the Public Suffix List; a bare suffix stands for itself.
     fn registrable_domain(&self) -> &str {
         psl::domain_str(&self.domain).unwrap_or(&self.domain)
+    }
+}
+
+/// Domains that a team takes for disposable beside the shipped ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DisposableDomains(HashSet<String>);
+
+impl DisposableDomains {
+    /// One domain a line; empty lines and those that begin with # are left out.
+    pub fn parse(text: &str) -> Result<Self> {
+        let lines = text.lines().map(str::trim).enumerate();
+        let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+        let parse = |(place, line): (usize, &str)| match idna::domain_to_ascii_strict(line) {
+            Ok(domain) if domain.contains('.') => Ok(domain),
+            _ => {
+                let detail = format!("Line {}: {line:?} is no domain.", place + 1);
+                Err(Error::field("disposable_domains", "invalid_domain", detail))
+            }
+        };
+        lines.map(parse).collect::<Result<_>>().map(Self)
     }
 }
 
@@ -191,12 +212,19 @@ mod tests {
 
     #[test]
     fn throw_away_mailboxes_are_known_and_relays_are_not_among_them() {
+        let shipped = DisposableDomains::default();
         for text in ["a@mailinator.com", "a@sub.mailinator.com"] {
-            assert!(email(text).is_disposable(), "{text}");
+            assert!(email(text).is_disposable(&shipped), "{text}");
         }
         for text in ["a@gmail.com", "a@duck.com", "a@mozmail.com", "a@relay.firefox.com", "a@corp.example"] {
-            assert!(!email(text).is_disposable(), "{text}");
+            assert!(!email(text).is_disposable(&shipped), "{text}");
         }
+        let own = DisposableDomains::parse("# ours\n\n Throwaway.Example \nduck.com\n").unwrap();
+        for text in ["a@throwaway.example", "a@sub.throwaway.example", "a@duck.com", "a@mailinator.com"] {
+            assert!(email(text).is_disposable(&own), "{text}");
+        }
+        assert!(!email("a@corp.example").is_disposable(&own));
+        assert!(DisposableDomains::parse("fine.example\nnot a domain").is_err());
     }
 
     #[test]

@@ -79,6 +79,8 @@ pub struct Application {
     pub referred_before: bool,
     /// This referrer has already brought in someone of the same household.
     pub household_used: bool,
+    /// The referrer is the referee's own referral.
+    pub mutual: bool,
 }
 
 impl Application {
@@ -103,6 +105,9 @@ impl Application {
         if self.household_used {
             return Some("domain_already_used");
         }
+        if self.mutual {
+            return Some("mutual_referral");
+        }
         None
     }
 
@@ -118,6 +123,7 @@ impl Application {
             "disposable": self.referee.as_ref().map(|referee| referee.disposable),
             "referred_before": self.referred_before,
             "household_used": self.household_used,
+            "mutual": self.mutual,
         })
     }
 }
@@ -128,6 +134,7 @@ pub fn abuse_text(code: &str) -> &'static str {
         "self_referral" | "same_domain" => "The code belongs to someone with your own e-mail domain.",
         "disposable_email" => "No credits are given to disposable e-mail addresses.",
         "already_referred" => "This mailbox has already signed up with a referral code.",
+        "mutual_referral" => "The code belongs to someone whom you referred yourself.",
         "domain_already_used" => "The code has already been used by someone with your e-mail domain.",
         _ => "The referral does not meet the rules of the program.",
     }
@@ -246,6 +253,7 @@ mod tests {
             referee: Some(who(2, 2)),
             referred_before: false,
             household_used: false,
+            mutual: false,
         };
         let disposable = Identity { disposable: true, ..who(2, 2) };
         for (application, code) in [
@@ -254,6 +262,7 @@ mod tests {
             (Application { referee: Some(disposable), ..good.clone() }, Some("disposable_email")),
             (Application { referred_before: true, ..good.clone() }, Some("already_referred")),
             (Application { household_used: true, ..good.clone() }, Some("domain_already_used")),
+            (Application { mutual: true, ..good.clone() }, Some("mutual_referral")),
             (Application { referrer: None, ..good.clone() }, None),
             (good, None),
         ] {

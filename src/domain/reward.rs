@@ -78,9 +78,9 @@ pub struct Standing<'a> {
     /// Rules (by reason) that have paid for this referral. A `purchase` rule pays once per purchase instead.
     pub paid: &'a [String],
     pub partner: bool,
-    /// There is nobody left to give to.
-    pub referrer_erased: bool,
-    pub referee_erased: bool,
+    /// Why one of the two can be given nothing, as a stable code.
+    pub referrer_barred: Option<&'static str>,
+    pub referee_barred: Option<&'static str>,
 }
 
 /// Every rule that waits for this event, with its verdict, in the program's order.
@@ -100,14 +100,14 @@ fn judge(program: &Program, rule: &Rule, event: Event, standing: Standing<'_>, n
         (None, Some(share), Some(purchase)) => money::share_half_up(purchase, share),
         _ => 0,
     };
-    let erased = match rule.to {
-        Party::Referrer => standing.referrer_erased,
-        Party::Referee => standing.referee_erased,
+    let barred = match rule.to {
+        Party::Referrer => standing.referrer_barred,
+        Party::Referee => standing.referee_barred,
     };
     let refusal = if !program.enabled {
         Some("program_disabled")
-    } else if erased {
-        Some("account_erased")
+    } else if barred.is_some() {
+        barred
     } else if rule.on != Trigger::Purchase && standing.paid.contains(&rule.reason) {
         Some("already_paid")
     } else if purchase_minor.zip(rule.min_purchase).is_some_and(|(purchase, least)| purchase < least) {
@@ -158,8 +158,7 @@ mod tests {
     use super::*;
     use crate::domain::program::Preset;
 
-    const NEW: Standing<'static> =
-        Standing { paid: &[], partner: false, referrer_erased: false, referee_erased: false };
+    const NEW: Standing<'static> = Standing { paid: &[], partner: false, referrer_barred: None, referee_barred: None };
 
     fn granted(program: &Program, event: Event, standing: Standing<'_>) -> Vec<(String, Party, i64)> {
         let decisions = decide(program, event, standing, 0).into_iter();
@@ -223,7 +222,7 @@ mod tests {
             (
                 Preset::Credits.program(),
                 Event::Calls { before: 0, after: 1 },
-                Standing { referrer_erased: true, ..NEW },
+                Standing { referrer_barred: Some("account_erased"), ..NEW },
                 "account_erased",
             ),
             (off, Event::Calls { before: 0, after: 1 }, NEW, "program_disabled"),

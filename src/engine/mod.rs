@@ -26,6 +26,7 @@ pub use signup::{SignedUp, Signup};
 pub use sweep::Swept;
 pub use usage::{UsageAnswer, UsageEvent, UsageStatus, Who};
 
+use crate::domain::email::DisposableDomains;
 use crate::domain::error::Result;
 use crate::domain::id::{KeyId, ProjectId};
 pub use crate::store::{KeyRow, LedgerFilter, LedgerLine, Project, Reader};
@@ -42,11 +43,13 @@ pub struct Settings {
     pub usage_id_days: u32,
     /// Password hashes computed at the same time; each takes 19 MiB.
     pub concurrent_hashes: usize,
+    /// Beside the shipped list.
+    pub disposable_domains: DisposableDomains,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { usage_id_days: 90, concurrent_hashes: 2 }
+        Self { usage_id_days: 90, concurrent_hashes: 2, disposable_domains: DisposableDomains::default() }
     }
 }
 

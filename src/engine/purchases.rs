@@ -96,7 +96,7 @@ fn convert(
     }
     // This purchase is in the table already.
     let least_minor = program.least_purchase();
-    let first = amount_minor >= least_minor && tx.purchases_of_at_least(account, least_minor)? == 1;
+    let first = amount_minor >= least_minor && tx.purchases_of_at_least(&referral, least_minor)? == 1;
     if first && program.conversion == Conversion::FirstPurchase {
         tx.set_progress(referral.id, &referral.progress.after_conversion(program, tx.now_ms()))?;
     }

@@ -3,11 +3,11 @@
 use super::Engine;
 use super::rewards::reward;
 use crate::domain::code::Code;
-use crate::domain::email::Email;
-use crate::domain::error::Result;
+use crate::domain::email::{Email, identity_hash};
+use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, EntryId, ProjectId, ReferralId};
 use crate::domain::ledger::{EntryKind, line_status};
-use crate::domain::referral::{self, Application, LateApplicant, Progress, Status};
+use crate::domain::referral::{self, Application, Identity, LateApplicant, Progress, Status};
 use crate::domain::reward::Event;
 use crate::store::{
     Account, CodeRow, NewDecision, NewReferral, Referral, ReferralLine, Snapshot, Tx, VersionedProgram,
@@ -36,9 +36,10 @@ pub fn introduce(
 ) -> Result<Applied> {
     let strict = program.abuse.strict_domains;
     let referrer = tx.account(project, code.owner)?;
-    let referee_identity = tx.identity(referee, strict)?;
+    let referee_identity = identity(tx, referee, strict)?;
     let application = Application {
-        referrer: tx.identity(&referrer, strict)?,
+        referrer: identity(tx, &referrer, strict)?,
+        mutual: tx.referral_of(project, referrer.id)?.is_some_and(|referral| referral.referrer == referee.id),
         referred_before: match &referee_identity {
             Some(identity) => tx.mailbox_was_referred(project, identity)?,
             None => false,
@@ -58,6 +59,7 @@ pub fn introduce(
             referee: referee.id,
             rejected,
             identity: application.referee.as_ref(),
+            signed_up_at_ms: referee.created_at_ms,
         },
     )?;
     if let Some(reason) = rejected {
@@ -82,7 +84,7 @@ pub fn introduce(
         id,
         referrer: referrer.id,
         referee: referee.id,
-        signed_up_at_ms: tx.now_ms(),
+        signed_up_at_ms: referee.created_at_ms,
         progress: Progress {
             status: Status::SignedUp,
             first_call_at_ms: None,
@@ -93,6 +95,19 @@ pub fn introduce(
     let granted = reward(tx, project, program, &referral, Event::Signup, None)?;
     let to_referee = granted.iter().filter(|grant| grant.account == referee.id);
     Ok(Applied::Accepted { code: code.code.clone(), bonus_credits: to_referee.map(|grant| grant.amount).sum() })
+}
+
+/// What the abuse rules compare, for an account that has an e-mail address.
+fn identity(db: &Snapshot<'_>, account: &Account, strict_domains: bool) -> Result<Option<Identity>> {
+    let Some(address) = &account.email else { return Ok(None) };
+    let unreadable = |_| Error::internal(format!("{} has an address that does not parse", account.id));
+    let email = Email::parse("email", address).map_err(unreadable)?;
+    let hash = |identity: &str| identity_hash(db.pepper(), identity);
+    Ok(Some(Identity {
+        mailbox: hash(&email.mailbox()),
+        household: hash(&email.household(strict_domains)),
+        disposable: account.disposable,
+    }))
 }
 
 /// A referral as its referrer sees it, with what it has brought.
@@ -112,6 +127,8 @@ pub struct ReferralCredit {
     pub id: EntryId,
     pub reason: String,
     pub amount: i64,
+    /// What of it has been taken back.
+    pub reversed: i64,
     pub status: &'static str,
     pub vests_at_ms: i64,
 }
@@ -134,6 +151,7 @@ fn item(db: &Snapshot<'_>, project: ProjectId, referrer: AccountId, line: Referr
         id: EntryId(lot.seq),
         reason,
         amount: lot.granted,
+        reversed: lot.reversed,
         status: line_status(EntryKind::Grant, &lot, db.now_ms()),
         vests_at_ms: lot.vests_at_ms,
     };
@@ -165,7 +183,7 @@ impl Engine {
                 };
                 referral::may_apply(applicant, &program, tx.now_ms())?;
                 referral::usable("code", row.as_ref().map(CodeRow::state), &program)?;
-                let row = row.ok_or_else(|| crate::domain::Error::internal("a usable code without a row"))?;
+                let row = row.ok_or_else(|| Error::internal("a usable code without a row"))?;
                 introduce(tx, project, &program, &row, &referee)
             })
             .await

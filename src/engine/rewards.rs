@@ -5,7 +5,7 @@ use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::{self, Grant, Lot, Movement, Terms};
 use crate::domain::program::Party;
 use crate::domain::reward::{self, Event, Standing};
-use crate::store::{NewDecision, Referral, Tx, VersionedProgram};
+use crate::store::{Account, NewDecision, Referral, Tx, VersionedProgram};
 
 /// What a rule gave, and to whom.
 #[derive(Debug, Clone, Copy)]
@@ -36,8 +36,8 @@ pub fn reward(
     let standing = Standing {
         paid: &paid,
         partner: referrer.as_ref().is_some_and(|account| account.partner),
-        referrer_erased: referrer.is_none(),
-        referee_erased: tx.find_account(project, referral.referee)?.is_none(),
+        referrer_barred: barred(referrer.as_ref()),
+        referee_barred: barred(tx.find_account(project, referral.referee)?.as_ref()),
     };
     let at_ms = occasion.map_or(tx.now_ms(), |occasion| occasion.at_ms);
     let mut granted = Vec::new();
@@ -80,6 +80,15 @@ pub fn reward(
         granted.push(Granted { account, amount: terms.amount });
     }
     Ok(granted)
+}
+
+/// Why an account can be given nothing; it is gone when there is none.
+fn barred(account: Option<&Account>) -> Option<&'static str> {
+    match account {
+        None => Some("account_erased"),
+        Some(account) if account.disposable => Some("disposable_email"),
+        Some(_) => None,
+    }
 }
 
 /// The account's open lots, after what has expired by the clock is booked: so no movement's outcome depends on when a

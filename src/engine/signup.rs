@@ -50,6 +50,7 @@ impl Engine {
     pub async fn sign_up(&self, project: ProjectId, new: Signup) -> Result<SignedUp> {
         let Signup { email, name, password, code } = new;
         let password_hash = self.hash_password(password).await?;
+        let disposable = email.is_disposable(&self.settings.disposable_domains);
         self.store
             .write(move |tx| {
                 let program = tx.program(project)?;
@@ -65,7 +66,8 @@ impl Engine {
                 if tx.email_is_taken(project, &address)? {
                     return Err(email_taken());
                 }
-                let account = tx.add_account(project, &NewAccount { email: address, name, password_hash })?;
+                let account =
+                    tx.add_account(project, &NewAccount { email: address, name, password_hash, disposable })?;
                 let key = keys::make_developer_key(tx, &tx.project(project)?, account.id, None)?;
                 let referral = code_row.map(|code| introduce(tx, project, &program, &code, &account)).transpose()?;
                 Ok(SignedUp { profile: profile(tx, project, account.id)?, api_key: key.secret, referral })

@@ -1,10 +1,8 @@
 //! Accounts: who refers or is referred.
 
 use super::tx::{Snapshot, Tx};
-use crate::domain::email::{self, Email};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
-use crate::domain::referral::Identity;
 use rusqlite::{OptionalExtension, Row, params};
 
 #[derive(Debug, Clone)]
@@ -15,12 +13,15 @@ pub struct Account {
     pub leaderboard_name: Option<String>,
     pub partner: bool,
     pub created_at_ms: i64,
+    /// Signed up with a throw-away mailbox: it earns nothing.
+    pub disposable: bool,
 }
 
 pub struct NewAccount {
     pub email: String,
     pub name: String,
     pub password_hash: String,
+    pub disposable: bool,
 }
 
 /// An account with what its owner sees at a glance.
@@ -32,7 +33,7 @@ pub struct Profile {
     pub referred_count: i64,
 }
 
-const COLUMNS: &str = "id, email, name, leaderboard_name, track, created_at_ms";
+const COLUMNS: &str = "id, email, name, leaderboard_name, track, created_at_ms, disposable";
 
 fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     Ok(Account {
@@ -42,6 +43,7 @@ fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
         leaderboard_name: row.get(3)?,
         partner: row.get::<_, String>(4)? == "partner",
         created_at_ms: row.get(5)?,
+        disposable: row.get(6)?,
     })
 }
 
@@ -83,33 +85,20 @@ impl Snapshot<'_> {
         });
         Ok(profile?)
     }
-
-    /// What the abuse rules compare, for an account that has an e-mail address.
-    pub fn identity(&self, account: &Account, strict_domains: bool) -> Result<Option<Identity>> {
-        let Some(address) = &account.email else { return Ok(None) };
-        let email = Email::parse("email", address).map_err(|fault| {
-            Error::internal(format!("{} has an address that does not parse: {}", account.id, fault.code))
-        })?;
-        let hash = |identity: &str| email::identity_hash(self.pepper(), identity);
-        Ok(Some(Identity {
-            mailbox: hash(&email.mailbox()),
-            household: hash(&email.household(strict_domains)),
-            disposable: email.is_disposable(),
-        }))
-    }
 }
 
 impl Tx<'_> {
     pub fn add_account(&self, project: ProjectId, new: &NewAccount) -> Result<Account> {
         let id = AccountId(self.next_key()?);
-        let sql = "INSERT INTO account (id, project_id, email, name, password_hash, created_at_ms)
-                   VALUES ($1, $2, $3, $4, $5, $6)";
+        let sql = "INSERT INTO account (id, project_id, email, name, password_hash, disposable, created_at_ms)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7)";
         self.connection.prepare_cached(sql)?.execute(params![
             id.0,
             project.0,
             new.email,
             new.name,
             new.password_hash,
+            new.disposable,
             self.now_ms()
         ])?;
         self.account(project, id)

@@ -1,5 +1,6 @@
 //! Purchases and refunds, by the team's own ids.
 
+use super::referrals::Referral;
 use super::tx::{Snapshot, Tx};
 use crate::domain::error::Result;
 use crate::domain::id::{AccountId, ProjectId};
@@ -22,10 +23,11 @@ impl Snapshot<'_> {
         Ok(found.optional()?)
     }
 
-    /// Purchases of at least `least_minor` by this account.
-    pub fn purchases_of_at_least(&self, account: AccountId, least_minor: i64) -> Result<i64> {
-        let sql = "SELECT count(*) FROM purchase WHERE account_id = $1 AND gross_minor >= $2";
-        Ok(self.connection.prepare_cached(sql)?.query_row(params![account.0, least_minor], |row| row.get(0))?)
+    /// Purchases of at least `least_minor` that a referee was told to have made since they were referred.
+    pub fn purchases_of_at_least(&self, referral: &Referral, least_minor: i64) -> Result<i64> {
+        let sql = "SELECT count(*) FROM purchase WHERE account_id = $1 AND gross_minor >= $2 AND id > $3";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row(params![referral.referee.0, least_minor, referral.id.0], |row| row.get(0))?)
     }
 
     pub fn refund_is_known(&self, project: ProjectId, refund_id: &str) -> Result<bool> {

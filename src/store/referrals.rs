@@ -22,6 +22,7 @@ pub struct NewReferral<'a> {
     /// The abuse rule that stands against it.
     pub rejected: Option<&'a str>,
     pub identity: Option<&'a Identity>,
+    pub signed_up_at_ms: i64,
 }
 
 /// A referral as its referrer sees it.
@@ -121,7 +122,7 @@ impl Tx<'_> {
             new.rejected,
             new.identity.map(|identity| identity.mailbox),
             new.identity.map(|identity| identity.household),
-            self.now_ms(),
+            new.signed_up_at_ms,
             new.rejected.map(|_| self.now_ms())
         ])?;
         Ok(id)

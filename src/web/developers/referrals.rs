@@ -52,7 +52,7 @@ impl From<ReferralItem> for ReferralBody {
             first_call_at: item.progress.first_call_at_ms.map(time::rfc3339),
             active_at: item.progress.active_at_ms.map(time::rfc3339),
             converted_at: item.progress.converted_at_ms.map(time::rfc3339),
-            credits_total: item.credits.iter().map(|credit| credit.amount).sum(),
+            credits_total: item.credits.iter().map(|credit| credit.amount - credit.reversed).sum(),
             credits: item
                 .credits
                 .into_iter()
