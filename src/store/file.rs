@@ -19,7 +19,7 @@ const WRITER_PRAGMAS: &str = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = O
 const READER_PRAGMAS: &str =
     "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4000;";
 
-fn unusable(message: String) -> Error {
+pub fn unusable(message: String) -> Error {
     Error::new(Kind::Conflict, "database_unusable", message)
 }
 
@@ -88,7 +88,7 @@ pub fn open_for_writing(path: &Path, clock: &Clock) -> Result<(Connection, Insta
 }
 
 /// Whether the file is empty. Refuses files of others and schemas from the future.
-fn check_identity(connection: &Connection, path: &Path) -> Result<bool> {
+pub fn check_identity(connection: &Connection, path: &Path) -> Result<bool> {
     let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
     let foreign = |detail: &str| unusable(format!("{} is not a refloop database: {detail}", path.display()));
     let application_id = pragma("application_id").map_err(|fault| foreign(&fault.to_string()))?;
