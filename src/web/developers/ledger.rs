@@ -12,7 +12,7 @@ use crate::web::query::{Page, Query};
 use crate::web::{Context, json};
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
-use futures_util::stream;
+use futures_util::stream::{self, Stream};
 use serde::Serialize;
 
 /// The seed's `ReferralCredit`, and what refloop adds to it.
@@ -109,8 +109,19 @@ pub async fn export(
     context: web::Data<Context>,
     query: Query,
 ) -> std::result::Result<HttpResponse, ApiError> {
-    let filter = filter(&query)?;
-    let chunks = stream::unfold(Some((0, true)), move |state| {
+    let chunks = csv_chunks(developer, context, filter(&query)?);
+    Ok(HttpResponse::Ok()
+        .content_type("text/csv; charset=utf-8")
+        .insert_header(("Content-Disposition", "attachment; filename=\"ledger.csv\""))
+        .streaming(chunks))
+}
+
+fn csv_chunks(
+    developer: Developer,
+    context: web::Data<Context>,
+    filter: LedgerFilter,
+) -> impl Stream<Item = std::result::Result<web::Bytes, ApiError>> {
+    stream::unfold(Some((0, true)), move |state| {
         let context = context.clone();
         async move {
             let (after, first) = state?;
@@ -128,11 +139,7 @@ pub async fn export(
             let chunk = csv_chunk(lines, first).map(web::Bytes::from).map_err(ApiError);
             Some((chunk, next))
         }
-    });
-    Ok(HttpResponse::Ok()
-        .content_type("text/csv; charset=utf-8")
-        .insert_header(("Content-Disposition", "attachment; filename=\"ledger.csv\""))
-        .streaming(chunks))
+    })
 }
 
 fn csv_chunk(lines: Vec<LedgerLine>, with_header: bool) -> Result<Vec<u8>> {
