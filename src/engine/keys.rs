@@ -5,7 +5,7 @@ use crate::domain::access::{Caller, Role, Scope};
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{AccountId, KeyId, ProjectId};
 use crate::domain::time::HOUR_MS;
-use crate::store::{KeyRow, NewKey, Project, Tx};
+use crate::store::{KeyRow, NewKey, Project, Reader, Tx};
 use std::sync::PoisonError;
 
 /// More than anyone rotates through; keeps a runaway script from filling the table.
@@ -32,8 +32,8 @@ pub fn make_developer_key(tx: &Tx<'_>, project: &Project, account: AccountId, na
 
 impl Engine {
     /// Who presents this key. `Unauthenticated` when it is not a good one.
-    pub async fn authenticate(&self, secret: String) -> Result<Caller> {
-        let found = self.store.read(move |db| db.caller(&secret)).await?;
+    pub fn authenticate(&self, reader: &Reader, secret: &str) -> Result<Caller> {
+        let found = reader.read(|db| db.caller(secret))?;
         let (caller, last_used_at_ms) = found.ok_or_else(|| {
             Error::new(Kind::Unauthenticated, "invalid_key", "The key is not known, or it has been revoked.")
         })?;
@@ -55,23 +55,18 @@ impl Engine {
 
     /// What a gateway asks on each call: whose key this is, and what there is to spend. `None` for a key that is no
     /// developer's of this project.
-    pub async fn verify_key(&self, project: ProjectId, secret: String) -> Result<Option<(KeyId, AccountId, i64)>> {
-        let found = self
-            .store
-            .read(move |db| match db.caller(&secret)? {
-                Some((Caller { key, project: owner, role: Role::Developer(account) }, last_used))
-                    if owner == project =>
-                {
-                    let lots = db.open_lots(project, account)?;
-                    let available = crate::domain::ledger::Balance::at(&lots, db.now_ms()).available;
-                    Ok(Some((key, account, available, last_used)))
-                }
-                _ => Ok(None),
-            })
-            .await?;
+    pub fn verify_key(&self, reader: &Reader, project: ProjectId, secret: &str) -> Result<Option<(AccountId, i64)>> {
+        let found = reader.read(|db| match db.caller(secret)? {
+            Some((Caller { key, project: owner, role: Role::Developer(account) }, last_used)) if owner == project => {
+                let lots = db.open_lots(project, account)?;
+                let available = crate::domain::ledger::Balance::at(&lots, db.now_ms()).available;
+                Ok(Some((key, account, available, last_used)))
+            }
+            _ => Ok(None),
+        })?;
         Ok(found.map(|(key, account, available, last_used)| {
             self.note_use(key, last_used);
-            (key, account, available)
+            (account, available)
         }))
     }
 

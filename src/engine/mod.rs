@@ -28,7 +28,9 @@ pub use usage::{UsageAnswer, UsageEvent, UsageStatus, Who};
 
 use crate::domain::error::Result;
 use crate::domain::id::{KeyId, ProjectId};
-use crate::store::{Project, Store};
+pub use crate::store::{KeyRow, LedgerFilter, LedgerLine, Project, Reader};
+
+use crate::store::Store;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -65,6 +67,11 @@ impl Engine {
         // A process that was killed may have left some.
         let traces_left = AtomicBool::new(true);
         Self { store, settings, hashing, used_keys: Mutex::default(), traces_left }
+    }
+
+    /// A connection for one thread's own point reads.
+    pub fn reader(&self) -> Result<Reader> {
+        self.store.reader()
     }
 
     pub fn now_ms(&self) -> i64 {

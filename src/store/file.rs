@@ -144,12 +144,23 @@ pub fn read_instance(connection: &Connection) -> Result<Instance> {
     Ok(row?)
 }
 
+const READER_FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+fn prepare_reader(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(128);
+    connection.execute_batch(READER_PRAGMAS)
+}
+
 /// Connections that cannot write.
 pub fn reader_manager(path: &Path) -> SqliteConnectionManager {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    SqliteConnectionManager::file(path).with_flags(flags).with_init(|connection| {
-        connection.busy_timeout(std::time::Duration::from_secs(5))?;
-        connection.set_prepared_statement_cache_capacity(128);
-        connection.execute_batch(READER_PRAGMAS)
-    })
+    let manager = SqliteConnectionManager::file(path).with_flags(READER_FLAGS);
+    manager.with_init(|connection| prepare_reader(connection))
+}
+
+/// One connection that cannot write.
+pub fn open_for_reading(path: &Path) -> Result<Connection> {
+    let connection = Connection::open_with_flags(path, READER_FLAGS)?;
+    prepare_reader(&connection)?;
+    Ok(connection)
 }

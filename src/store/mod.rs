@@ -55,8 +55,23 @@ impl Default for Capacity {
     }
 }
 
+/// A read-only connection that one thread keeps to itself: for a few point reads, straight on that thread.
+/// What is long or unbounded goes through [`Store::read`].
+pub struct Reader {
+    shared: Arc<Shared>,
+    connection: rusqlite::Connection,
+}
+
+impl Reader {
+    /// Runs `work` on one snapshot. It cannot write.
+    pub fn read<T>(&self, work: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
+        on_snapshot(&self.connection, &self.shared, work)
+    }
+}
+
 /// The open database.
 pub struct Store {
+    path: std::path::PathBuf,
     shared: Arc<Shared>,
     readers: r2d2::Pool<SqliteConnectionManager>,
     writer: Writer,
@@ -74,7 +89,7 @@ impl Store {
             .map_err(|fault| Error::internal(format!("cannot open {} for reading: {fault}", path.display())))?;
         let shared = Arc::new(Shared::new(instance, clock));
         let writer = Writer::start(connection, Arc::clone(&shared), capacity.queued_writes)?;
-        Ok(Self { shared, readers, writer })
+        Ok(Self { path: path.to_owned(), shared, readers, writer })
     }
 
     pub fn now_ms(&self) -> i64 {
@@ -102,6 +117,11 @@ impl Store {
         F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
     {
         self.writer.submit(work)?.blocking_recv().unwrap_or_else(|_| Err(Error::internal("the writer stopped")))
+    }
+
+    /// A connection for a thread of its own.
+    pub fn reader(&self) -> Result<Reader> {
+        Ok(Reader { shared: Arc::clone(&self.shared), connection: file::open_for_reading(&self.path)? })
     }
 
     /// Runs `work` on one snapshot, off the async threads. It cannot write.
@@ -138,6 +158,14 @@ fn read_on<T>(
     work: impl FnOnce(&Snapshot<'_>) -> Result<T>,
 ) -> Result<T> {
     let connection = readers.get().map_err(|_| Error::busy("Too many requests are being read at once."))?;
+    on_snapshot(&connection, shared, work)
+}
+
+fn on_snapshot<T>(
+    connection: &rusqlite::Connection,
+    shared: &Shared,
+    work: impl FnOnce(&Snapshot<'_>) -> Result<T>,
+) -> Result<T> {
     let transaction = connection.unchecked_transaction()?;
     let answer = work(&Snapshot::new(&transaction, shared));
     drop(transaction);

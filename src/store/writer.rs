@@ -136,6 +136,10 @@ fn commit_together(
     last_key: &Cell<i64>,
     jobs: &mut [Box<dyn Job>],
 ) -> Result<()> {
+    if !connection.is_autocommit() {
+        // An earlier roll-back failed; nothing can begin before it is done.
+        connection.execute_batch("ROLLBACK")?;
+    }
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let outcome = run_jobs(connection, shared, last_key, jobs).and_then(|()| Ok(connection.execute_batch("COMMIT")?));
     if outcome.is_err() && !connection.is_autocommit() {

@@ -5,7 +5,7 @@ use super::error::ApiError;
 use crate::domain::access::{Caller, Role, Scope};
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{AccountId, ProjectId};
-use crate::store::Project;
+use crate::engine::{Project, Reader};
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, web};
@@ -33,7 +33,7 @@ impl FromRequest for Developer {
         let request = request.clone();
         Box::pin(async move {
             let context = context(&request)?;
-            let caller = caller(&context, &request).await?;
+            let caller = caller(&context, &request)?;
             Ok(Self { project: caller.project, account: caller.developer()? })
         })
     }
@@ -68,7 +68,7 @@ impl<S: Needs> FromRequest for Gateway<S> {
         let request = request.clone();
         Box::pin(async move {
             let context = context(&request)?;
-            let caller = caller(&context, &request).await?;
+            let caller = caller(&context, &request)?;
             caller.require(S::SCOPE)?;
             Ok(Self { project: caller.project, scope: PhantomData })
         })
@@ -76,13 +76,14 @@ impl<S: Needs> FromRequest for Gateway<S> {
 }
 
 /// A good key passes, however many bad ones come from the same address; a bad one counts against its address.
-async fn caller(context: &Context, request: &HttpRequest) -> Result<Caller> {
+fn caller(context: &Context, request: &HttpRequest) -> Result<Caller> {
     let refused = |error: Error| match context.limiter.bad_key(context.settings.trusted_proxies.client_of(request)) {
         Ok(()) => error,
         Err(limited) => limited,
     };
     let secret = bearer(request).map_err(refused)?;
-    let caller = match context.engine.authenticate(secret).await {
+    let reader = request.app_data::<web::Data<Reader>>().ok_or_else(|| Error::internal("no reader"))?;
+    let caller = match context.engine.authenticate(reader, &secret) {
         Err(error) if error.kind == Kind::Unauthenticated => return Err(refused(error)),
         answer => answer?,
     };

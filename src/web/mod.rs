@@ -19,6 +19,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, Handler, HttpResponse, HttpServer, Resource, Responder, web};
 use limit::Limiter;
+use std::future::ready;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,8 +61,10 @@ pub fn server(context: Arc<Context>, listener: TcpListener) -> std::io::Result<S
     let workers = context.settings.workers;
     let data = web::Data::from(context);
     let server = HttpServer::new(move || {
+        let context = data.clone();
         App::new()
             .app_data(data.clone())
+            .data_factory(move || ready(context.engine.reader()))
             .wrap(from_fn(finish))
             .configure(health::routes)
             .configure(developers::routes)

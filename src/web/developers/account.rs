@@ -3,8 +3,8 @@
 use crate::domain::error::Error;
 use crate::domain::id::{AccountId, Cursor, KeyId};
 use crate::domain::{text, time};
-use crate::engine::{Change, MadeKey, ProfileView};
-use crate::store::KeyRow;
+use crate::engine::{Change, KeyRow, MadeKey, ProfileView};
+
 use crate::web::auth::Developer;
 use crate::web::body::{Fields, Json, OptionalJson};
 use crate::web::error::ApiError;

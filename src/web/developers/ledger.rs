@@ -4,8 +4,8 @@ use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, Cursor, EntryId};
 use crate::domain::ledger::LINE_STATUSES;
 use crate::domain::time;
-use crate::engine::mask;
-use crate::store::{LedgerFilter, LedgerLine};
+use crate::engine::{LedgerFilter, LedgerLine, mask};
+
 use crate::web::auth::{Developer, PublicProject};
 use crate::web::error::ApiError;
 use crate::web::query::{Page, Query};

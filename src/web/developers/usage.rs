@@ -3,7 +3,7 @@
 use crate::domain::error::{Error, FieldError, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::text;
-use crate::engine::{UsageAnswer, UsageEvent, UsageStatus, Who};
+use crate::engine::{Reader, UsageAnswer, UsageEvent, UsageStatus, Who};
 use crate::web::auth::{Gateway, UsageWrite};
 use crate::web::body::{BATCH_LIMIT, Fields, Json};
 use crate::web::error::ApiError;
@@ -143,17 +143,18 @@ struct VerifyBody {
 pub async fn verify_key(
     gateway: Gateway<UsageWrite>,
     context: web::Data<Context>,
+    reader: web::Data<Reader>,
     Json(body): Json,
 ) -> std::result::Result<HttpResponse, ApiError> {
     let mut fields = Fields::new(&body);
-    let secret = fields.text("api_key").unwrap_or_default().to_owned();
+    let secret = fields.text("api_key").unwrap_or_default();
     fields.finish()?;
-    let found = context.engine.verify_key(gateway.project, secret).await?;
+    let found = context.engine.verify_key(&reader, gateway.project, secret)?;
     let body = VerifyBody {
         valid: found.is_some(),
-        developer_id: found.map(|(_, account, _)| account),
+        developer_id: found.map(|(account, _)| account),
         project_id: found.map(|_| gateway.project),
-        available: found.map_or(0, |(_, _, available)| available),
+        available: found.map_or(0, |(_, available)| available),
     };
     Ok(json(StatusCode::OK, body))
 }
