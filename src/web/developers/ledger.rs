@@ -1,7 +1,7 @@
 //! The developer's ledger as a list and as CSV, and the instance's signed head.
 
 use crate::domain::error::{Error, Result};
-use crate::domain::id::{AccountId, Cursor, EntryId};
+use crate::domain::id::{AccountId, Cursor, EntryId, ProjectId};
 use crate::domain::ledger::LINE_STATUSES;
 use crate::domain::time;
 use crate::engine::{LedgerFilter, LedgerLine, mask};
@@ -109,7 +109,7 @@ pub async fn export(
     context: web::Data<Context>,
     query: Query,
 ) -> std::result::Result<HttpResponse, ApiError> {
-    let chunks = csv_chunks(developer, context, filter(&query)?);
+    let chunks = csv_chunks(developer.project, developer.account, context, filter(&query)?);
     Ok(HttpResponse::Ok()
         .content_type("text/csv; charset=utf-8")
         .insert_header(("Content-Disposition", "attachment; filename=\"ledger.csv\""))
@@ -117,7 +117,8 @@ pub async fn export(
 }
 
 fn csv_chunks(
-    developer: Developer,
+    project: ProjectId,
+    account: AccountId,
     context: web::Data<Context>,
     filter: LedgerFilter,
 ) -> impl Stream<Item = std::result::Result<web::Bytes, ApiError>> {
@@ -125,11 +126,8 @@ fn csv_chunks(
         let context = context.clone();
         async move {
             let (after, first) = state?;
-            let lines = context
-                .engine
-                .ledger_forward(developer.project, developer.account, filter, after, CSV_CHUNK)
-                .await
-                .map_err(ApiError);
+            let lines =
+                context.engine.ledger_forward(project, account, filter, after, CSV_CHUNK).await.map_err(ApiError);
             let lines = match lines {
                 Ok(lines) => lines,
                 // The answer has begun: breaking it off is the only way left to say that it is not whole.
