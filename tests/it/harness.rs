@@ -219,7 +219,7 @@ impl Developer {
             let page = self.get(&format!("{path}&cursor={cursor}")).json();
             items.extend(page["data"].as_array().unwrap().iter().cloned());
             match page["next_cursor"].as_str() {
-                Some(next) => cursor = next.to_owned(),
+                Some(next) => next.clone_into(&mut cursor),
                 None => return items,
             }
         }

@@ -218,14 +218,13 @@ impl History {
             return;
         }
         let text = reply.json()["referral_code"].as_str().unwrap_or_default().to_owned();
-        match active {
-            Some(code) => assert_eq!((reply.status, &text), (200, &code.text)),
-            None => {
-                assert_eq!(reply.status, 201, "{}", reply.body);
-                assert!(self.model.codes.iter().all(|code| code.text != text), "{text} was given out before");
-                self.model.codes.push(Code { text, owner: who, max_uses, uses: 0, revoked: false });
-            }
+        if let Some(code) = active {
+            assert_eq!((reply.status, &text), (200, &code.text));
+            return;
         }
+        assert_eq!(reply.status, 201, "{}", reply.body);
+        assert!(self.model.codes.iter().all(|code| code.text != text), "{text} was given out before");
+        self.model.codes.push(Code { text, owner: who, max_uses, uses: 0, revoked: false });
     }
 
     fn revoke_code(&mut self) {

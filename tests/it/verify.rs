@@ -87,12 +87,16 @@ impl Evidence {
     fn finds(&self, file: &Path, head: Option<&Value>, seq: i64, problem: &str) {
         let verdict = self.verify(file, head);
         let found = (verdict["seq"].as_i64(), verdict["problem"].as_str().unwrap_or_default());
-        assert!(verdict["ok"] == false && found.0 == Some(seq) && found.1.contains(problem), "{file:?}: {verdict}");
+        assert!(
+            verdict["ok"] == false && found.0 == Some(seq) && found.1.contains(problem),
+            "{}: {verdict}",
+            file.display()
+        );
     }
 
     fn passes(&self, file: &Path, head: Option<&Value>) {
         let verdict = self.verify(file, head);
-        assert_eq!(verdict["ok"], true, "{file:?}: {verdict}");
+        assert_eq!(verdict["ok"], true, "{}: {verdict}", file.display());
     }
 }
 

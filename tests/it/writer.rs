@@ -283,8 +283,8 @@ fn a_full_disk_loses_nothing_and_is_over_when_there_is_room() {
 
     set_room(&server, "unlimited");
     let reply = record(full).json();
-    let states: Vec<_> = reply["results"].as_array().unwrap().iter().map(|result| result["status"].clone()).collect();
-    assert!(states.iter().all(|state| state == "recorded"), "nothing of a refused batch was kept: {reply}");
+    let told: Vec<_> = reply["results"].as_array().unwrap().iter().map(|result| result["status"].clone()).collect();
+    assert!(told.iter().all(|word| word == "recorded"), "nothing of a refused batch was kept: {reply}");
     recorded.push(full);
     for round in recorded {
         let reply = record(round).json();
