@@ -102,8 +102,8 @@ impl Evidence {
 
 fn tamper(file: &Path, sql: &str) {
     let triggers = triggers();
-    let drop: String = triggers.iter().map(|trigger| format!("DROP TRIGGER {};", name_of(trigger))).collect();
-    let said = sqlite3(file, &format!("BEGIN; {drop} {sql}; {} COMMIT", triggers.concat()));
+    let drop: Vec<_> = triggers.iter().map(|trigger| format!("DROP TRIGGER {};", name_of(trigger))).collect();
+    let said = sqlite3(file, &format!("BEGIN; {} {sql}; {} COMMIT", drop.concat(), triggers.concat()));
     assert_eq!(said, "", "{sql}");
 }
 
@@ -335,6 +335,26 @@ fn a_chain_that_was_rewritten_as_a_whole_is_found_by_a_kept_head_alone() {
     );
     evidence.passes(&file, None);
     evidence.finds(&file, Some(&evidence.head), evidence.entries, "rewritten");
+}
+
+#[test]
+fn amounts_that_no_sum_can_hold_are_named() {
+    let evidence = Evidence::gather();
+    for (place, (seq, amount)) in [(1, i64::MAX), (2, 1_000_000_000_001), (3, i64::MAX)].into_iter().enumerate() {
+        let file = evidence.tampered(
+            &format!("huge{place}"),
+            &format!("UPDATE entry SET amount = {amount} WHERE seq <= 3 AND kind = 'grant' AND seq >= {seq}"),
+        );
+        let mend = rehash(&file);
+        tamper(&file, &mend);
+        evidence.finds(&file, None, seq, "amount");
+    }
+    let spend = entries(&evidence.copy("some")).into_iter().find(|entry| entry.kind == EntryKind::Spend).unwrap();
+    let file =
+        evidence.tampered("deep", &format!("UPDATE entry SET amount = -{} - 1 WHERE seq = {}", i64::MAX, spend.seq));
+    let mend = rehash(&file);
+    tamper(&file, &mend);
+    evidence.finds(&file, None, spend.seq, "amount");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::entry::{Entry, EntryKind, Head};
 use super::lot::{Lot, NEVER_MS};
 use crate::domain::id::AccountId;
+use crate::domain::program::MAX_AMOUNT;
 use std::collections::HashMap;
 
 /// An account's totals: granted = spent + expired + reversed + paid + open - owed.
@@ -33,6 +34,9 @@ impl Books {
     /// Adds the next entry, or says what is wrong with it.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), String> {
         let head = self.head().follow(entry)?;
+        if entry.amount.unsigned_abs() > MAX_AMOUNT.unsigned_abs() {
+            return Err("an amount beyond what any program gives".into());
+        }
         match entry.kind {
             EntryKind::Grant => self.open_lot(entry)?,
             _ => self.move_lot(entry)?,
