@@ -78,7 +78,7 @@ impl Engine {
         self.store.read(move |db| Ok(db.program(project)?.amount_text(amount))).await
     }
 
-    /// What the signup page says about a code: whether it can be used now, and what the referee gets.
+    /// What the signup page says about a code: whether it can be used now, and what the referee of a good one gets.
     pub async fn signup_offer(&self, project: ProjectId, code: Option<Code>) -> Result<(bool, Option<String>)> {
         self.store
             .read(move |db| {
@@ -91,7 +91,7 @@ impl Engine {
                         referral::usable("referral_code", row.map(|row| row.state()), &program).is_ok()
                     }
                 };
-                Ok((usable, (bonus > 0).then(|| program.amount_text(bonus))))
+                Ok((usable, (program.enabled && bonus > 0).then(|| program.amount_text(bonus))))
             })
             .await
     }

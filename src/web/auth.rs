@@ -76,6 +76,8 @@ impl<S: Needs> FromRequest for Gateway<S> {
 }
 
 /// A good key passes, however many bad ones come from the same address; a bad one counts against its address.
+/// Nothing here waits: a handler's extractors run side by side, and so a bad key is refused, and counted, before the
+/// body or the query behind it are.
 fn caller(context: &Context, request: &HttpRequest) -> Result<Caller> {
     let refused = |error: Error| match context.limiter.bad_key(context.settings.trusted_proxies.client_of(request)) {
         Ok(()) => error,

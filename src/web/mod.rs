@@ -8,11 +8,12 @@ mod health;
 mod limit;
 mod pages;
 mod query;
+mod unread;
 
 pub use limit::{Limits, Quota, TrustedProxies};
 
 use crate::engine::Engine;
-use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_web::body::MessageBody;
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
@@ -95,10 +96,11 @@ where
 /// Headers that every answer carries, a problem body for what the router refused, and a line in the log: the route's
 /// pattern, never the path with what is in it.
 async fn finish<B: MessageBody + 'static>(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, actix_web::Error> {
+) -> Result<ServiceResponse, actix_web::Error> {
     let (started, method) = (Instant::now(), request.method().clone());
+    let request_body = unread::share(&mut request);
     let response = next.call(request).await?;
     let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".into());
     let status = response.status();
@@ -110,9 +112,9 @@ async fn finish<B: MessageBody + 'static>(
             if let Some(allow) = allow {
                 refusal.headers_mut().insert(header::ALLOW, allow);
             }
-            response.into_response(refusal).map_into_right_body()
+            response.into_response(refusal)
         }
-        _ => response.map_into_left_body(),
+        _ => response.map_into_boxed_body(),
     };
     let headers = response.headers_mut();
     for (name, value) in [
@@ -127,7 +129,7 @@ async fn finish<B: MessageBody + 'static>(
         }
     }
     tracing::debug!(%method, route, status = status.as_u16(), micros = started.elapsed().as_micros(), "request");
-    Ok(response)
+    Ok(unread::keep(response, request_body))
 }
 
 /// A JSON answer.

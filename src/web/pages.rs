@@ -135,13 +135,12 @@ fn page(status: StatusCode, template: &impl Template) -> HttpResponse {
     }
 }
 
-fn message(status: StatusCode, project_name: &str, heading: &str, text: &str) -> HttpResponse {
-    let link = Some(("Sign up".to_owned(), "/signup".to_owned()));
-    page(status, &MessagePage { frame: Frame::new(project_name), heading: heading.into(), text: text.into(), link })
+/// An error as a person wants to see it, where no project is known.
+fn error_page(error: Error) -> HttpResponse {
+    error_page_of("Referrals", "/signup".into(), error)
 }
 
-/// An error as a person wants to see it.
-fn error_page(error: Error) -> HttpResponse {
+fn error_page_of(project_name: &str, signup_url: String, error: Error) -> HttpResponse {
     let heading = match error.kind {
         Kind::NotFound => "There is nothing here",
         Kind::Forbidden => "This form has expired",
@@ -158,7 +157,9 @@ fn error_page(error: Error) -> HttpResponse {
         }
         kind => (kind, error.message),
     };
-    let mut response = message(super::error::status(kind), "Referrals", heading, &text);
+    let link = Some(("Sign up".to_owned(), signup_url));
+    let template = MessagePage { frame: Frame::new(project_name), heading: heading.into(), text, link };
+    let mut response = page(super::error::status(kind), &template);
     if let Some(seconds) = retry_after_s {
         response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(seconds));
     }
@@ -184,7 +185,10 @@ async fn home() -> HttpResponse {
 
 fn asset(request: &HttpRequest, media_type: &str, content: &'static str) -> HttpResponse {
     let tag = format!("\"{}\"", &blake3::hash(content.as_bytes()).to_hex()[..16]);
-    let known = request.headers().get(header::IF_NONE_MATCH).is_some_and(|seen| seen.as_bytes() == tag.as_bytes());
+    let seen = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|seen| seen.to_str().ok());
+    let mut seen = seen.flat_map(|seen| seen.split(',')).map(str::trim);
+    // A proxy that compresses makes the tag a weak one.
+    let known = seen.any(|seen| seen == "*" || seen.strip_prefix("W/").unwrap_or(seen) == tag);
     let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response.content_type(media_type).insert_header((header::ETAG, tag));
     response.insert_header((header::CACHE_CONTROL, "public, no-cache"));
@@ -305,7 +309,12 @@ async fn take_signup(request: &HttpRequest, payload: web::Payload, context: &Con
     let project = project(context, request).await?;
     let form = form(request, payload).await?;
     let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
-    FormGuard::of(context, request)?.check(context, field("csrf"))?;
+    if let Err(error) = FormGuard::of(context, request)?.check(context, field("csrf")) {
+        // The way back keeps the code, and with it the bonus.
+        let code = Code::parse("referral_code", field("referral_code"));
+        let signup_url = code.map_or_else(|_| "/signup".to_owned(), |code| format!("/signup?ref={code}"));
+        return Ok(error_page_of(&project.name, signup_url, error));
+    }
     let signup = Signup::parse(field("email"), field("password"), field("name"), Some(field("referral_code")));
     let outcome = match signup {
         Ok(signup) => context.engine.sign_up(project.id, signup).await,

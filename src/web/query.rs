@@ -17,14 +17,27 @@ impl FromRequest for Query {
     type Future = Ready<std::result::Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Self::parse(request.query_string()).map_err(ApiError))
+        let text = request.query_string();
+        let strict = if decodes(text) { Self::parse(text) } else { Err(malformed("The parameters do not decode.")) };
+        ready(strict.map_err(ApiError))
     }
+}
+
+fn malformed(detail: &str) -> Error {
+    Error::new(Kind::Malformed, "malformed_query", detail)
+}
+
+/// Whether each % begins two hexadecimal digits, and what they stand for is UTF-8. Browsers and [`Query::parse`] are
+/// more patient, and put a replacement character for what does not decode.
+fn decodes(text: &str) -> bool {
+    let escapes = text.split('%').skip(1);
+    let complete = |escape: &str| escape.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    escapes.into_iter().all(complete) && percent_encoding::percent_decode_str(text).decode_utf8().is_ok()
 }
 
 impl Query {
     /// `Malformed` when it does not read, or names a parameter twice.
     pub fn parse(text: &str) -> Result<Self> {
-        let malformed = |detail: &str| Error::new(Kind::Malformed, "malformed_query", detail);
         let pairs = web::Query::<Vec<(String, String)>>::from_query(text);
         let pairs = pairs.map_err(|_| malformed("The parameters do not read."))?.into_inner();
         let count = pairs.len();

@@ -26,6 +26,7 @@ pub struct App {
     dir: tempfile::TempDir,
     server: Option<(actix_web::dev::ServerHandle, JoinHandle<()>)>,
     gateway_key: String,
+    operator_token: String,
     tampered: AtomicBool,
 }
 
@@ -56,7 +57,8 @@ impl App {
         let store = Store::open(&dir.path().join("refloop.db"), Clock::Manual(Arc::clone(&clock)), Capacity::default())
             .unwrap();
         let engine = Arc::new(Engine::new(Arc::new(store), Settings::default()));
-        let gateway_key = engine.first_start().unwrap().unwrap().gateway_key;
+        let first = engine.first_start().unwrap().unwrap();
+        let (gateway_key, operator_token) = (first.gateway_key, first.operator_token);
         let context = Arc::new(Context::new(Arc::clone(&engine), settings));
         let (started, handle) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -67,7 +69,7 @@ impl App {
             });
         });
         let server = Some((handle.recv().unwrap(), thread));
-        Self { url, engine, clock, dir, server, gateway_key, tampered: AtomicBool::new(false) }
+        Self { url, engine, clock, dir, server, gateway_key, operator_token, tampered: AtomicBool::new(false) }
     }
 
     pub fn db(&self) -> PathBuf {
@@ -148,6 +150,16 @@ impl App {
     pub fn sqlite3(&self, sql: &str) -> String {
         let output = Command::new("sqlite3").arg(self.db()).arg(sql).output().expect("sqlite3 is installed");
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    }
+
+    /// The secret of the first operator's one-time link.
+    pub fn operator_token(&self) -> &str {
+        &self.operator_token
+    }
+
+    /// Everything that the file holds, as SQL.
+    pub fn dump(&self) -> String {
+        self.sqlite3(".dump")
     }
 }
 
@@ -284,6 +296,10 @@ impl Client {
 
     pub fn with_key(&self, key: &str) -> Self {
         Self { key: Some(key.to_owned()), ..self.clone() }
+    }
+
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
     }
 
     pub fn get(&self, path: &str) -> Reply {

@@ -55,9 +55,12 @@ pub fn who(fields: &mut Fields<'_>, by_key: bool) -> Option<Who> {
     let key = if by_key { fields.optional_text("api_key") } else { None };
     match (developer, external, key) {
         // An id that does not read is nobody's, like any other that is not known here.
-        (Some(id), None, None) => Some(Who::Developer(id.parse().unwrap_or(AccountId(-1)))),
+        (Some(id), None, None) => {
+            let id = fields.check(text::client_id("developer_id", id));
+            id.map(|id| Who::Developer(id.parse().unwrap_or(AccountId(-1))))
+        }
         (None, Some(id), None) => fields.check(text::client_id("external_id", id)).map(Who::External),
-        (None, None, Some(key)) => Some(Who::Key(key.to_owned())),
+        (None, None, Some(key)) => fields.check(text::client_id("api_key", key)).map(Who::Key),
         _ => {
             let names = if by_key { "developer_id, external_id and api_key" } else { "developer_id and external_id" };
             fields.add("developer_id", "required", &format!("Give exactly one of {names}."));
@@ -147,9 +150,11 @@ pub async fn verify_key(
     Json(body): Json,
 ) -> std::result::Result<HttpResponse, ApiError> {
     let mut fields = Fields::new(&body);
-    let secret = fields.text("api_key").unwrap_or_default();
+    let secret = fields.text("api_key").map(|secret| text::client_id("api_key", secret));
+    let secret = secret.and_then(|secret| fields.check(secret));
     fields.finish()?;
-    let found = context.engine.verify_key(&reader, gateway.project, secret)?;
+    let secret = secret.ok_or_else(|| Error::internal("a key check without its key"))?;
+    let found = context.engine.verify_key(&reader, gateway.project, &secret)?;
     let body = VerifyBody {
         valid: found.is_some(),
         developer_id: found.map(|(account, _)| account),

@@ -1,0 +1,29 @@
+//! The signup page in a real Chromium, driven by tests/browser/signup.mjs.
+
+use crate::harness::App;
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn bob_signs_up_on_the_page() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert!(
+        root.join("tests/browser/node_modules/playwright-core").is_dir(),
+        "tests/browser/node_modules is missing: run tests/run, which installs what this test needs"
+    );
+    let app = App::start();
+    let code = app.developer("Alice").code();
+    let output = Command::new("node")
+        .arg("tests/browser/signup.mjs")
+        .current_dir(root)
+        .env("REFLOOP_URL", &app.url)
+        .env("REFLOOP_CODE", &code)
+        .env("REFLOOP_CODE_UPPER_BONUS", "1,000 credits")
+        .env("REFLOOP_SHOTS", "target/screenshots")
+        .output()
+        .expect("node is on the PATH; tests/run says what else is needed");
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("\"ok\":true"), "{said}");
+    assert_eq!(app.sqlite3("SELECT count(*) FROM referral").trim(), "2", "Bob and Carol came through Alice's code");
+}
