@@ -1,6 +1,6 @@
 //! Random histories of commands against the model. `REFLOOP_MODEL_SEED=n` repeats the one that a failure names.
 
-use crate::harness::{App, Client, DAY_MS, Developer, PASSWORD, START_MS};
+use crate::harness::{App, Client, DAY_MS, Developer, PASSWORD};
 use crate::model::{Account, Code, Model, On, Program, Rule};
 use crate::process::Dice;
 use serde_json::{Value, json};
@@ -83,7 +83,7 @@ impl History {
         program.enabled = true;
         let app = App::start();
         let gateway = app.gateway();
-        let model = Model::new(START_MS, program);
+        let model = Model::new(app.now_ms(), program);
         let mut history = Self { seed, dice, app, gateway, model, developers: Vec::new(), done: Vec::new() };
         history.install_program();
         history.sign_up(None);

@@ -1,6 +1,6 @@
 //! `refloop verify` against someone who has the file, the schema and the source, and all the time in the world.
 
-use crate::harness::{App, DAY_MS};
+use crate::harness::App;
 use crate::process::{self, run, sqlite3};
 use refloop::domain::id::{AccountId, ProjectId, ReferralId};
 use refloop::domain::ledger::{Entry, EntryKind};
@@ -42,7 +42,7 @@ impl Evidence {
         bob.use_api(&gateway, "one", 100);
         carol.use_api(&gateway, "two", 50);
         alice.use_api(&gateway, "three", 700);
-        app.advance_ms(31 * DAY_MS);
+        app.advance_days(31);
         app.sweep();
         alice.use_api(&gateway, "four", 30);
         let head = app.anonymous().get("/v1/ledger/head").json();
@@ -335,6 +335,14 @@ fn a_chain_that_was_rewritten_as_a_whole_is_found_by_a_kept_head_alone() {
     );
     evidence.passes(&file, None);
     evidence.finds(&file, Some(&evidence.head), evidence.entries, "rewritten");
+}
+
+#[test]
+fn a_file_that_is_being_served_is_checked_as_it_stands() {
+    let evidence = Evidence::gather();
+    evidence.app.expect_tampering();
+    tamper(&evidence.app.db(), "UPDATE entry SET at_ms = at_ms + 1 WHERE seq = 4");
+    evidence.finds(&evidence.app.db(), Some(&evidence.head), 4, "changed");
 }
 
 #[test]
