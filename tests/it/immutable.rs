@@ -105,7 +105,8 @@ fn an_entry_is_never_changed_nor_replaced() {
 fn an_entry_fits_the_chain_and_its_lot_or_is_refused() {
     let app = busy_app();
     // Without a change each is taken, so that what follows is refused for its own reason.
-    for good in [entry("INSERT", &[]), grant(&[])] {
+    let reversal = [("kind", "'reverse'"), ("origin_lot", "1"), ("amount", "-1000")];
+    for good in [entry("INSERT", &[]), grant(&[]), entry("INSERT", &reversal)] {
         let said = app.sqlite3(&format!("BEGIN; {good}; SELECT changes(); ROLLBACK"));
         assert_eq!(said.trim(), "1", "{good}");
     }
@@ -125,6 +126,19 @@ fn an_entry_fits_the_chain_and_its_lot_or_is_refused() {
             (&[("kind", "'payout'"), ("amount", "-100000")], "does not fit"),
             (&[("kind", "'payout_return'"), ("amount", "100000")], "does not fit"),
             (&[("kind", "'repay'"), ("origin_lot", "1"), ("amount", "100000")], "does not fit"),
+            (&[("kind", "'reverse'"), ("origin_lot", "1"), ("amount", "-100000")], "does not fit"),
+            (&[("kind", "'reverse'"), ("origin_lot", "2")], "does not fit"),
+            (&[("kind", "'reverse'"), ("origin_lot", "999")], "does not fit"),
+            (
+                &[
+                    ("kind", "'reverse'"),
+                    ("account_id", other),
+                    ("lot", "2"),
+                    ("origin_lot", "(SELECT max(seq) FROM lot)"),
+                    ("amount", "-501"),
+                ],
+                "does not fit",
+            ),
             (&[("account_id", other)], "does not fit"),
             (&[("lot", "2")], "does not fit"),
             (&[("lot", "999")], "does not fit"),
