@@ -165,6 +165,8 @@ mod tests {
         decisions.filter_map(|d| d.grant.map(|grant| (d.rule, d.to, grant.amount))).collect()
     }
 
+    type Row<'a> = (&'a Program, Event, Standing<'a>, &'a [(&'a str, Party, i64)]);
+
     #[test]
     fn the_seeds_tables() {
         let calls = |before, after| Event::Calls { before, after };
@@ -172,7 +174,7 @@ mod tests {
         let partner = Standing { partner: true, ..NEW };
         let (credits, commission) = (Preset::Credits.program(), Preset::Commission.program());
         let (bonus, subscription) = (Preset::Bonus.program(), Preset::Subscription.program());
-        let table: &[(&Program, Event, Standing<'_>, &[(&str, Party, i64)])] = &[
+        let table: &[Row<'_>] = &[
             (
                 &credits,
                 Event::Signup,

@@ -19,7 +19,7 @@ const WRITER_PRAGMAS: &str = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = O
 const READER_PRAGMAS: &str =
     "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4000;";
 
-fn unusable(message: String) -> Error {
+pub fn unusable(message: String) -> Error {
     Error::new(Kind::Conflict, "database_unusable", message)
 }
 
@@ -88,7 +88,7 @@ pub fn open_for_writing(path: &Path, clock: &Clock) -> Result<(Connection, Insta
 }
 
 /// Whether the file is empty. Refuses files of others and schemas from the future.
-fn check_identity(connection: &Connection, path: &Path) -> Result<bool> {
+pub fn check_identity(connection: &Connection, path: &Path) -> Result<bool> {
     let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
     let foreign = |detail: &str| unusable(format!("{} is not a refloop database: {detail}", path.display()));
     let application_id = pragma("application_id").map_err(|fault| foreign(&fault.to_string()))?;
@@ -163,4 +163,38 @@ pub fn open_for_reading(path: &Path) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, READER_FLAGS)?;
     prepare_reader(&connection)?;
     Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use r2d2::ManageConnection;
+
+    #[test]
+    fn a_reader_cannot_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("refloop.db");
+        drop(open_for_writing(&path, &Clock::System).unwrap());
+        let reader = reader_manager(&path).connect().unwrap();
+        for sql in ["INSERT INTO team VALUES (5, 'x', 'x', 1)", "DELETE FROM usage_event", "CREATE TABLE t (a)"] {
+            let refusal = reader.execute_batch(sql).unwrap_err();
+            assert_eq!(refusal.sqlite_error_code(), Some(rusqlite::ErrorCode::ReadOnly), "{sql}");
+        }
+    }
+
+    #[test]
+    fn the_writer_s_settings_are_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let (writer, _) = open_for_writing(&dir.path().join("refloop.db"), &Clock::System).unwrap();
+        for (name, value) in [
+            ("foreign_keys", 1),
+            ("recursive_triggers", 1),
+            ("synchronous", 2),
+            ("secure_delete", 1),
+            ("trusted_schema", 0),
+        ] {
+            let set: i64 = writer.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0)).unwrap();
+            assert_eq!(set, value, "{name}");
+        }
+    }
 }

@@ -247,7 +247,13 @@ pub(super) fn totals(row: &Row<'_>) -> rusqlite::Result<Totals> {
     })
 }
 
-/// A projected lot as `verify` compares it, hold and decision left out: they are not the entries'.
+/// The first lot that names another project or decision than its grant: columns that [`Lot`] does not carry.
+pub(super) fn misplaced_lot_sql() -> &'static str {
+    "SELECT min(lot.seq) FROM lot JOIN entry ON entry.seq = lot.seq
+     WHERE lot.project_id <> entry.project_id OR lot.decision_id IS DISTINCT FROM entry.decision_id"
+}
+
+/// A projected lot as `verify` compares it with the entries' sums; a hold is not the entries'.
 pub(super) fn all_lots_sql() -> String {
     format!("SELECT {LOT_COLUMNS} FROM lot ORDER BY seq")
 }

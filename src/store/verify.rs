@@ -1,12 +1,12 @@
 //! `refloop verify`: folds the entries from the first to the last and compares with what the file projects.
 
-use super::file::{SCHEMA, SCHEMA_VERSION};
+use super::file::{SCHEMA, check_identity, unusable};
 use super::ledger;
-use crate::domain::error::{Error, Result};
+use crate::domain::error::Result;
 use crate::domain::id::AccountId;
 use crate::domain::ledger::{Books, Head, SignedHead};
 use rusqlite::{Connection, OpenFlags};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 /// What a check of a whole file came to.
@@ -31,12 +31,8 @@ pub fn verify_file(path: &Path, kept: Option<&SignedHead>) -> Result<Verdict> {
     let connection = Connection::open_with_flags(path, flags)
         .or_else(|_| Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY))?;
     connection.execute_batch("PRAGMA query_only = ON; BEGIN")?;
-    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if version != SCHEMA_VERSION {
-        return Err(Error::conflict(
-            "database_unusable",
-            format!("{} has schema {version}; this refloop knows schema {SCHEMA_VERSION}", path.display()),
-        ));
+    if check_identity(&connection, path)? {
+        return Err(unusable(format!("{} is empty", path.display())));
     }
     let mut books = Books::default();
     let fault =
@@ -108,41 +104,40 @@ fn check_kept_head(connection: &Connection, head: Head, kept: &SignedHead) -> Re
 fn check_lots(connection: &Connection, books: &Books) -> Result<Option<Fault>> {
     let mut statement = connection.prepare(&ledger::all_lots_sql())?;
     let mut rows = statement.query([])?;
-    let mut seen = 0;
+    let mut seen = HashSet::new();
     while let Some(row) = rows.next()? {
         let projected = ledger::projected_lot(row)?;
         if books.lots.get(&projected.seq) != Some(&projected) {
             let problem = "the lot's projection differs from what its entries add up to".into();
             return Ok(Some(Fault { seq: projected.seq, problem }));
         }
-        seen += 1;
+        seen.insert(projected.seq);
     }
-    if seen == books.lots.len() {
-        return Ok(None);
+    if let Some(seq) = books.lots.keys().filter(|seq| !seen.contains(seq)).min() {
+        return Ok(Some(Fault { seq: *seq, problem: "the grant's lot is not projected".into() }));
     }
-    Ok(Some(Fault { seq: 0, problem: format!("{} lots are projected, the entries open {}", seen, books.lots.len()) }))
+    let sql = ledger::misplaced_lot_sql();
+    let misplaced: Option<i64> = connection.query_row(sql, [], |row| row.get(0))?;
+    let problem = "the lot's projection names another project or decision than its grant";
+    Ok(misplaced.map(|seq| Fault { seq, problem: problem.into() }))
 }
 
 fn check_totals(connection: &Connection, books: &Books) -> Result<Option<Fault>> {
     let sql = "SELECT granted, spent, expired, reversed, paid, open, owed, account_id FROM balance";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;
-    let mut seen = 0;
+    let mut seen = HashSet::new();
     while let Some(row) = rows.next()? {
         let account = AccountId(row.get(7)?);
         if books.totals.get(&account) != Some(&ledger::totals(row)?) {
             let problem = format!("the balance of {account} differs from what its entries add up to");
             return Ok(Some(Fault { seq: newest_entry_of(connection, account)?, problem }));
         }
-        seen += 1;
+        seen.insert(account);
     }
-    if seen == books.totals.len() {
-        return Ok(None);
-    }
-    Ok(Some(Fault {
-        seq: 0,
-        problem: format!("{seen} balances are projected, the entries have {}", books.totals.len()),
-    }))
+    let Some(account) = books.totals.keys().filter(|account| !seen.contains(account)).min() else { return Ok(None) };
+    let problem = format!("the balance of {account} is not projected");
+    Ok(Some(Fault { seq: newest_entry_of(connection, *account)?, problem }))
 }
 
 fn newest_entry_of(connection: &Connection, account: AccountId) -> Result<i64> {

@@ -181,7 +181,7 @@ fn the_refusal_is_explained_without_names() {
             "same_household": true,
             "disposable": false,
             "referred_before": false,
-            "household_used": false,
+            "household_used": false, "mutual": false,
         })
     );
 }

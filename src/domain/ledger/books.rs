@@ -3,6 +3,7 @@
 use super::entry::{Entry, EntryKind, Head};
 use super::lot::{Lot, NEVER_MS};
 use crate::domain::id::AccountId;
+use crate::domain::program::MAX_AMOUNT;
 use std::collections::HashMap;
 
 /// An account's totals: granted = spent + expired + reversed + paid + open - owed.
@@ -33,6 +34,9 @@ impl Books {
     /// Adds the next entry, or says what is wrong with it.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), String> {
         let head = self.head().follow(entry)?;
+        if entry.amount.unsigned_abs() > MAX_AMOUNT.unsigned_abs() {
+            return Err("an amount beyond what any program gives".into());
+        }
         match entry.kind {
             EntryKind::Grant => self.open_lot(entry)?,
             _ => self.move_lot(entry)?,
@@ -73,15 +77,25 @@ impl Books {
 
     fn move_lot(&mut self, entry: &Entry) -> Result<(), String> {
         let (kind, amount) = (entry.kind, entry.amount);
-        let lot = self.lots.get_mut(&entry.lot).ok_or("a movement of a lot that was never granted")?;
+        let lot = self.lots.get(&entry.lot).ok_or("a movement of a lot that was never granted")?;
         if lot.account != entry.account {
             return Err("a movement of another account's lot".into());
         }
+        let origin = entry.origin_lot.map(|origin| self.lots.get(&origin).ok_or("the origin was never granted"));
+        if let Some(origin) = origin.transpose()? {
+            if origin.account != entry.account {
+                return Err("a movement for another account's lot".into());
+            }
+            if entry.kind == EntryKind::Reverse && origin.reversed - entry.amount > origin.granted {
+                return Err("a reversal of more than was granted".into());
+            }
+        }
+        let lot = self.lots.get_mut(&entry.lot).ok_or("a movement of a lot that was never granted")?;
         let before = lot.remaining;
         let after = before + amount;
         let fits = match kind {
             EntryKind::Grant => false,
-            EntryKind::Reverse => amount < 0,
+            EntryKind::Reverse => amount < 0 && (after >= 0 || entry.origin_lot == Some(entry.lot)),
             EntryKind::Spend | EntryKind::Expire | EntryKind::Payout => amount < 0 && after >= 0,
             EntryKind::PayoutReturn => amount > 0 && after <= lot.granted,
             EntryKind::Repay => (amount < 0 && after >= 0) || (amount > 0 && after <= 0),
@@ -295,6 +309,7 @@ mod tests {
             (ME, Draft { kind: EntryKind::PayoutReturn, amount: 1, ..good.clone() }, "payout_return"),
             (ME, Draft { kind: EntryKind::Repay, amount: 1, origin, ..good.clone() }, "repay"),
             (ME, Draft { kind: EntryKind::Reverse, origin: Some(Some(9)), ..good.clone() }, "never granted"),
+            (ME, Draft { kind: EntryKind::Reverse, amount: -101, origin, ..good.clone() }, "more than was granted"),
             (ME, Draft { kind: EntryKind::Grant, amount: 5, ..good.clone() }, "without terms"),
         ] {
             let movement = Movement { project: ProjectId(1), account, reason: "test".into(), drafts: vec![draft] };

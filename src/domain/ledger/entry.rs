@@ -246,9 +246,9 @@ mod tests {
             |e| e.prev_hash = [1; 32],
         ];
         for (place, change) in changes.iter().enumerate() {
-            let mut changed = entry();
-            change(&mut changed);
-            assert_ne!(changed.compute_hash(), entry().compute_hash(), "field {place}");
+            let mut altered = entry();
+            change(&mut altered);
+            assert_ne!(altered.compute_hash(), entry().compute_hash(), "field {place}");
         }
     }
 

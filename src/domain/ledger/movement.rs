@@ -239,7 +239,7 @@ mod tests {
     fn a_reversal_takes_its_own_lot_then_others_and_leaves_a_debt() {
         let (own, other) = (lot(1, 300), lot(2, 400));
         assert_eq!(moved(&reverse(&own, &[own.clone(), other.clone()], 1_000, 0)), [(Some(1), -600), (Some(2), -400)]);
-        assert_eq!(moved(&reverse(&own, &[other.clone()], 200, 0)), [(Some(1), -200)]);
+        assert_eq!(moved(&reverse(&own, std::slice::from_ref(&other), 200, 0)), [(Some(1), -200)]);
         let pending = Lot { vests_at_ms: 9, ..other };
         assert_eq!(moved(&reverse(&own, &[pending], 1_000, 0)), [(Some(1), -1_000)]);
         let spent = lot(3, 0);
@@ -318,7 +318,7 @@ mod tests {
             [(7, 7, 7, 500), (8, 7, 7, -100), (9, 7, 1, 100),]
         );
         assert_eq!(entries[1].reason, "debt_repayment");
-        let end = entries.iter().try_fold(head, |head, entry| head.follow(entry)).unwrap();
+        let end = entries.iter().try_fold(head, Head::follow).unwrap();
         assert_eq!(end.seq, 9);
     }
 }

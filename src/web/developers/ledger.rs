@@ -1,7 +1,7 @@
 //! The developer's ledger as a list and as CSV, and the instance's signed head.
 
 use crate::domain::error::{Error, Result};
-use crate::domain::id::{AccountId, Cursor, EntryId};
+use crate::domain::id::{AccountId, Cursor, EntryId, ProjectId};
 use crate::domain::ledger::LINE_STATUSES;
 use crate::domain::time;
 use crate::engine::{LedgerFilter, LedgerLine, mask};
@@ -12,7 +12,7 @@ use crate::web::query::{Page, Query};
 use crate::web::{Context, json};
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
-use futures_util::stream;
+use futures_util::stream::{self, Stream};
 use serde::Serialize;
 
 /// The seed's `ReferralCredit`, and what refloop adds to it.
@@ -109,16 +109,25 @@ pub async fn export(
     context: web::Data<Context>,
     query: Query,
 ) -> std::result::Result<HttpResponse, ApiError> {
-    let filter = filter(&query)?;
-    let chunks = stream::unfold(Some((0, true)), move |state| {
+    let chunks = csv_chunks(developer.project, developer.account, context, filter(&query)?);
+    Ok(HttpResponse::Ok()
+        .content_type("text/csv; charset=utf-8")
+        .insert_header(("Content-Disposition", "attachment; filename=\"ledger.csv\""))
+        .streaming(chunks))
+}
+
+fn csv_chunks(
+    project: ProjectId,
+    account: AccountId,
+    context: web::Data<Context>,
+    filter: LedgerFilter,
+) -> impl Stream<Item = std::result::Result<web::Bytes, ApiError>> {
+    stream::unfold(Some((0, true)), move |state| {
         let context = context.clone();
         async move {
             let (after, first) = state?;
-            let lines = context
-                .engine
-                .ledger_forward(developer.project, developer.account, filter, after, CSV_CHUNK)
-                .await
-                .map_err(ApiError);
+            let lines =
+                context.engine.ledger_forward(project, account, filter, after, CSV_CHUNK).await.map_err(ApiError);
             let lines = match lines {
                 Ok(lines) => lines,
                 // The answer has begun: breaking it off is the only way left to say that it is not whole.
@@ -128,11 +137,7 @@ pub async fn export(
             let chunk = csv_chunk(lines, first).map(web::Bytes::from).map_err(ApiError);
             Some((chunk, next))
         }
-    });
-    Ok(HttpResponse::Ok()
-        .content_type("text/csv; charset=utf-8")
-        .insert_header(("Content-Disposition", "attachment; filename=\"ledger.csv\""))
-        .streaming(chunks))
+    })
 }
 
 fn csv_chunk(lines: Vec<LedgerLine>, with_header: bool) -> Result<Vec<u8>> {
