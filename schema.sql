@@ -10,7 +10,8 @@ CREATE TABLE instance (
   signing_key      BLOB    NOT NULL CHECK (length(signing_key) = 32),
   pepper           BLOB    NOT NULL CHECK (length(pepper) = 32),
   setup_token_hash BLOB    CHECK (length(setup_token_hash) = 32),  -- the first operator's one-time link
-  created_at_ms    INTEGER NOT NULL
+  created_at_ms    INTEGER NOT NULL,
+  ready_at_ms      INTEGER                                        -- when readiness was last tried with a write
 ) STRICT;
 
 CREATE TABLE team (
@@ -112,10 +113,12 @@ CREATE TABLE referral (
   active_at_ms       INTEGER,
   converted_at_ms    INTEGER,
   rejected_at_ms     INTEGER,
+  judged_version     INTEGER NOT NULL,                             -- the program by which its calls were last looked at
   CHECK (referrer_id <> referee_id),
   CHECK ((status IN ('review', 'rejected')) = (reason IS NOT NULL))
 ) STRICT;
 CREATE INDEX referral_referrer ON referral (referrer_id, id);
+CREATE INDEX referral_review ON referral (referrer_id) WHERE status = 'review';
 CREATE INDEX referral_mailbox ON referral (project_id, referee_mailbox) WHERE referee_mailbox IS NOT NULL;
 CREATE UNIQUE INDEX referral_once_per_household ON referral (referrer_id, referee_household)
   WHERE status <> 'rejected' AND referee_household IS NOT NULL;
@@ -230,7 +233,7 @@ CREATE TABLE lot (
   decision_id   INTEGER,
   granted_at_ms INTEGER NOT NULL,
   vests_at_ms   INTEGER NOT NULL,
-  vesting       TEXT    NOT NULL,
+  vesting       TEXT    NOT NULL CHECK (vesting IN ('cliff', 'linear')),
   expires_at_ms INTEGER NOT NULL,                                  -- 9223372036854775807: never
   granted       INTEGER NOT NULL,
   remaining     INTEGER NOT NULL,
@@ -239,6 +242,8 @@ CREATE TABLE lot (
   paid          INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX lot_open ON lot (account_id, expires_at_ms, seq) WHERE remaining <> 0;
+CREATE INDEX lot_unvested ON lot (account_id, vests_at_ms) WHERE remaining > 0;
+CREATE INDEX lot_debt ON lot (account_id, seq) WHERE remaining < 0;
 CREATE INDEX lot_due ON lot (expires_at_ms) WHERE remaining > 0 AND expires_at_ms < 9223372036854775807;
 CREATE INDEX lot_referral ON lot (referral_id) WHERE referral_id IS NOT NULL;
 CREATE INDEX lot_purchase ON lot (purchase_id) WHERE purchase_id IS NOT NULL;

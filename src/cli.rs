@@ -7,7 +7,7 @@ use crate::domain::error::{Error, Result};
 use crate::domain::id::KeyId;
 use crate::domain::ledger::SignedHead;
 use crate::domain::program::Program;
-use crate::domain::time;
+use crate::domain::{text, time};
 use crate::engine::{Engine, Settings};
 use crate::store::{Capacity, Clock, ServeLock, Store, is_existing_file, verify_file};
 use crate::web::{self, Context};
@@ -85,10 +85,10 @@ enum KeyCommand {
         #[arg(long, default_value = "default")]
         project: String,
         /// Comma-separated: referrals:read, referrals:write, usage:write, purchases:write, admin
-        #[arg(long)]
-        scopes: String,
+        #[arg(long, value_parser = scopes)]
+        scopes: Scopes,
         /// What it is for
-        #[arg(long)]
+        #[arg(long, value_parser = key_name)]
         name: Option<String>,
     },
     /// List a project's gateway keys
@@ -102,6 +102,17 @@ enum KeyCommand {
         /// The key's id
         id: String,
     },
+}
+
+#[derive(Debug, Clone)]
+struct Scopes(Vec<Scope>);
+
+fn scopes(text: &str) -> std::result::Result<Scopes, String> {
+    Scope::parse_list(text).map(Scopes).map_err(|fault| fault.message)
+}
+
+fn key_name(text: &str) -> std::result::Result<String, String> {
+    text::display("name", text, 100).map_err(|fault| fault.message)
 }
 
 /// What a command has to say: a document for programs, lines for people, and whether all is well.
@@ -283,9 +294,8 @@ fn set_program(db: &Path, name: &str, file: &Path) -> Result<Report> {
 fn key(db: &Path, command: &KeyCommand) -> Result<Report> {
     match command {
         KeyCommand::Create { project, scopes, name } => {
-            let scopes = Scope::parse_list(scopes)?;
-            let made = open(db)?.make_gateway_key(project, scopes.clone(), name.clone())?;
-            let scopes: Vec<_> = scopes.into_iter().map(Scope::as_str).collect();
+            let made = open(db)?.make_gateway_key(project, scopes.0.clone(), name.clone())?;
+            let scopes: Vec<_> = scopes.0.iter().map(|scope| scope.as_str()).collect();
             let document = json!({ "id": made.row.id, "key": made.secret, "scopes": scopes });
             Ok(Report::new(
                 document,

@@ -64,9 +64,18 @@ pub struct ServeSettings {
     #[arg(long, env = "REFLOOP_DISPOSABLE_DOMAINS", value_name = "FILE")]
     pub disposable_domains: Option<PathBuf>,
 
-    /// Writes that may wait before new ones are refused with 503
-    #[arg(long, env = "REFLOOP_QUEUED_WRITES", default_value_t = 4096, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    /// Writes (usage events, signups, …) that may wait before new ones are refused with 503
+    #[arg(long, env = "REFLOOP_QUEUED_WRITES", default_value_t = 16_384, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub queued_writes: u32,
+}
+
+/// An address to open here; one that stands for all of them cannot be opened.
+fn reachable(listening: SocketAddr) -> String {
+    if listening.ip().is_unspecified() {
+        format!("http://localhost:{}", listening.port())
+    } else {
+        format!("http://{listening}")
+    }
 }
 
 fn public_url(text: &str) -> Result<String, String> {
@@ -86,7 +95,7 @@ impl ServeSettings {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let (second, minute, hour) = (Duration::from_secs(1), Duration::from_secs(60), Duration::from_secs(3_600));
         WebSettings {
-            public_url: self.public_url.clone().unwrap_or_else(|| format!("http://{listening}")),
+            public_url: self.public_url.clone().unwrap_or_else(|| reachable(listening)),
             workers: self.workers.map_or(cores, usize::from),
             limits: Limits {
                 signup: Quota::new(self.signup_per_hour, hour),

@@ -1,6 +1,7 @@
 //! Referral codes: 4 to 20 letters and digits, the same whatever the case.
 
 use super::error::{Error, Result};
+use super::text;
 use serde::{Deserialize, Serialize};
 
 /// How a program makes codes when nobody asks for a certain one.
@@ -22,7 +23,7 @@ pub struct Code(String);
 impl Code {
     /// Reads a code as people type it: any case, with white space around it.
     pub fn parse(field: &str, text: &str) -> Result<Self> {
-        let text = text.trim();
+        let text = text::printable(field, text)?.trim();
         if text.is_empty() {
             return Err(Error::field(field, "required", "Fill this in."));
         }

@@ -1,6 +1,7 @@
 //! E-mail addresses: parsing, masking, and the two identities that the abuse rules compare.
 
 use super::error::{Error, Result};
+use super::text;
 use std::collections::HashSet;
 
 /// Providers where a domain says nothing about the person, so that the mailbox counts instead.
@@ -21,12 +22,13 @@ impl Email {
     /// Parses an address of at most 254 characters. Quoted local parts and address literals are refused.
     pub fn parse(field: &str, text: &str) -> Result<Self> {
         let refuse = |detail: &str| Err(Error::field(field, "invalid_email", detail));
-        let text = text.trim();
+        let too_long = || Error::field(field, "too_long", "Use at most 254 characters.");
+        let text = text::printable(field, text)?.trim();
         if text.is_empty() {
             return Err(Error::field(field, "required", "Fill this in."));
         }
         if text.chars().count() > 254 {
-            return Err(Error::field(field, "too_long", "Use at most 254 characters."));
+            return Err(too_long());
         }
         let Some((local, domain)) = text.rsplit_once('@') else {
             return refuse("An e-mail address has an @ in it.");
@@ -42,6 +44,10 @@ impl Email {
             return refuse("The part after the @ is not a domain.");
         }
         let address = format!("{}@{domain}", local.to_ascii_lowercase());
+        if address.len() > 254 {
+            // A domain in ASCII can be much longer than it was typed.
+            return Err(too_long());
+        }
         if !email_address::EmailAddress::is_valid(&address) {
             return refuse("This is not an e-mail address.");
         }
@@ -135,6 +141,9 @@ mod tests {
     #[test]
     fn each_refusal() {
         let long = format!("{}@example.com", "x".repeat(250));
+        let far_apart = |n: u32| char::from_u32(0x4e00 + n * 7_919 % 20_000).unwrap_or('漢');
+        let label: String = (0..13).map(far_apart).collect();
+        let long_in_ascii = format!("{}@{}.example", "b".repeat(64), vec![label; 4].join("."));
         let long_local = format!("{}@example.com", "x".repeat(65));
         for text in [
             "",
@@ -162,8 +171,18 @@ mod tests {
             "Bob <bob@example.com>",
             &long,
             &long_local,
+            &long_in_ascii,
+            "bob@example.com\n",
         ] {
             assert!(Email::parse("email", text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_stored_reads_back() {
+        for text in ["Bob+x@Example.com", "o'brien@bücher.example", &format!("a@{}.example", "漢".repeat(15))] {
+            let once = email(text);
+            assert_eq!(email(&once.address()), once);
         }
     }
 

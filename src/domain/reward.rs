@@ -9,15 +9,17 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     Signup,
-    /// The referee's calls went from `before` to `after`.
+    /// The referee's calls went from `before` to `after`. `rules_changed`: the program is another one than when they
+    /// were last looked at, so that a lower threshold may have been passed already.
     Calls {
         before: i64,
         after: i64,
+        rules_changed: bool,
     },
-    /// The referee bought something; `first` if never before.
+    /// The referee bought something, and before that at most for `largest_before` at once.
     Purchase {
         amount_minor: i64,
-        first: bool,
+        largest_before: Option<i64>,
     },
     /// The `convert` call of the conversion API.
     Convert,
@@ -33,18 +35,31 @@ impl Event {
         }
     }
 
-    /// Whether this is what a rule with the trigger waits for.
-    pub fn fires(self, trigger: Trigger, conversion: Conversion) -> bool {
-        match (trigger, self) {
+    /// Whether this is what the rule waits for.
+    pub fn fires(self, rule: &Rule, program: &Program) -> bool {
+        match (rule.on, self) {
             (Trigger::Signup, Self::Signup) | (Trigger::Purchase, Self::Purchase { .. }) => true,
-            (Trigger::FirstCall, Self::Calls { before, after }) => before < 1 && after >= 1,
-            (Trigger::Calls(calls), Self::Calls { before, after }) => before < calls && after >= calls,
-            (Trigger::FirstPurchase, Self::Purchase { first, .. }) => first,
-            (Trigger::Conversion, _) => match conversion {
-                Conversion::FirstCall => self.fires(Trigger::FirstCall, conversion),
-                Conversion::FirstPurchase => self.fires(Trigger::FirstPurchase, conversion),
-                Conversion::Convert => self == Self::Convert,
-            },
+            (Trigger::FirstCall, Self::Calls { before, after, .. }) => before < 1 && after >= 1,
+            (Trigger::Calls(calls), Self::Calls { before, after, rules_changed }) => {
+                after >= calls && (before < calls || rules_changed)
+            }
+            (Trigger::FirstPurchase, Self::Purchase { largest_before, .. }) => {
+                largest_before.is_none_or(|largest| largest < rule.min_purchase.unwrap_or(0))
+            }
+            (Trigger::Conversion, _) => self.converts(program),
+            _ => false,
+        }
+    }
+
+    /// Whether this is what the program counts as the referral's conversion.
+    pub fn converts(self, program: &Program) -> bool {
+        match (program.conversion, self) {
+            (Conversion::FirstCall, Self::Calls { before, after, .. }) => before < 1 && after >= 1,
+            (Conversion::Convert, Self::Convert) => true,
+            (Conversion::FirstPurchase, Self::Purchase { amount_minor, largest_before }) => {
+                let least = program.least_purchase();
+                amount_minor >= least && largest_before.is_none_or(|largest| largest < least)
+            }
             _ => false,
         }
     }
@@ -77,6 +92,8 @@ pub struct Decision {
 pub struct Standing<'a> {
     /// Rules (by reason) that have paid for this referral. A `purchase` rule pays once per purchase instead.
     pub paid: &'a [String],
+    /// Rules that have been decided on, for or against.
+    pub decided: &'a [String],
     pub partner: bool,
     /// Why one of the two can be given nothing, as a stable code.
     pub referrer_barred: Option<&'static str>,
@@ -85,7 +102,14 @@ pub struct Standing<'a> {
 
 /// Every rule that waits for this event, with its verdict, in the program's order.
 pub fn decide(program: &Program, event: Event, standing: Standing<'_>, now_ms: i64) -> Vec<Decision> {
-    let fired = |rule: &&Rule| event.fires(rule.on, program.conversion);
+    // A threshold that was passed and decided on under an earlier version is nothing new.
+    let is_old_news = |rule: &Rule| match (rule.on, event) {
+        (Trigger::Calls(calls), Event::Calls { before, .. }) => {
+            before >= calls && standing.decided.contains(&rule.reason)
+        }
+        _ => false,
+    };
+    let fired = |rule: &&Rule| event.fires(rule, program) && !is_old_news(rule);
     program.rules.iter().filter(fired).map(|rule| judge(program, rule, event, standing, now_ms)).collect()
 }
 
@@ -138,13 +162,14 @@ fn judge(program: &Program, rule: &Rule, event: Event, standing: Standing<'_>, n
 fn inputs(rule: &Rule, event: Event, amount: i64, partner: bool) -> Value {
     let mut inputs = json!({ "on": String::from(rule.on), "amount": amount, "hold_days": rule.hold_days });
     match event {
-        Event::Calls { before, after } => {
+        Event::Calls { before, after, rules_changed } => {
+            inputs["rules_changed"] = rules_changed.into();
             inputs["calls_before"] = before.into();
             inputs["calls_after"] = after.into();
         }
-        Event::Purchase { amount_minor, first } => {
+        Event::Purchase { amount_minor, largest_before } => {
             inputs["purchase"] = amount_minor.into();
-            inputs["first"] = first.into();
+            inputs["largest_before"] = largest_before.into();
             inputs["track"] = if partner { "partner" } else { "basic" }.into();
             inputs["min_purchase"] = rule.min_purchase.into();
         }
@@ -158,7 +183,8 @@ mod tests {
     use super::*;
     use crate::domain::program::Preset;
 
-    const NEW: Standing<'static> = Standing { paid: &[], partner: false, referrer_barred: None, referee_barred: None };
+    const NEW: Standing<'static> =
+        Standing { paid: &[], decided: &[], partner: false, referrer_barred: None, referee_barred: None };
 
     fn granted(program: &Program, event: Event, standing: Standing<'_>) -> Vec<(String, Party, i64)> {
         let decisions = decide(program, event, standing, 0).into_iter();
@@ -169,8 +195,9 @@ mod tests {
 
     #[test]
     fn the_seeds_tables() {
-        let calls = |before, after| Event::Calls { before, after };
-        let buys = |amount_minor, first| Event::Purchase { amount_minor, first };
+        let calls = |before, after| Event::Calls { before, after, rules_changed: false };
+        let buys =
+            |amount_minor, first: bool| Event::Purchase { amount_minor, largest_before: (!first).then_some(5_000) };
         let partner = Standing { partner: true, ..NEW };
         let (credits, commission) = (Preset::Credits.program(), Preset::Commission.program());
         let (bonus, subscription) = (Preset::Bonus.program(), Preset::Subscription.program());
@@ -223,25 +250,30 @@ mod tests {
         for (program, event, standing, code) in [
             (
                 Preset::Credits.program(),
-                Event::Calls { before: 0, after: 1 },
+                Event::Calls { before: 0, after: 1, rules_changed: false },
                 Standing { referrer_barred: Some("account_erased"), ..NEW },
                 "account_erased",
             ),
-            (off, Event::Calls { before: 0, after: 1 }, NEW, "program_disabled"),
+            (off, Event::Calls { before: 0, after: 1, rules_changed: false }, NEW, "program_disabled"),
             (
                 Preset::Credits.program(),
-                Event::Calls { before: 0, after: 1 },
+                Event::Calls { before: 0, after: 1, rules_changed: false },
                 Standing { paid: &paid, ..NEW },
                 "already_paid",
             ),
-            (free, Event::Calls { before: 0, after: 1 }, NEW, "nothing_due"),
+            (free, Event::Calls { before: 0, after: 1, rules_changed: false }, NEW, "nothing_due"),
             (
                 Preset::Commission.program(),
-                Event::Purchase { amount_minor: 99, first: true },
+                Event::Purchase { amount_minor: 99, largest_before: None },
                 NEW,
                 "below_min_purchase",
             ),
-            (Preset::Commission.program(), Event::Purchase { amount_minor: 0, first: true }, NEW, "below_min_purchase"),
+            (
+                Preset::Commission.program(),
+                Event::Purchase { amount_minor: 0, largest_before: None },
+                NEW,
+                "below_min_purchase",
+            ),
         ] {
             let [decision] = decide(&program, event, standing, 0).try_into().unwrap();
             assert_eq!((decision.code, decision.grant), (code, None));
@@ -249,11 +281,48 @@ mod tests {
     }
 
     #[test]
+    fn a_lowered_threshold_pays_at_the_next_call_and_once() {
+        let mut program = Preset::Credits.program();
+        program.rules[3].on = Trigger::Calls(50);
+        let call = |rules_changed| Event::Calls { before: 60, after: 61, rules_changed };
+        assert_eq!(granted(&program, call(true), NEW).len(), 1);
+        assert_eq!(granted(&program, call(false), NEW).len(), 0);
+        let decided = ["referral_active".to_owned()];
+        assert!(decide(&program, call(true), Standing { decided: &decided, ..NEW }, 0).is_empty());
+    }
+
+    #[test]
+    fn each_rule_has_its_own_first_purchase() {
+        let mut program = Preset::Commission.program();
+        let first = |reason: &str, min_purchase| Rule {
+            reason: reason.into(),
+            on: Trigger::FirstPurchase,
+            amount: Some(7),
+            basis_points: None,
+            min_purchase,
+            ..program.rules[1].clone()
+        };
+        program.rules = vec![first("any", None), first("large", Some(1_000))];
+        let buys = |amount_minor, largest_before| {
+            let granted = granted(&program, Event::Purchase { amount_minor, largest_before }, NEW);
+            granted.into_iter().map(|(rule, ..)| rule).collect::<Vec<_>>()
+        };
+        assert_eq!(buys(500, None), ["any"]);
+        assert_eq!(buys(5_000, Some(500)), ["large"]);
+        assert!(buys(5_000, Some(5_000)).is_empty());
+    }
+
+    #[test]
     fn a_commission_is_paid_for_every_purchase() {
         let paid = ["commission".to_owned()];
         let standing = Standing { paid: &paid, ..NEW };
         assert_eq!(
-            granted(&Preset::Commission.program(), Event::Purchase { amount_minor: 200, first: false }, standing).len(),
+            granted(
+                &Preset::Commission.program(),
+                Event::Purchase { amount_minor: 200, largest_before: Some(200) },
+                standing
+            )
+            .len(),
             1
         );
     }
@@ -262,7 +331,9 @@ mod tests {
     fn holds_and_expiry_run_from_the_event() {
         let mut program = Preset::Credits.program();
         program.rules[2].expires_days = Some(30);
-        let [decision] = decide(&program, Event::Calls { before: 0, after: 1 }, NEW, 1_000).try_into().unwrap();
+        let [decision] = decide(&program, Event::Calls { before: 0, after: 1, rules_changed: false }, NEW, 1_000)
+            .try_into()
+            .unwrap();
         let grant = decision.grant.unwrap();
         assert_eq!((grant.vests_at_ms, grant.expires_at_ms), (1_000 + 7 * DAY_MS, Some(1_000 + 30 * DAY_MS)));
     }

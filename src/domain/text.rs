@@ -2,14 +2,22 @@
 
 use super::error::{Error, Result};
 
-/// Trims and checks a text of 1 to `max` characters.
+/// Checks a text of 1 to `max` characters, of which one at least can be seen, and trims it.
 pub fn display(field: &str, text: &str, max: usize) -> Result<String> {
-    let text = text.trim();
-    if text.is_empty() {
+    let text = printable(field, text)?.trim();
+    if !text.chars().any(|c| !c.is_whitespace() && !matches!(c, '\u{200c}' | '\u{200d}')) {
         return Err(Error::field(field, "required", "Fill this in."));
     }
     limited(field, text, max)?;
     Ok(text.to_owned())
+}
+
+/// The text itself, if nothing in it is a control or invisible character.
+pub fn printable<'a>(field: &str, text: &'a str) -> Result<&'a str> {
+    if text.chars().any(is_unprintable) {
+        return Err(Error::field(field, "invalid_characters", "Control characters are not accepted."));
+    }
+    Ok(text)
 }
 
 /// A client's own id: 1 to 128 printable characters, kept as it is.
@@ -36,10 +44,7 @@ fn limited(field: &str, text: &str, max: usize) -> Result<()> {
     if text.chars().count() > max {
         return Err(Error::field(field, "too_long", format!("Use at most {max} characters.")));
     }
-    if text.chars().any(is_unprintable) {
-        return Err(Error::field(field, "invalid_characters", "Control characters are not accepted."));
-    }
-    Ok(())
+    printable(field, text).map(|_| ())
 }
 
 /// Control, line-breaking, invisible and direction-turning characters. The joiners that scripts need are kept.
@@ -63,6 +68,8 @@ mod tests {
             (long.as_str(), "too_long"),
             ("a\0b", "invalid_characters"),
             ("a\nb", "invalid_characters"),
+            ("\tBob\n", "invalid_characters"),
+            ("\u{200d}", "required"),
             ("a\u{202e}b", "invalid_characters"),
             ("a\u{200b}b", "invalid_characters"),
             ("a\u{ffff}b", "invalid_characters"),

@@ -2,8 +2,7 @@
 
 use super::error::{Error, Result};
 
-pub const SECOND_MS: i64 = 1_000;
-pub const HOUR_MS: i64 = 3_600 * SECOND_MS;
+pub const HOUR_MS: i64 = 3_600_000;
 pub const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// The end of what RFC 3339 can write, 9999-12-30T22:00:00Z, where the clock library ends.

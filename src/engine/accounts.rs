@@ -1,11 +1,12 @@
 //! An account's own view of itself, changing it, erasing it.
 
 use super::Engine;
-use crate::domain::error::Result;
+use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::{Balance, Totals};
 use crate::domain::text;
 use crate::store::{Profile, Snapshot};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// The seed's Developer object.
@@ -20,7 +21,7 @@ pub fn profile(db: &Snapshot<'_>, project: ProjectId, account: AccountId) -> Res
     Ok(ProfileView {
         profile: db.profile(project, account)?,
         totals: db.totals(account)?,
-        balance: Balance::at(&db.open_lots(project, account)?, db.now_ms()),
+        balance: db.balance(project, account)?,
     })
 }
 
@@ -34,10 +35,14 @@ pub struct Change {
 impl Change {
     pub fn parse(name: Option<&str>, leaderboard_name: Option<Option<&str>>) -> Result<Self> {
         let listed = |name: Option<&str>| name.map(|name| text::display("leaderboard_name", name, 40)).transpose();
-        Ok(Self {
-            name: name.map(|name| text::display("name", name, 100)).transpose()?,
-            leaderboard_name: leaderboard_name.map(listed).transpose()?,
-        })
+        let name = name.map(|name| text::display("name", name, 100)).transpose();
+        match (name, leaderboard_name.map(listed).transpose()) {
+            (Ok(name), Ok(leaderboard_name)) => Ok(Self { name, leaderboard_name }),
+            (name, leaderboard_name) => {
+                let faults = [name.err(), leaderboard_name.err()];
+                Err(Error::fields(faults.into_iter().flatten().flat_map(|fault| fault.fields).collect()))
+            }
+        }
     }
 }
 
@@ -63,16 +68,19 @@ impl Engine {
 
     /// Blanks the account's personal data everywhere, the write-ahead log included. The ledger stays valid.
     pub async fn erase_account(&self, project: ProjectId, account: AccountId) -> Result<()> {
+        let traces_left = Arc::clone(&self.traces_left);
         self.store
             .write(move |tx| {
                 tx.account(project, account)?;
-                tx.erase_account(project, account)
+                tx.erase_account(project, account)?;
+                // Said by the writer itself: whoever empties the log after this finds the erasure in it, also when
+                // the caller has hung up by then.
+                traces_left.store(true, Ordering::SeqCst);
+                Ok(())
             })
             .await?;
-        // If readers are in the way now, the worker tries again.
-        if !self.store.truncate_wal().await.unwrap_or(false) {
-            self.traces_left.store(true, Ordering::SeqCst);
-        }
+        // If readers are in the way now, the sweep tries again.
+        let _ = self.store.truncate_wal().await;
         Ok(())
     }
 }

@@ -4,7 +4,6 @@ use super::Engine;
 use crate::domain::code::{self, Code};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
-use crate::domain::ledger::Balance;
 use crate::domain::time;
 use crate::store::{CodeRow, Snapshot, Tx, VersionedProgram};
 
@@ -37,7 +36,7 @@ fn view(
         bonus: program.amount_text(program.signup_bonus()),
         total_referrals: db.referral_counts(project, account)?.total,
         credits_earned: db.totals(account)?.granted,
-        credits_available: Balance::at(&db.open_lots(project, account)?, db.now_ms()).available,
+        credits_available: db.balance(project, account)?.available,
     })
 }
 

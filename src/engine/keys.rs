@@ -58,9 +58,7 @@ impl Engine {
     pub fn verify_key(&self, reader: &Reader, project: ProjectId, secret: &str) -> Result<Option<(AccountId, i64)>> {
         let found = reader.read(|db| match db.caller(secret)? {
             Some((Caller { key, project: owner, role: Role::Developer(account) }, last_used)) if owner == project => {
-                let lots = db.open_lots(project, account)?;
-                let available = crate::domain::ledger::Balance::at(&lots, db.now_ms()).available;
-                Ok(Some((key, account, available, last_used)))
+                Ok(Some((key, account, db.balance(project, account)?.available, last_used)))
             }
             _ => Ok(None),
         })?;

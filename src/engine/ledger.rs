@@ -4,10 +4,10 @@ use super::Engine;
 use crate::domain::error::Result;
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::SignedHead;
-use crate::store::{LedgerFilter, LedgerLine};
+use crate::store::{LedgerFilter, LedgerPage};
 
 impl Engine {
-    /// Newest first, with the place where the next page starts.
+    /// Newest first.
     pub async fn ledger(
         &self,
         project: ProjectId,
@@ -15,16 +15,8 @@ impl Engine {
         filter: LedgerFilter,
         before: Option<i64>,
         limit: usize,
-    ) -> Result<(Vec<LedgerLine>, Option<i64>)> {
-        self.store
-            .read(move |db| {
-                let mut lines = db.ledger(project, account, filter, before, limit + 1)?;
-                let more = lines.len() > limit;
-                lines.truncate(limit);
-                let next = if more { lines.last().map(|line| line.entry.seq) } else { None };
-                Ok((lines, next))
-            })
-            .await
+    ) -> Result<LedgerPage> {
+        self.store.read(move |db| db.ledger(project, account, filter, before, limit)).await
     }
 
     /// Oldest first, up to `limit` entries after `after`. Each call is a snapshot of its own, so that a slow reader
@@ -36,7 +28,7 @@ impl Engine {
         filter: LedgerFilter,
         after: i64,
         limit: usize,
-    ) -> Result<Vec<LedgerLine>> {
+    ) -> Result<LedgerPage> {
         self.store.read(move |db| db.ledger_forward(project, account, filter, after, limit)).await
     }
 

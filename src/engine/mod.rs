@@ -29,12 +29,13 @@ pub use usage::{UsageAnswer, UsageEvent, UsageStatus, Who};
 use crate::domain::email::DisposableDomains;
 use crate::domain::error::Result;
 use crate::domain::id::{KeyId, ProjectId};
-pub use crate::store::{KeyRow, LedgerFilter, LedgerLine, Project, Reader};
+pub use crate::store::{KeyRow, LedgerFilter, LedgerLine, LedgerPage, Project, Reader};
 
 use crate::store::Store;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Settings that use cases depend on.
 #[derive(Debug, Clone)]
@@ -60,16 +61,18 @@ pub struct Engine {
     hashing: Arc<tokio::sync::Semaphore>,
     /// Keys that were used, and in which hour, until the sweep writes it down.
     used_keys: Mutex<HashMap<KeyId, i64>>,
+    /// When a write was last tried for [`Engine::ready`].
+    last_write: Mutex<Option<Instant>>,
     /// What was erased may have left traces in the write-ahead log.
-    traces_left: AtomicBool,
+    traces_left: Arc<AtomicBool>,
 }
 
 impl Engine {
     pub fn new(store: Arc<Store>, settings: Settings) -> Self {
         let hashing = Arc::new(tokio::sync::Semaphore::new(settings.concurrent_hashes));
         // A process that was killed may have left some.
-        let traces_left = AtomicBool::new(true);
-        Self { store, settings, hashing, used_keys: Mutex::default(), traces_left }
+        let traces_left = Arc::new(AtomicBool::new(true));
+        Self { store, settings, hashing, used_keys: Mutex::default(), last_write: Mutex::default(), traces_left }
     }
 
     /// A connection for one thread's own point reads.
@@ -96,8 +99,15 @@ impl Engine {
         blake3::keyed_hash(&key, nonce.as_bytes()).to_hex().to_string()
     }
 
-    /// Whether the database answers. `Busy` when it does not.
+    /// Whether the disk takes a write, tried at most once a second. `Busy` when it does not.
     pub async fn ready(&self) -> Result<()> {
-        self.store.write(|tx| tx.ledger_head().map(|_| ())).await
+        const FRESH: Duration = Duration::from_secs(1);
+        let is_fresh =
+            || self.last_write.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < FRESH);
+        if !is_fresh() {
+            self.store.write(|tx| tx.note_readiness(tx.now_ms())).await?;
+            *self.last_write.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+        Ok(())
     }
 }

@@ -6,7 +6,6 @@ use super::usage::{Who, find};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::{self, Movement, Purchase};
-use crate::domain::program::Conversion;
 use crate::domain::referral::Status;
 use crate::domain::reward::Event;
 use crate::store::{PurchaseRow, Tx, VersionedProgram};
@@ -94,13 +93,12 @@ fn convert(
     if referral.progress.status == Status::Rejected {
         return Ok(());
     }
-    // This purchase is in the table already.
-    let least_minor = program.least_purchase();
-    let first = amount_minor >= least_minor && tx.purchases_of_at_least(&referral, least_minor)? == 1;
-    if first && program.conversion == Conversion::FirstPurchase {
+    let largest_before = tx.largest_purchase_but(&referral, occasion.purchase)?;
+    let event = Event::Purchase { amount_minor, largest_before };
+    if event.converts(program) {
         tx.set_progress(referral.id, &referral.progress.after_conversion(program, tx.now_ms()))?;
     }
-    reward(tx, project, program, &referral, Event::Purchase { amount_minor, first }, Some(occasion))?;
+    reward(tx, project, program, &referral, event, Some(occasion))?;
     Ok(())
 }
 
@@ -111,14 +109,16 @@ fn take_back(tx: &Tx<'_>, project: ProjectId, purchase_id: &str, purchase: &Purc
         return Ok(());
     }
     for (lot, _) in tx.lots_of_purchase(project, purchase.id)? {
-        let open = settle(tx, project, lot.account)?;
+        settle(tx, project, lot.account)?;
         // What has just expired is no longer there to be taken back.
         let now = tx.lots_of_purchase(project, purchase.id)?.into_iter().find(|(again, _)| again.seq == lot.seq);
         let Some((lot, decision)) = now else { continue };
         let basis_points = decision.map(|decision| tx.decided_share(decision)).transpose()?.flatten();
         let state = Purchase { gross_minor: purchase.gross_minor, refunded_minor, basis_points };
         let due = ledger::reversal_due(&lot, Some(state));
-        let drafts = ledger::reverse(&lot, &open, due, tx.now_ms());
+        // Its own credits are no one's to pay with; so much more is asked for.
+        let others = tx.lots_to_spend(project, lot.account, due + lot.available(tx.now_ms()))?;
+        let drafts = ledger::reverse(&lot, &others, due, tx.now_ms());
         tx.append(Movement { project, account: lot.account, reason: "refund".into(), drafts })?;
     }
     Ok(())

@@ -9,9 +9,7 @@ use crate::domain::id::{AccountId, EntryId, ProjectId, ReferralId};
 use crate::domain::ledger::{EntryKind, line_status};
 use crate::domain::referral::{self, Application, Identity, LateApplicant, Progress, Status};
 use crate::domain::reward::Event;
-use crate::store::{
-    Account, CodeRow, NewDecision, NewReferral, Referral, ReferralLine, Snapshot, Tx, VersionedProgram,
-};
+use crate::store::{Account, CodeRow, NewDecision, NewReferral, ReferralLine, Snapshot, Tx, VersionedProgram};
 
 /// What became of a code that someone used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +58,7 @@ pub fn introduce(
             rejected,
             identity: application.referee.as_ref(),
             signed_up_at_ms: referee.created_at_ms,
+            program_version: program.version,
         },
     )?;
     if let Some(reason) = rejected {
@@ -80,18 +79,8 @@ pub fn introduce(
         return Ok(Applied::Rejected { reason });
     }
     tx.count_code_use(code.id)?;
-    let referral = Referral {
-        id,
-        referrer: referrer.id,
-        referee: referee.id,
-        signed_up_at_ms: referee.created_at_ms,
-        progress: Progress {
-            status: Status::SignedUp,
-            first_call_at_ms: None,
-            active_at_ms: None,
-            converted_at_ms: None,
-        },
-    };
+    let referral =
+        tx.referral_of(project, referee.id)?.ok_or_else(|| Error::internal("a referral that is not there"))?;
     let granted = reward(tx, project, program, &referral, Event::Signup, None)?;
     let to_referee = granted.iter().filter(|grant| grant.account == referee.id);
     Ok(Applied::Accepted { code: code.code.clone(), bonus_credits: to_referee.map(|grant| grant.amount).sum() })

@@ -83,7 +83,7 @@ impl Engine {
                 Ok(Stats {
                     counts,
                     totals: db.totals(account)?,
-                    balance: Balance::at(&db.open_lots(project, account)?, db.now_ms()),
+                    balance: db.balance(project, account)?,
                     milestones: Milestones {
                         signed_up: counts.total,
                         first_call: counts.first_call,

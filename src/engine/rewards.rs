@@ -2,7 +2,7 @@
 
 use crate::domain::error::Result;
 use crate::domain::id::{AccountId, ProjectId};
-use crate::domain::ledger::{self, Grant, Lot, Movement, Terms};
+use crate::domain::ledger::{self, Grant, Movement, Terms};
 use crate::domain::program::Party;
 use crate::domain::reward::{self, Event, Standing};
 use crate::store::{Account, NewDecision, Referral, Tx, VersionedProgram};
@@ -32,9 +32,12 @@ pub fn reward(
     occasion: Option<Occasion>,
 ) -> Result<Vec<Granted>> {
     let referrer = tx.find_account(project, referral.referrer)?;
-    let paid = tx.paid_rules(referral.id)?;
+    let rules = tx.decided_rules(referral.id)?;
+    let paid: Vec<String> = rules.iter().filter(|(_, paid)| *paid).map(|(rule, _)| rule.clone()).collect();
+    let decided: Vec<String> = rules.into_iter().map(|(rule, _)| rule).collect();
     let standing = Standing {
         paid: &paid,
+        decided: &decided,
         partner: referrer.as_ref().is_some_and(|account| account.partner),
         referrer_barred: barred(referrer.as_ref()),
         referee_barred: barred(tx.find_account(project, referral.referee)?.as_ref()),
@@ -74,8 +77,8 @@ pub fn reward(
                 expires_at_ms: terms.expires_at_ms,
             },
         };
-        let lots = settle(tx, project, account)?;
-        let drafts = ledger::grant(&lots, grant);
+        settle(tx, project, account)?;
+        let drafts = ledger::grant(&tx.debts(project, account)?, grant);
         tx.append(Movement { project, account, reason: decision.rule, drafts })?;
         granted.push(Granted { account, amount: terms.amount });
     }
@@ -91,14 +94,10 @@ fn barred(account: Option<&Account>) -> Option<&'static str> {
     }
 }
 
-/// The account's open lots, after what has expired by the clock is booked: so no movement's outcome depends on when a
-/// sweep ran.
-pub fn settle(tx: &Tx<'_>, project: ProjectId, account: AccountId) -> Result<Vec<Lot>> {
-    let lots = tx.open_lots(project, account)?;
-    let drafts = ledger::expire(&lots, tx.now_ms());
-    if drafts.is_empty() {
-        return Ok(lots);
-    }
+/// Books what has expired by the clock, so that no movement's outcome depends on when a sweep ran.
+pub fn settle(tx: &Tx<'_>, project: ProjectId, account: AccountId) -> Result<()> {
+    let lapsed = tx.lapsed_lots(project, account)?;
+    let drafts = ledger::expire(&lapsed, tx.now_ms());
     tx.append(Movement { project, account, reason: "expired".into(), drafts })?;
-    tx.open_lots(project, account)
+    Ok(())
 }

@@ -42,6 +42,8 @@ pub struct SignedUp {
     pub profile: ProfileView,
     pub api_key: String,
     pub referral: Option<Applied>,
+    /// The referee's bonus in the words of the program, when there is one.
+    pub bonus: Option<String>,
 }
 
 impl Engine {
@@ -70,14 +72,15 @@ impl Engine {
                     tx.add_account(project, &NewAccount { email: address, name, password_hash, disposable })?;
                 let key = keys::make_developer_key(tx, &tx.project(project)?, account.id, None)?;
                 let referral = code_row.map(|code| introduce(tx, project, &program, &code, &account)).transpose()?;
-                Ok(SignedUp { profile: profile(tx, project, account.id)?, api_key: key.secret, referral })
+                let bonus = match &referral {
+                    Some(Applied::Accepted { bonus_credits, .. }) if *bonus_credits > 0 => {
+                        Some(program.amount_text(*bonus_credits))
+                    }
+                    _ => None,
+                };
+                Ok(SignedUp { profile: profile(tx, project, account.id)?, api_key: key.secret, referral, bonus })
             })
             .await
-    }
-
-    /// An amount in the words of the project's program.
-    pub async fn amount_text(&self, project: ProjectId, amount: i64) -> Result<String> {
-        self.store.read(move |db| Ok(db.program(project)?.amount_text(amount))).await
     }
 
     /// What the signup page says about a code: whether it can be used now, and what the referee of a good one gets.

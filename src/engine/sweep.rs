@@ -7,6 +7,9 @@ use crate::domain::time::DAY_MS;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
+const ACCOUNTS_A_STEP: usize = 100;
+const EVENTS_A_STEP: usize = 1_000;
+
 /// What one step of the sweep did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Swept {
@@ -14,38 +17,54 @@ pub struct Swept {
     pub expired: usize,
     /// Ids of usage events that were forgotten.
     pub forgotten: usize,
-    /// Keys whose hour of use was written down.
-    pub keys: usize,
 }
 
 impl Swept {
-    /// There may be more to do.
-    pub fn is_busy(self) -> bool {
-        self.expired > 0 || self.forgotten > 0
+    /// The step was a full one: there may be more to do.
+    pub fn is_full(self) -> bool {
+        self.expired == ACCOUNTS_A_STEP || self.forgotten == EVENTS_A_STEP
     }
 }
 
 impl Engine {
-    /// One bounded step: books expiries, forgets old usage ids, notes key use, empties the log after an erasure.
+    /// One bounded step: notes key use, forgets old usage ids, books expiries, empties the log after an erasure.
     pub fn sweep(&self) -> Result<Swept> {
-        const ACCOUNTS_A_STEP: i64 = 100;
-        const EVENTS_A_STEP: i64 = 1_000;
-        let used: Vec<_> = self.used_keys.lock().unwrap_or_else(PoisonError::into_inner).drain().collect();
+        self.write_down_key_use()?;
         let kept_ms = i64::from(self.settings.usage_id_days) * DAY_MS;
-        let swept = self.store.write_blocking(move |tx| {
-            for (key, hour) in &used {
-                tx.set_key_used(*key, *hour)?;
-            }
-            let lapsed = tx.accounts_with_lapsed_lots(ACCOUNTS_A_STEP)?;
-            for (project, account) in &lapsed {
-                settle(tx, *project, *account)?;
-            }
-            let forgotten = tx.prune_usage_events(tx.now_ms() - kept_ms, EVENTS_A_STEP)?;
-            Ok(Swept { expired: lapsed.len(), forgotten, keys: used.len() })
-        })?;
-        if self.traces_left.load(Ordering::SeqCst) && self.store.truncate_wal_blocking()? {
-            self.traces_left.store(false, Ordering::SeqCst);
+        let most = i64::try_from(EVENTS_A_STEP).unwrap_or(i64::MAX);
+        let forgotten = self.store.write_blocking(move |tx| tx.prune_usage_events(tx.now_ms() - kept_ms, most))?;
+        let swept = Swept { forgotten, expired: self.book_expiries()? };
+        if self.traces_left.swap(false, Ordering::SeqCst) && !self.store.truncate_wal_blocking().unwrap_or(false) {
+            self.traces_left.store(true, Ordering::SeqCst);
         }
         Ok(swept)
+    }
+
+    /// An account that cannot be settled is reported, and keeps no other from it.
+    fn book_expiries(&self) -> Result<usize> {
+        let most = i64::try_from(ACCOUNTS_A_STEP).unwrap_or(i64::MAX);
+        let lapsed = self.store.read_blocking(|db| db.accounts_with_lapsed_lots(most))?;
+        let mut booked = 0;
+        for (project, account) in lapsed {
+            match self.store.write_blocking(move |tx| settle(tx, project, account)) {
+                Ok(()) => booked += 1,
+                Err(fault) => tracing::error!(%account, %fault, "expired credits are not booked"),
+            }
+        }
+        Ok(booked)
+    }
+
+    fn write_down_key_use(&self) -> Result<()> {
+        let used = std::mem::take(&mut *self.used_keys.lock().unwrap_or_else(PoisonError::into_inner));
+        if used.is_empty() {
+            return Ok(());
+        }
+        let keys = used.clone();
+        let written =
+            self.store.write_blocking(move |tx| keys.iter().try_for_each(|(key, hour)| tx.set_key_used(*key, *hour)));
+        if written.is_err() {
+            self.used_keys.lock().unwrap_or_else(PoisonError::into_inner).extend(used);
+        }
+        written
     }
 }

@@ -5,7 +5,7 @@ use super::rewards::{reward, settle};
 use crate::domain::access::{Caller, Role};
 use crate::domain::error::Result;
 use crate::domain::id::{AccountId, ProjectId};
-use crate::domain::ledger::{self, Balance, Movement};
+use crate::domain::ledger::{self, Movement};
 use crate::domain::referral::Status;
 use crate::domain::reward::Event;
 use crate::store::{Tx, UsageRow, VersionedProgram};
@@ -51,16 +51,12 @@ impl Engine {
     /// Records events in their order, all in one transaction.
     pub async fn record_usage(&self, project: ProjectId, events: Vec<UsageEvent>) -> Result<Vec<UsageAnswer>> {
         self.store
-            .write(move |tx| {
+            .write_much(events.len(), move |tx| {
                 let program = tx.program(project)?;
                 events.into_iter().map(|event| record(tx, project, &program, event)).collect()
             })
             .await
     }
-}
-
-fn available(tx: &Tx<'_>, project: ProjectId, account: AccountId) -> Result<i64> {
-    Ok(Balance::at(&tx.open_lots(project, account)?, tx.now_ms()).available)
 }
 
 /// The account that an event is about, or why there is none.
@@ -83,7 +79,7 @@ fn record(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, event: Us
             status: UsageStatus::Duplicate,
             charged: known.charged,
             uncovered: known.uncovered,
-            available: available(tx, project, known.account)?,
+            available: tx.balance(project, known.account)?.available,
         });
     }
     let rejected = |account, code, available| UsageAnswer {
@@ -98,11 +94,12 @@ fn record(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, event: Us
         Ok(account) => account,
         Err(code) => return Ok(rejected(None, code, 0)),
     };
-    let lots = settle(tx, project, account)?;
-    let before = Balance::at(&lots, tx.now_ms()).available;
+    settle(tx, project, account)?;
+    let before = tx.balance(project, account)?.available;
     if event.require_full && before < event.spend {
         return Ok(rejected(Some(account), "insufficient_credits", before));
     }
+    let lots = tx.lots_to_spend(project, account, event.spend)?;
     let drafts = ledger::spend(&lots, event.spend, tx.now_ms());
     let charged: i64 = drafts.iter().map(|draft| -draft.amount).sum();
     let group_seq = tx.append(Movement { project, account, reason: "api_usage".into(), drafts })?;
@@ -115,7 +112,7 @@ fn record(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, event: Us
         status: UsageStatus::Recorded,
         charged,
         uncovered: usage.uncovered,
-        available: if earned { available(tx, project, account)? } else { before - charged },
+        available: if earned { tx.balance(project, account)?.available } else { before - charged },
     })
 }
 
@@ -141,7 +138,11 @@ fn count_calls(
     if progress != referral.progress {
         tx.set_progress(referral.id, &progress)?;
     }
-    let event = Event::Calls { before, after };
+    let rules_changed = referral.judged_version != program.version;
+    if rules_changed {
+        tx.set_judged_version(referral.id, program.version)?;
+    }
+    let event = Event::Calls { before, after, rules_changed };
     if !program.awaits(event) {
         return Ok(false);
     }

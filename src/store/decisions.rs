@@ -18,11 +18,11 @@ pub struct NewDecision<'a> {
 }
 
 impl Snapshot<'_> {
-    /// The rules (by reason) that have paid for a referral.
-    pub fn paid_rules(&self, referral: ReferralId) -> Result<Vec<String>> {
-        let sql = "SELECT rule FROM decision WHERE referral_id = $1 AND verdict = 'granted'";
+    /// The rules (by reason) that have been decided on for a referral, each with whether it has ever paid.
+    pub fn decided_rules(&self, referral: ReferralId) -> Result<Vec<(String, bool)>> {
+        let sql = "SELECT rule, max(CASE verdict WHEN 'granted' THEN 1 ELSE 0 END) FROM decision WHERE referral_id = $1 GROUP BY rule";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map(params![referral.0], |row| row.get(0))?;
+        let rows = statement.query_map(params![referral.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 

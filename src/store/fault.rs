@@ -25,3 +25,10 @@ impl From<rusqlite::Error> for Error {
         }
     }
 }
+
+/// A word out of a closed set; one that is not in it was written by someone else.
+pub fn known<T>(word: Option<T>) -> rusqlite::Result<T> {
+    let unknown =
+        || rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, "an unknown word".into());
+    word.ok_or_else(unknown)
+}

@@ -135,19 +135,4 @@ impl Tx<'_> {
         self.connection.prepare_cached(sql)?.execute(params![at_ms, id.0])?;
         Ok(())
     }
-
-    /// Keeps the hash of the first operator's one-time link. `false` when there is one already.
-    pub fn set_setup_token(&self, secret: &str) -> Result<bool> {
-        let sql = "UPDATE instance SET setup_token_hash = $1 WHERE setup_token_hash IS NULL";
-        Ok(self.connection.execute(sql, params![access::secret_hash(secret)])? == 1)
-    }
-}
-
-impl Snapshot<'_> {
-    /// Whether this is the secret of the first operator's one-time link.
-    pub fn is_setup_token(&self, secret: &str) -> Result<bool> {
-        let sql = "SELECT setup_token_hash FROM instance";
-        let stored: Option<[u8; 32]> = self.connection.query_row(sql, [], |row| row.get(0))?;
-        Ok(stored.is_some_and(|stored| bool::from(stored.ct_eq(&access::secret_hash(secret)))))
-    }
 }

@@ -1,9 +1,10 @@
 //! The ledger's rows: appending movements, and reading entries and lots.
 
+use super::fault::known;
 use super::tx::{Snapshot, Tx};
 use crate::domain::error::Result;
 use crate::domain::id::{AccountId, EntryId, ProjectId, ReferralId};
-use crate::domain::ledger::{Entry, EntryKind, Head, Lot, Movement, Totals, line_status};
+use crate::domain::ledger::{Balance, Entry, EntryKind, Head, Lot, Movement, Totals, line_status};
 use crate::domain::program::Vesting;
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -24,10 +25,6 @@ const LOT_COLUMNS: &str = "lot.seq, lot.account_id, lot.referral_id, lot.purchas
     lot.decision_id";
 const LOT_WIDTH: usize = 15;
 
-fn unreadable<T>(text: Option<T>) -> rusqlite::Result<T> {
-    text.ok_or(rusqlite::Error::InvalidQuery)
-}
-
 pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let vesting: Option<String> = row.get(14)?;
     Ok(Entry {
@@ -35,7 +32,7 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         project: ProjectId(row.get(1)?),
         account: AccountId(row.get(2)?),
         lot: row.get(3)?,
-        kind: unreadable(EntryKind::parse(row.get_ref(4)?.as_str()?))?,
+        kind: known(EntryKind::parse(row.get_ref(4)?.as_str()?))?,
         amount: row.get(5)?,
         reason: row.get(6)?,
         group_seq: row.get(7)?,
@@ -45,7 +42,7 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         decision: row.get(11)?,
         program_version: row.get(12)?,
         vests_at_ms: row.get(13)?,
-        vesting: vesting.map(|text| unreadable(Vesting::parse(&text))).transpose()?,
+        vesting: vesting.map(|text| known(Vesting::parse(&text))).transpose()?,
         expires_at_ms: row.get(15)?,
         at_ms: row.get(16)?,
         prev_hash: row.get(17)?,
@@ -62,7 +59,7 @@ fn lot(row: &Row<'_>, from: usize) -> rusqlite::Result<Lot> {
         purchase: row.get(from + 3)?,
         granted_at_ms: row.get(from + 4)?,
         vests_at_ms: row.get(from + 5)?,
-        vesting: unreadable(Vesting::parse(row.get_ref(from + 6)?.as_str()?))?,
+        vesting: known(Vesting::parse(row.get_ref(from + 6)?.as_str()?))?,
         expires_at_ms: row.get(from + 7)?,
         granted: row.get(from + 8)?,
         remaining: row.get(from + 9)?,
@@ -89,6 +86,13 @@ impl LedgerLine {
     }
 }
 
+/// Some lines, and the place to go on from when there may be more. With a filter a page can be short, or empty.
+#[derive(Debug, Clone)]
+pub struct LedgerPage {
+    pub lines: Vec<LedgerLine>,
+    pub next: Option<i64>,
+}
+
 /// Which entries of an account to list.
 #[derive(Debug, Clone, Copy)]
 pub struct LedgerFilter {
@@ -96,6 +100,12 @@ pub struct LedgerFilter {
     /// Exclusive.
     pub to_ms: i64,
     pub status: Option<&'static str>,
+}
+
+impl LedgerFilter {
+    fn lets_through(&self, entry: &Entry, status: &str) -> bool {
+        (self.from_ms..self.to_ms).contains(&entry.at_ms) && self.status.is_none_or(|wanted| wanted == status)
+    }
 }
 
 impl Default for LedgerFilter {
@@ -115,18 +125,66 @@ impl Snapshot<'_> {
         Ok(head.unwrap_or(Head::EMPTY))
     }
 
-    /// Lots with something left or owed.
-    pub fn open_lots(&self, project: ProjectId, account: AccountId) -> Result<Vec<Lot>> {
+    /// What an account has at this time. Reads its totals and the lots that have not settled, not all of them.
+    pub fn balance(&self, project: ProjectId, account: AccountId) -> Result<Balance> {
         let sql = format!(
-            "SELECT {LOT_COLUMNS} FROM lot WHERE account_id = $1 AND project_id = $2 AND remaining <> 0
+            "SELECT {LOT_COLUMNS} FROM lot WHERE project_id = $1 AND seq IN (
+               SELECT seq FROM lot WHERE account_id = $2 AND remaining > 0 AND vests_at_ms > $3
+               UNION SELECT seq FROM lot WHERE account_id = $2 AND remaining <> 0 AND expires_at_ms <= $3
+               UNION SELECT lot.seq FROM referral CROSS JOIN lot ON lot.referral_id = referral.id
+                     WHERE referral.referrer_id = $2 AND referral.status = 'review' AND lot.account_id = $2
+               UNION SELECT lot.seq FROM referral CROSS JOIN lot ON lot.referral_id = referral.id
+                     WHERE referral.referee_id = $2 AND referral.status = 'review' AND lot.account_id = $2)"
+        );
+        let unsettled = self.lots(&sql, params![project.0, account.0, self.now_ms()])?;
+        Ok(Balance::of(self.totals(account)?, &unsettled, self.now_ms()))
+    }
+
+    /// Lots that have expired by the clock and are not booked as expired.
+    pub fn lapsed_lots(&self, project: ProjectId, account: AccountId) -> Result<Vec<Lot>> {
+        let sql = format!(
+            "SELECT {LOT_COLUMNS} FROM lot
+             WHERE project_id = $1 AND account_id = $2 AND remaining <> 0 AND expires_at_ms <= $3"
+        );
+        self.lots(&sql, params![project.0, account.0, self.now_ms()])
+    }
+
+    /// Lots on which something is owed.
+    pub fn debts(&self, project: ProjectId, account: AccountId) -> Result<Vec<Lot>> {
+        let sql = format!("SELECT {LOT_COLUMNS} FROM lot WHERE project_id = $1 AND account_id = $2 AND remaining < 0");
+        self.lots(&sql, params![project.0, account.0])
+    }
+
+    /// The first lots in spend order that together have `amount` available, or all there are.
+    pub fn lots_to_spend(&self, project: ProjectId, account: AccountId, amount: i64) -> Result<Vec<Lot>> {
+        let sql = format!(
+            "SELECT {LOT_COLUMNS} FROM lot
+             WHERE project_id = $1 AND account_id = $2 AND remaining <> 0 AND expires_at_ms > $3
              ORDER BY expires_at_ms, seq"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
-        let rows = statement.query_map(params![account.0, project.0], |row| lot(row, 0))?;
+        let mut rows = statement.query(params![project.0, account.0, self.now_ms()])?;
+        let (mut lots, mut missing) = (Vec::new(), amount);
+        while missing > 0
+            && let Some(row) = rows.next()?
+        {
+            let lot = lot(row, 0)?;
+            let available = lot.available(self.now_ms());
+            if available > 0 {
+                missing -= available;
+                lots.push(lot);
+            }
+        }
+        Ok(lots)
+    }
+
+    fn lots(&self, sql: &str, params: impl rusqlite::Params) -> Result<Vec<Lot>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params, |row| lot(row, 0))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// What a referral, or a purchase, has brought to anyone.
+    /// What a purchase has brought to anyone, each lot with the decision behind it.
     pub fn lots_of_purchase(&self, project: ProjectId, purchase: i64) -> Result<Vec<(Lot, Option<i64>)>> {
         let sql = format!("SELECT {LOT_COLUMNS} FROM lot WHERE purchase_id = $1 AND project_id = $2 ORDER BY seq");
         let mut statement = self.connection.prepare_cached(&sql)?;
@@ -176,8 +234,9 @@ impl Snapshot<'_> {
         filter: LedgerFilter,
         before: Option<i64>,
         limit: usize,
-    ) -> Result<Vec<LedgerLine>> {
-        self.ledger_lines("<", "DESC", project, account, filter, before.unwrap_or(i64::MAX), limit)
+    ) -> Result<LedgerPage> {
+        let sql = ledger_sql("entry.seq < $3 ORDER BY entry.seq DESC");
+        self.ledger_page(&sql, params![project.0, account.0, before.unwrap_or(i64::MAX)], filter, limit)
     }
 
     /// Oldest first, those after `after` only.
@@ -188,39 +247,35 @@ impl Snapshot<'_> {
         filter: LedgerFilter,
         after: i64,
         limit: usize,
-    ) -> Result<Vec<LedgerLine>> {
-        self.ledger_lines(">", "ASC", project, account, filter, after, limit)
+    ) -> Result<LedgerPage> {
+        let sql = ledger_sql("entry.seq > $3 ORDER BY entry.seq ASC");
+        self.ledger_page(&sql, params![project.0, account.0, after], filter, limit)
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn ledger_lines(
+    fn ledger_page(
         &self,
-        beyond: &str,
-        order: &str,
-        project: ProjectId,
-        account: AccountId,
+        sql: &str,
+        params: impl rusqlite::Params,
         filter: LedgerFilter,
-        place: i64,
         limit: usize,
-    ) -> Result<Vec<LedgerLine>> {
-        let sql = format!(
-            "SELECT {ENTRY_COLUMNS}, {LOT_COLUMNS}, referral.referrer_id, referral.referee_id, account.email
-             FROM entry JOIN lot ON lot.seq = entry.lot
-             LEFT JOIN referral ON referral.id = entry.referral_id LEFT JOIN account ON account.id = referral.referee_id
-             WHERE entry.account_id = $1 AND entry.seq {beyond} $2 AND entry.project_id = $3
-               AND entry.at_ms >= $4 AND entry.at_ms < $5
-             ORDER BY entry.seq {order}"
-        );
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        let mut rows = statement.query(params![account.0, place, project.0, filter.from_ms, filter.to_ms])?;
-        let mut lines = Vec::new();
-        while lines.len() < limit
-            && let Some(row) = rows.next()?
-        {
+    ) -> Result<LedgerPage> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params)?;
+        let mut lines: Vec<LedgerLine> = Vec::new();
+        let (mut seen, mut last_seen) = (0, 0);
+        while let Some(row) = rows.next()? {
+            if seen == MOST_SEEN {
+                return Ok(LedgerPage { lines, next: Some(last_seen) });
+            }
             let entry = entry(row)?;
             let status = line_status(entry.kind, &lot(row, ENTRY_WIDTH)?, self.now_ms());
-            if filter.status.is_some_and(|wanted| wanted != status) {
+            (seen, last_seen) = (seen + 1, entry.seq);
+            if !filter.lets_through(&entry, status) {
                 continue;
+            }
+            if lines.len() == limit {
+                // There is one more to come: only then is there a next page.
+                return Ok(LedgerPage { next: lines.last().map(|line| line.entry.seq), lines });
             }
             let people = ENTRY_WIDTH + LOT_WIDTH;
             lines.push(LedgerLine {
@@ -231,8 +286,20 @@ impl Snapshot<'_> {
                 referee_email: row.get(people + 2)?,
             });
         }
-        Ok(lines)
+        Ok(LedgerPage { lines, next: None })
     }
+}
+
+/// Entries that one page looks at, so that a filter that finds little does not hold a reader for long.
+const MOST_SEEN: usize = 5_000;
+
+fn ledger_sql(place_and_order: &str) -> String {
+    format!(
+        "SELECT {ENTRY_COLUMNS}, {LOT_COLUMNS}, referral.referrer_id, referral.referee_id, account.email
+         FROM entry JOIN lot ON lot.seq = entry.lot
+         LEFT JOIN referral ON referral.id = entry.referral_id LEFT JOIN account ON account.id = referral.referee_id
+         WHERE entry.project_id = $1 AND entry.account_id = $2 AND {place_and_order}"
+    )
 }
 
 pub(super) fn totals(row: &Row<'_>) -> rusqlite::Result<Totals> {

@@ -8,6 +8,7 @@ mod codes;
 mod decisions;
 mod fault;
 mod file;
+mod instance;
 mod keys;
 mod ledger;
 mod programs;
@@ -25,7 +26,7 @@ pub use codes::CodeRow;
 pub use decisions::NewDecision;
 pub use file::{ServeLock, is_existing_file};
 pub use keys::{KeyRow, NewKey};
-pub use ledger::{LedgerFilter, LedgerLine};
+pub use ledger::{LedgerFilter, LedgerLine, LedgerPage};
 pub use programs::{ProgramVersion, VersionedProgram};
 pub use projects::Project;
 pub use purchases::PurchaseRow;
@@ -51,7 +52,7 @@ pub struct Capacity {
 
 impl Default for Capacity {
     fn default() -> Self {
-        Self { queued_writes: 4_096, readers: 8 }
+        Self { queued_writes: 16_384, readers: 8 }
     }
 }
 
@@ -107,7 +108,17 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
     {
-        self.writer.submit(work)?.await.unwrap_or_else(|_| Err(Error::internal("the writer stopped")))
+        self.write_much(1, work).await
+    }
+
+    /// [`Store::write`] for work that takes as long as `units` ordinary ones, so that many such do not make all others
+    /// wait.
+    pub async fn write_much<T, F>(&self, units: usize, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        self.writer.submit(units, work)?.await.unwrap_or_else(|_| Err(Error::internal("the writer stopped")))
     }
 
     /// [`Store::write`] for threads that may block: the command line and the background worker.
@@ -116,7 +127,7 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
     {
-        self.writer.submit(work)?.blocking_recv().unwrap_or_else(|_| Err(Error::internal("the writer stopped")))
+        self.writer.submit(1, work)?.blocking_recv().unwrap_or_else(|_| Err(Error::internal("the writer stopped")))
     }
 
     /// A connection for a thread of its own.

@@ -23,11 +23,11 @@ impl Snapshot<'_> {
         Ok(found.optional()?)
     }
 
-    /// Purchases of at least `least_minor` that a referee was told to have made since they were referred.
-    pub fn purchases_of_at_least(&self, referral: &Referral, least_minor: i64) -> Result<i64> {
-        let sql = "SELECT count(*) FROM purchase WHERE account_id = $1 AND gross_minor >= $2 AND id > $3";
+    /// The largest purchase that a referee has made since they were referred, this one left out.
+    pub fn largest_purchase_but(&self, referral: &Referral, purchase: i64) -> Result<Option<i64>> {
+        let sql = "SELECT max(gross_minor) FROM purchase WHERE account_id = $1 AND id > $2 AND id <> $3";
         let mut statement = self.connection.prepare_cached(sql)?;
-        Ok(statement.query_row(params![referral.referee.0, least_minor, referral.id.0], |row| row.get(0))?)
+        Ok(statement.query_row(params![referral.referee.0, referral.id.0, purchase], |row| row.get(0))?)
     }
 
     pub fn refund_is_known(&self, project: ProjectId, refund_id: &str) -> Result<bool> {

@@ -1,5 +1,6 @@
 //! Referrals: referrer, referee, code, status.
 
+use super::fault::known;
 use super::tx::{Snapshot, Tx};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId, ReferralId};
@@ -13,6 +14,8 @@ pub struct Referral {
     pub referee: AccountId,
     pub signed_up_at_ms: i64,
     pub progress: Progress,
+    /// The version of the program by which the referee's calls were last looked at.
+    pub judged_version: i64,
 }
 
 pub struct NewReferral<'a> {
@@ -23,6 +26,7 @@ pub struct NewReferral<'a> {
     pub rejected: Option<&'a str>,
     pub identity: Option<&'a Identity>,
     pub signed_up_at_ms: i64,
+    pub program_version: i64,
 }
 
 /// A referral as its referrer sees it.
@@ -35,7 +39,8 @@ pub struct ReferralLine {
 }
 
 const COLUMNS: &str = "referral.id, referral.referrer_id, referral.referee_id, referral.signed_up_at_ms,
-                       referral.status, referral.first_call_at_ms, referral.active_at_ms, referral.converted_at_ms";
+                       referral.status, referral.first_call_at_ms, referral.active_at_ms, referral.converted_at_ms,
+                       referral.judged_version";
 
 fn referral(row: &Row<'_>) -> rusqlite::Result<Referral> {
     Ok(Referral {
@@ -44,11 +49,12 @@ fn referral(row: &Row<'_>) -> rusqlite::Result<Referral> {
         referee: AccountId(row.get(2)?),
         signed_up_at_ms: row.get(3)?,
         progress: Progress {
-            status: Status::parse(&row.get::<_, String>(4)?).ok_or(rusqlite::Error::InvalidQuery)?,
+            status: known(Status::parse(row.get_ref(4)?.as_str()?))?,
             first_call_at_ms: row.get(5)?,
             active_at_ms: row.get(6)?,
             converted_at_ms: row.get(7)?,
         },
+        judged_version: row.get(8)?,
     })
 }
 
@@ -94,9 +100,9 @@ impl Snapshot<'_> {
             |row| {
                 Ok(ReferralLine {
                     referral: referral(row)?,
-                    code: row.get(8)?,
-                    email: row.get(9)?,
-                    reason: row.get(10)?,
+                    code: row.get(9)?,
+                    email: row.get(10)?,
+                    reason: row.get(11)?,
                 })
             },
         )?;
@@ -110,8 +116,9 @@ impl Tx<'_> {
         let status = if new.rejected.is_some() { Status::Rejected } else { Status::SignedUp };
         let sql =
             "INSERT INTO referral (id, project_id, code_id, referrer_id, referee_id, status, reason, referee_mailbox,
-                                         referee_household, signed_up_at_ms, rejected_at_ms)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+                                         referee_household, signed_up_at_ms, rejected_at_ms,
+                                         judged_version)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
         self.connection.prepare_cached(sql)?.execute(params![
             id.0,
             project.0,
@@ -123,9 +130,16 @@ impl Tx<'_> {
             new.identity.map(|identity| identity.mailbox),
             new.identity.map(|identity| identity.household),
             new.signed_up_at_ms,
-            new.rejected.map(|_| self.now_ms())
+            new.rejected.map(|_| self.now_ms()),
+            new.program_version
         ])?;
         Ok(id)
+    }
+
+    pub fn set_judged_version(&self, id: ReferralId, version: i64) -> Result<()> {
+        let sql = "UPDATE referral SET judged_version = $1 WHERE id = $2";
+        self.connection.prepare_cached(sql)?.execute(params![version, id.0])?;
+        Ok(())
     }
 
     pub fn set_progress(&self, id: ReferralId, progress: &Progress) -> Result<()> {

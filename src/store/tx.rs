@@ -39,13 +39,19 @@ pub struct Instance {
 pub struct Shared {
     pub instance: Instance,
     pub clock: Clock,
-    /// Versions never change, so what was parsed once stays right.
+    /// Versions never change once they are committed, so what was parsed once stays right; a transaction that is
+    /// undone may have parsed one that never came to be.
     pub programs: Mutex<HashMap<(ProjectId, i64), Arc<Program>>>,
 }
 
 impl Shared {
     pub fn new(instance: Instance, clock: Clock) -> Self {
         Self { instance, clock, programs: Mutex::default() }
+    }
+
+    /// After a transaction was undone.
+    pub fn forget_programs(&self) {
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     pub fn cached_program(
@@ -55,14 +61,15 @@ impl Shared {
         load: impl FnOnce() -> Result<Program>,
     ) -> Result<Arc<Program>> {
         const MOST: usize = 1_000;
-        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(program) = programs.get(&(project, version)) {
+        let programs = || self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(program) = programs().get(&(project, version)) {
             return Ok(Arc::clone(program));
         }
+        let program = Arc::new(load()?);
+        let mut programs = programs();
         if programs.len() >= MOST {
             programs.clear();
         }
-        let program = Arc::new(load()?);
         programs.insert((project, version), Arc::clone(&program));
         Ok(program)
     }

@@ -9,15 +9,17 @@ use rusqlite::Connection;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
-/// Bounds what one commit carries, so that the first of a batch does not wait for ever.
-const MAX_BATCH: usize = 1_000;
+/// Bounds what one commit carries, in units of work, so that the first of a batch does not wait for ever.
+const MAX_BATCH: usize = 2_000;
 
 enum Message {
-    Job(Box<dyn Job>),
+    /// A job, and how many units of work it is.
+    Job(Box<dyn Job>, usize),
     TruncateWal(oneshot::Sender<Result<bool>>),
 }
 
@@ -55,29 +57,44 @@ where
 
 pub struct Writer {
     queue: Option<SyncSender<Message>>,
+    /// Units of work that have been accepted and not answered, and the most that may be.
+    waiting: Arc<AtomicUsize>,
+    most_waiting: usize,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
-    pub fn start(connection: Connection, shared: Arc<Shared>, queued: usize) -> Result<Self> {
-        let (queue, inbox) = sync_channel(queued);
+    pub fn start(connection: Connection, shared: Arc<Shared>, most_waiting: usize) -> Result<Self> {
+        let (queue, inbox) = sync_channel(most_waiting);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let answered = Arc::clone(&waiting);
         let thread = std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || run(&connection, &shared, &inbox))
+            .spawn(move || run(&connection, &shared, &inbox, &answered))
             .map_err(|fault| Error::internal(format!("cannot start the writer: {fault}")))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        Ok(Self { queue: Some(queue), waiting, most_waiting, thread: Some(thread) })
     }
 
-    /// Queues a job. `Busy` when the queue is full: nothing was changed then.
-    pub fn submit<T, F>(&self, work: F) -> Result<oneshot::Receiver<Result<T>>>
+    /// Queues a job of so many units of work. `Busy` when too much is waiting: nothing was changed then. A job that is
+    /// larger than all that may wait still gets its turn when nothing else does.
+    pub fn submit<T, F>(&self, units: usize, work: F) -> Result<oneshot::Receiver<Result<T>>>
     where
         T: Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
     {
         let (caller, answer) = oneshot::channel();
         let never_ran = Err(Error::internal("a job panicked"));
-        self.send(Message::Job(Box::new(Work { closure: Some(work), answer: never_ran, caller })))?;
-        Ok(answer)
+        let job = Box::new(Work { closure: Some(work), answer: never_ran, caller });
+        let before = self.waiting.fetch_add(units, Ordering::SeqCst);
+        let sent = if before > 0 && before + units > self.most_waiting {
+            Err(too_much_waiting())
+        } else {
+            self.send(Message::Job(job, units))
+        };
+        if sent.is_err() {
+            self.waiting.fetch_sub(units, Ordering::SeqCst);
+        }
+        sent.map(|()| answer)
     }
 
     pub fn truncate_wal(&self) -> Result<oneshot::Receiver<Result<bool>>> {
@@ -89,10 +106,14 @@ impl Writer {
     fn send(&self, message: Message) -> Result<()> {
         let queue = self.queue.as_ref().ok_or_else(|| Error::internal("the writer stopped"))?;
         queue.try_send(message).map_err(|fault| match fault {
-            TrySendError::Full(_) => Error::busy("Too many writes are waiting; nothing was changed."),
+            TrySendError::Full(_) => too_much_waiting(),
             TrySendError::Disconnected(_) => Error::internal("the writer stopped"),
         })
     }
+}
+
+fn too_much_waiting() -> Error {
+    Error::busy("Too many writes are waiting; nothing was changed.")
 }
 
 impl Drop for Writer {
@@ -105,22 +126,31 @@ impl Drop for Writer {
     }
 }
 
-fn run(connection: &Connection, shared: &Shared, inbox: &Receiver<Message>) {
+fn run(connection: &Connection, shared: &Shared, inbox: &Receiver<Message>, waiting: &AtomicUsize) {
     let last_key = Cell::new(0);
     while let Ok(first) = inbox.recv() {
-        let mut jobs = Vec::new();
-        let mut truncations = Vec::new();
-        for message in std::iter::once(first).chain(inbox.try_iter().take(MAX_BATCH - 1)) {
+        let (mut jobs, mut truncations) = (Vec::new(), Vec::new());
+        let mut units_in_batch = 0;
+        let mut next = Some(first);
+        while let Some(message) = next {
             match message {
-                Message::Job(job) => jobs.push(job),
+                Message::Job(job, units) => {
+                    jobs.push(job);
+                    units_in_batch += units;
+                }
                 Message::TruncateWal(caller) => truncations.push(caller),
             }
+            next = if units_in_batch < MAX_BATCH { inbox.try_recv().ok() } else { None };
         }
         if !jobs.is_empty() {
             let fault = commit_together(connection, shared, &last_key, &mut jobs).err();
+            if fault.is_some() {
+                shared.forget_programs();
+            }
             for job in jobs {
                 job.reply(fault.as_ref());
             }
+            waiting.fetch_sub(units_in_batch, Ordering::SeqCst);
         }
         for caller in truncations {
             let _ = caller.send(truncate_wal(connection));
@@ -158,6 +188,9 @@ fn run_jobs(connection: &Connection, shared: &Shared, last_key: &Cell<i64>, jobs
             return Err(Error::busy("The database cannot take this at the moment; nothing was changed."));
         }
         connection.execute_batch(if keep { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" })?;
+        if !keep {
+            shared.forget_programs();
+        }
     }
     Ok(())
 }

@@ -62,7 +62,7 @@ impl ResponseError for ApiError {
         let Error { kind, code, message, fields, retry_after_s } = &self.0;
         let detail = match kind {
             Kind::Internal => {
-                tracing::error!(message, "internal error");
+                tracing::error!(detail = message, "internal error");
                 "Something went wrong here; it has been logged."
             }
             _ => message,

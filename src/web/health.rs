@@ -1,5 +1,6 @@
 //! Whether it is there, and whether it can work.
 
+use super::auth::ClientAddress;
 use super::error::ApiError;
 use super::{Context, json, readable};
 use actix_web::http::StatusCode;
@@ -14,7 +15,8 @@ async fn alive() -> HttpResponse {
 }
 
 /// The writer and the disk answer.
-async fn ready(context: web::Data<Context>) -> Result<HttpResponse, ApiError> {
+async fn ready(client: ClientAddress, context: web::Data<Context>) -> Result<HttpResponse, ApiError> {
+    context.limiter.public(client.0)?;
     context.engine.ready().await?;
     Ok(json(StatusCode::OK, serde_json::json!({ "status": "ready" })))
 }

@@ -7,7 +7,7 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota as Rate, RateLimiter};
 use ipnet::IpNet;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -152,7 +152,10 @@ impl TrustedProxies {
             if !self.contains(client) {
                 break;
             }
-            match hop.trim().parse::<IpAddr>() {
+            // Some proxies add the port.
+            let hop = hop.trim();
+            let address = hop.parse::<IpAddr>().or_else(|_| hop.parse().map(|socket: SocketAddr| socket.ip()));
+            match address {
                 Ok(address) => client = address.to_canonical(),
                 Err(_) => break,
             }
@@ -190,6 +193,8 @@ mod tests {
             ("10.0.0.1", vec!["6.6.6.6, nonsense"], "10.0.0.1"),
             ("10.0.0.1", vec!["192.168.0.7"], "192.168.0.7"),
             ("fd00::1", vec!["2001:db8::1"], "2001:db8::1"),
+            ("10.0.0.1", vec!["198.51.100.1:5678"], "198.51.100.1"),
+            ("10.0.0.1", vec!["[2001:db8::1]:443"], "2001:db8::1"),
         ] {
             assert_eq!(proxies.client(ip(peer), &forwarded), ip(client), "{peer} {forwarded:?}");
         }

@@ -51,13 +51,12 @@ impl Context {
     }
 }
 
-/// Serves until SIGTERM or SIGINT, on this thread.
+/// Serves on this thread until SIGTERM, which lets what was accepted be answered, or SIGINT, which does not.
 pub fn serve(context: Arc<Context>, listener: TcpListener) -> std::io::Result<()> {
     actix_web::rt::System::new().block_on(async { server(context, listener)?.await })
 }
 
-/// The HTTP server on a listener that is already bound. It runs when it is awaited, and stops on SIGTERM or SIGINT
-/// after it has answered what it accepted.
+/// The HTTP server on a listener that is already bound. It runs when it is awaited.
 pub fn server(context: Arc<Context>, listener: TcpListener) -> std::io::Result<Server> {
     let workers = context.settings.workers;
     let data = web::Data::from(context);

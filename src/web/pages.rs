@@ -152,7 +152,7 @@ fn error_page_of(project_name: &str, signup_url: String, error: Error) -> HttpRe
     let retry_after_s = error.retry_after_s;
     let (kind, text) = match error.kind {
         Kind::Internal => {
-            tracing::error!(message = error.message, "internal error");
+            tracing::error!(detail = error.message, "internal error");
             (error.kind, "It has been logged. Please try again later.".to_owned())
         }
         kind => (kind, error.message),
@@ -179,8 +179,12 @@ pub async fn not_found(request: HttpRequest) -> HttpResponse {
     problem(StatusCode::NOT_FOUND, "not_found", "There is no such call.")
 }
 
-async fn home() -> HttpResponse {
-    HttpResponse::SeeOther().insert_header((header::LOCATION, "/signup")).finish()
+/// A shared link may name the bare address: its code goes along.
+async fn home(request: HttpRequest) -> HttpResponse {
+    let query = Query::parse(request.query_string()).ok();
+    let code = query.and_then(|query| Code::parse("ref", query.get("ref")?).ok());
+    let signup = code.map_or_else(|| "/signup".to_owned(), |code| format!("/signup?ref={code}"));
+    HttpResponse::SeeOther().insert_header((header::LOCATION, signup)).finish()
 }
 
 fn asset(request: &HttpRequest, media_type: &str, content: &'static str) -> HttpResponse {
@@ -280,7 +284,9 @@ async fn render_signup(
     errors: FormErrors,
 ) -> Result<HttpResponse> {
     let parsed = Code::parse("referral_code", &typed.code).ok();
-    let code = parsed.as_ref().map_or_else(|| typed.code.chars().take(20).collect(), ToString::to_string);
+    let code = parsed
+        .as_ref()
+        .map_or_else(|| typed.code.chars().filter(char::is_ascii_graphic).take(20).collect(), ToString::to_string);
     let (code_known, bonus) = context.engine.signup_offer(project.id, parsed).await?;
     let guard = FormGuard::of(context, request)?;
     let mut response = page(
@@ -321,7 +327,7 @@ async fn take_signup(request: &HttpRequest, payload: web::Payload, context: &Con
         Err(error) => Err(error),
     };
     match outcome {
-        Ok(signed_up) => Ok(welcome(context, &project, signed_up).await?),
+        Ok(signed_up) => Ok(welcome(context, &project, signed_up)),
         Err(error) if matches!(error.kind, Kind::Invalid | Kind::Conflict) => {
             let owned = |name: &str| field(name).to_owned();
             let typed = Typed { name: owned("name"), email: owned("email"), code: owned("referral_code") };
@@ -332,20 +338,18 @@ async fn take_signup(request: &HttpRequest, payload: web::Payload, context: &Con
     }
 }
 
-async fn welcome(context: &Context, project: &Project, signed_up: SignedUp) -> Result<HttpResponse> {
-    let SignedUp { profile, api_key, referral } = signed_up;
-    let (bonus, rejected) = match referral {
-        Some(Applied::Accepted { bonus_credits, .. }) if bonus_credits > 0 => {
-            (Some(context.engine.amount_text(project.id, bonus_credits).await?), None)
-        }
+/// Nothing here may fail: the account is made, and its key is shown now or never.
+fn welcome(context: &Context, project: &Project, signed_up: SignedUp) -> HttpResponse {
+    let SignedUp { profile, api_key, referral, bonus } = signed_up;
+    let rejected = match referral {
         Some(Applied::Rejected { reason }) => {
-            (None, Some(format!("Your account is ready, but no bonus was credited. {}", abuse_text(reason))))
+            Some(format!("Your account is ready, but no bonus was credited. {}", abuse_text(reason)))
         }
-        _ => (None, None),
+        _ => None,
     };
     let url = &context.settings.public_url;
     let authorization = format!("-H \"Authorization: Bearer {api_key}\"");
-    Ok(page(
+    page(
         StatusCode::CREATED,
         &WelcomePage {
             frame: Frame::new(&project.name),
@@ -356,10 +360,10 @@ async fn welcome(context: &Context, project: &Project, signed_up: SignedUp) -> R
             code_curl: format!("curl -X POST {url}/v1/developers/referral-code \\\n  {authorization}"),
             api_key,
         },
-    ))
+    )
 }
 
-/// A form's fields. Each at most once, in UTF-8, without NUL.
+/// A form's fields, each at most once. What is in them is for the fields' own rules.
 async fn form(request: &HttpRequest, payload: web::Payload) -> Result<HashMap<String, String>> {
     if body::media_type(request) != "application/x-www-form-urlencoded" {
         return Err(Error::new(Kind::UnsupportedMedia, "unsupported_media_type", "This is not a form."));

@@ -5,9 +5,11 @@ use crate::engine::{Engine, Swept};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PAUSE: Duration = Duration::from_secs(30);
+/// After a full step, when there may be more to do.
+const SHORT_PAUSE: Duration = Duration::from_millis(50);
 
 /// One step of everything that is due. Balances are right without it.
 pub fn run_once(engine: &Engine) -> Result<Swept> {
@@ -25,14 +27,17 @@ impl Worker {
     pub fn start(engine: Arc<Engine>, tidy: impl Fn() + Send + 'static) -> Result<Self> {
         let (stop, stopped) = channel();
         let thread = std::thread::Builder::new().name("worker".into()).spawn(move || {
+            let mut tidied = Instant::now();
             loop {
-                let busy =
-                    run_once(&engine).inspect_err(|fault| tracing::warn!(%fault, "sweep")).is_ok_and(Swept::is_busy);
-                let pause = if busy { Duration::from_millis(50) } else { PAUSE };
-                if !busy {
+                let swept = run_once(&engine).inspect_err(|fault| tracing::warn!(%fault, "sweep"));
+                if tidied.elapsed() >= PAUSE {
                     tidy();
+                    tidied = Instant::now();
                 }
+                let pause = if swept.is_ok_and(Swept::is_full) { SHORT_PAUSE } else { PAUSE };
                 if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                    // What was noted since is written down.
+                    let _ = run_once(&engine);
                     return;
                 }
             }

@@ -124,6 +124,9 @@ pub struct Referral {
     pub active: bool,
     pub converted_ms: Option<i64>,
     paid: Vec<&'static str>,
+    decided: Vec<&'static str>,
+    /// Purchases that the referee had made before.
+    bought_before: usize,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -235,7 +238,7 @@ pub struct Model {
 enum Event {
     Signup,
     Calls { before: i64, after: i64 },
-    Purchase { id: String, amount: i64, first: bool, at_ms: i64 },
+    Purchase { id: String, amount: i64, largest_before: Option<i64>, at_ms: i64 },
 }
 
 impl Model {
@@ -253,15 +256,32 @@ impl Model {
         }
     }
 
-    fn fires(&self, on: On, event: &Event) -> bool {
-        match (on, event) {
+    /// A threshold that a program sets behind where the referee is already counts from the next call on, once.
+    fn fires(&self, rule: &Rule, referral: usize, event: &Event) -> bool {
+        let decided = self.referrals[referral].decided.contains(&rule.reason);
+        match (rule.on, event) {
             (On::Signup, Event::Signup) | (On::Purchase, Event::Purchase { .. }) => true,
             (On::FirstCall, Event::Calls { before, .. }) => *before == 0,
-            (On::Calls(calls), Event::Calls { before, after }) => (before + 1..=*after).contains(&calls),
-            (On::FirstPurchase, Event::Purchase { first, .. }) => *first,
-            (On::Conversion, _) if self.program.conversion == "first_call" => self.fires(On::FirstCall, event),
-            (On::Conversion, _) if self.program.conversion == "first_purchase" => self.fires(On::FirstPurchase, event),
+            (On::Calls(calls), Event::Calls { before, after }) => calls <= *after && (*before < calls || !decided),
+            (On::FirstPurchase, Event::Purchase { largest_before, .. }) => {
+                largest_before.is_none_or(|largest| largest < rule.min_purchase.unwrap_or(0))
+            }
+            (On::Conversion, _) => self.converts(event),
             _ => false,
+        }
+    }
+
+    fn converts(&self, event: &Event) -> bool {
+        match event {
+            Event::Calls { before, .. } => self.program.conversion == "first_call" && *before == 0,
+            Event::Purchase { amount, largest_before, .. } => {
+                let of_purchases =
+                    self.program.rules.iter().filter(|r| matches!(r.on, On::Purchase | On::FirstPurchase));
+                let least = of_purchases.map(|rule| rule.min_purchase.unwrap_or(0)).min().unwrap_or(0);
+                let is_first = *amount >= least && largest_before.is_none_or(|largest| largest < least);
+                self.program.conversion == "first_purchase" && is_first
+            }
+            Event::Signup => false,
         }
     }
 
@@ -272,7 +292,11 @@ impl Model {
             let account = if rule.to_referrer { found.referrer } else { found.referee };
             let repeated = rule.on != On::Purchase && found.paid.contains(&rule.reason);
             let refused = !self.program.enabled || self.accounts[account].erased || repeated;
-            if !self.fires(rule.on, event) || refused {
+            if !self.fires(&rule, referral, event) {
+                continue;
+            }
+            self.referrals[referral].decided.push(rule.reason);
+            if refused {
                 continue;
             }
             let (bought, at_ms) = match event {
@@ -336,6 +360,8 @@ impl Model {
             active: false,
             converted_ms: None,
             paid: Vec::new(),
+            decided: Vec::new(),
+            bought_before: self.accounts[referee].purchases.len(),
         });
         self.accounts[referee].referral = Some(place);
         self.touched.extend([referrer, referee]);
@@ -392,15 +418,15 @@ impl Model {
         self.purchases.insert(id.to_owned(), (account, amount));
         self.accounts[account].purchases.push(amount);
         if let Some(place) = self.accounts[account].referral.filter(|&place| !self.referrals[place].rejected) {
-            let least = self.program.rules.iter().filter_map(|rule| rule.min_purchase).min().unwrap_or(0);
-            let counted = self.accounts[account].purchases.iter().filter(|bought| **bought >= least).count();
-            let first = amount >= least && counted == 1;
-            if first && self.program.conversion == "first_purchase" {
+            let since = &self.accounts[account].purchases[self.referrals[place].bought_before..];
+            let largest_before = since[..since.len() - 1].iter().max().copied();
+            let event = Event::Purchase { id: id.to_owned(), amount, largest_before, at_ms };
+            if self.converts(&event) {
                 let progress = &mut self.referrals[place];
                 progress.converted_ms = progress.converted_ms.or(Some(self.now_ms));
                 self.touched.insert(progress.referrer);
             }
-            self.reward(place, &Event::Purchase { id: id.to_owned(), amount, first, at_ms });
+            self.reward(place, &event);
         }
         self.take_back(id);
     }

@@ -119,7 +119,8 @@ fn every_grant_and_refusal_is_explained() {
     let inputs: Value = serde_json::from_str(&inputs).unwrap();
     assert_eq!(
         inputs,
-        json!({ "on": "calls:100", "amount": 0, "hold_days": 7, "calls_before": 1, "calls_after": 100 })
+        json!({ "on": "calls:100", "amount": 0, "hold_days": 7, "calls_before": 1, "calls_after": 100,
+                "rules_changed": true })
     );
     let unexplained =
         "SELECT count(*) FROM entry WHERE kind = 'grant' AND (decision_id IS NULL OR program_version IS NULL)";

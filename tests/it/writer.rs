@@ -119,7 +119,7 @@ fn jobs_of_a_batch_run_in_their_order_and_see_each_other() {
 #[test]
 fn a_full_queue_is_busy_and_changes_nothing() {
     let (_keep, dir) = empty_dir();
-    let store = open(&dir, 2);
+    let store = open(&dir, 3);
     let job = |name: &'static str| -> BoxFuture<'_, Answer> { Box::pin(queued(&store, move |tx| add(tx, name))) };
     let answers = in_one_batch(&store, vec![job("one"), job("two"), job("three"), job("four")]);
     let busy = Err((Kind::Busy, "busy"));

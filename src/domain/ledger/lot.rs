@@ -1,5 +1,6 @@
 //! Lots: what each grant has left, and what of it can be spent at a given time.
 
+use super::books::Totals;
 use super::entry::EntryKind;
 use crate::domain::id::{AccountId, ReferralId};
 use crate::domain::program::Vesting;
@@ -89,6 +90,14 @@ pub struct Balance {
 }
 
 impl Balance {
+    /// From an account's totals and those of its lots that the clock or a review still has a say in; of all the
+    /// others, what is left is available.
+    pub fn of(totals: Totals, unsettled: &[Lot], now_ms: i64) -> Self {
+        let open: i64 = unsettled.iter().map(|lot| lot.remaining.max(0)).sum();
+        let part = Self::at(unsettled, now_ms);
+        Self { available: totals.open - open + part.available, owed: totals.owed, ..part }
+    }
+
     pub fn at(lots: &[Lot], now_ms: i64) -> Self {
         lots.iter().fold(Self::default(), |sum, lot| Self {
             available: sum.available + lot.available(now_ms),
@@ -182,6 +191,20 @@ mod tests {
     fn debts_are_neither_available_nor_pending() {
         let debt = Lot { remaining: -300, ..lot(500) };
         assert_eq!(Balance::at(&[debt, lot(50)], 1), Balance { available: 50, pending: 0, lapsed: 0, owed: 300 });
+    }
+
+    #[test]
+    fn totals_and_unsettled_lots_say_the_same_as_all_lots() {
+        let lots = [
+            lot(100),
+            Lot { remaining: 40, ..lot(70) },
+            Lot { vests_at_ms: 50, ..lot(500) },
+            Lot { expires_at_ms: 5, ..lot(30) },
+            Lot { held: true, ..lot(9) },
+            Lot { remaining: -20, ..lot(20) },
+        ];
+        let totals = Totals { open: 100 + 40 + 500 + 30 + 9, owed: 20, ..Totals::default() };
+        assert_eq!(Balance::of(totals, &lots[2..5], 10), Balance::at(&lots, 10));
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub struct Grant {
     pub terms: Terms,
 }
 
-/// Opens a lot and repays debts from it, oldest first. `lots` are the account's open ones.
+/// Opens a lot and repays debts from it, oldest first. `lots` are those on which the account owes something.
 pub fn grant(lots: &[Lot], grant: Grant) -> Vec<Draft> {
     let mut left = grant.amount;
     let mut drafts = vec![Draft {

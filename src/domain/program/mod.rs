@@ -287,14 +287,16 @@ impl Program {
         self.rules.iter().filter(to_referee).filter_map(|rule| rule.amount).sum()
     }
 
-    /// The smallest purchase that counts.
+    /// The smallest purchase that any rule takes.
     pub fn least_purchase(&self) -> i64 {
-        self.rules.iter().filter_map(|rule| rule.min_purchase).min().unwrap_or(0)
+        let on_purchase =
+            self.rules.iter().filter(|rule| matches!(rule.on, Trigger::Purchase | Trigger::FirstPurchase));
+        on_purchase.map(|rule| rule.min_purchase.unwrap_or(0)).min().unwrap_or(0)
     }
 
     /// Whether any rule waits for this event: if not, there is nothing to decide.
     pub fn awaits(&self, event: Event) -> bool {
-        self.rules.iter().any(|rule| event.fires(rule.on, self.conversion))
+        self.rules.iter().any(|rule| event.fires(rule, self))
     }
 
     /// An amount as people read it: `1,000 credits`, `2.50 USD`.

@@ -21,15 +21,6 @@ pub enum Preset {
 impl Preset {
     pub const ALL: [Self; 4] = [Self::Credits, Self::Commission, Self::Bonus, Self::Subscription];
 
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Credits => "credits",
-            Self::Commission => "commission",
-            Self::Bonus => "bonus",
-            Self::Subscription => "subscription",
-        }
-    }
-
     pub fn program(self) -> Program {
         let (unit, conversion, code_style, rules) = match self {
             Self::Credits => (
@@ -117,7 +108,7 @@ mod tests {
         for preset in Preset::ALL {
             let program = preset.program();
             program.validate().unwrap();
-            assert_eq!(Program::from_json(&program.to_json()).unwrap(), program, "{}", preset.as_str());
+            assert_eq!(Program::from_json(&program.to_json()).unwrap(), program, "{preset:?}");
         }
     }
 

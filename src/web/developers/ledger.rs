@@ -4,7 +4,7 @@ use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, Cursor, EntryId, ProjectId};
 use crate::domain::ledger::LINE_STATUSES;
 use crate::domain::time;
-use crate::engine::{LedgerFilter, LedgerLine, mask};
+use crate::engine::{LedgerFilter, LedgerLine, LedgerPage, mask};
 
 use crate::web::auth::{Developer, PublicProject};
 use crate::web::error::ApiError;
@@ -79,9 +79,9 @@ pub async fn list(
     query: Query,
 ) -> std::result::Result<HttpResponse, ApiError> {
     let (filter, before, limit) = (filter(&query)?, query.cursor()?, query.limit()?);
-    let (lines, next) = context.engine.ledger(developer.project, developer.account, filter, before, limit).await?;
-    let data = lines.into_iter().map(EntryBody::from).collect();
-    Ok(json(StatusCode::OK, Page { data, next_cursor: next.map(Cursor) }))
+    let page = context.engine.ledger(developer.project, developer.account, filter, before, limit).await?;
+    let data = page.lines.into_iter().map(EntryBody::from).collect();
+    Ok(json(StatusCode::OK, Page { data, next_cursor: page.next.map(Cursor) }))
 }
 
 const CSV_HEADER: [&str; 15] = [
@@ -125,17 +125,23 @@ fn csv_chunks(
     stream::unfold(Some((0, true)), move |state| {
         let context = context.clone();
         async move {
-            let (after, first) = state?;
-            let lines =
-                context.engine.ledger_forward(project, account, filter, after, CSV_CHUNK).await.map_err(ApiError);
-            let lines = match lines {
-                Ok(lines) => lines,
-                // The answer has begun: breaking it off is the only way left to say that it is not whole.
-                Err(fault) => return Some((Err(fault), None)),
+            let (mut after, first) = state?;
+            let page = loop {
+                match context.engine.ledger_forward(project, account, filter, after, CSV_CHUNK).await {
+                    // An empty chunk would end the answer.
+                    Ok(LedgerPage { lines, next: Some(next) }) if lines.is_empty() && !first => after = next,
+                    page => break page,
+                }
             };
-            let next = if lines.len() == CSV_CHUNK { lines.last().map(|line| (line.entry.seq, false)) } else { None };
-            let chunk = csv_chunk(lines, first).map(web::Bytes::from).map_err(ApiError);
-            Some((chunk, next))
+            match page {
+                Ok(page) if page.lines.is_empty() && !first => None,
+                Ok(page) => {
+                    let next = page.next.map(|next| (next, false));
+                    Some((csv_chunk(page.lines, first).map(web::Bytes::from).map_err(ApiError), next))
+                }
+                // The answer has begun: breaking it off is the only way left to say that it is not whole.
+                Err(fault) => Some((Err(ApiError(fault)), None)),
+            }
         }
     })
 }

@@ -69,7 +69,7 @@ pub async fn sign_up(
     let parsed = fields.check(Signup::parse(given(email), given(password), given(name), code));
     fields.finish()?;
     let signup = parsed.ok_or_else(|| Error::internal("a signup without its fields"))?;
-    let SignedUp { profile, api_key, referral } = context.engine.sign_up(project.id, signup).await?;
+    let SignedUp { profile, api_key, referral, .. } = context.engine.sign_up(project.id, signup).await?;
     let body = SignupBody { developer: profile.into(), api_key, referral: referral.map(Into::into) };
     Ok(json(StatusCode::CREATED, body))
 }
