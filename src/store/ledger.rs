@@ -127,16 +127,21 @@ impl Snapshot<'_> {
 
     /// What an account has at this time. Reads its totals and the lots that have not settled, not all of them.
     pub fn balance(&self, project: ProjectId, account: AccountId) -> Result<Balance> {
-        let sql = format!(
-            "SELECT {LOT_COLUMNS} FROM lot WHERE project_id = $1 AND seq IN (
-               SELECT seq FROM lot WHERE account_id = $2 AND remaining > 0 AND vests_at_ms > $3
-               UNION SELECT seq FROM lot WHERE account_id = $2 AND remaining <> 0 AND expires_at_ms <= $3
-               UNION SELECT lot.seq FROM referral CROSS JOIN lot ON lot.referral_id = referral.id
-                     WHERE referral.referrer_id = $2 AND referral.status = 'review' AND lot.account_id = $2
-               UNION SELECT lot.seq FROM referral CROSS JOIN lot ON lot.referral_id = referral.id
-                     WHERE referral.referee_id = $2 AND referral.status = 'review' AND lot.account_id = $2)"
+        let mut unsettled = self.lapsed_lots(project, account)?;
+        let unvested = format!(
+            "SELECT {LOT_COLUMNS} FROM lot
+             WHERE project_id = $1 AND account_id = $2 AND remaining > 0 AND vests_at_ms > $3 AND expires_at_ms > $3"
         );
-        let unsettled = self.lots(&sql, params![project.0, account.0, self.now_ms()])?;
+        unsettled.extend(self.lots(&unvested, params![project.0, account.0, self.now_ms()])?);
+        // Of those under review, the ones that would be available but for it.
+        for party in ["referrer_id", "referee_id"] {
+            let reviewed = format!(
+                "SELECT {LOT_COLUMNS} FROM referral CROSS JOIN lot ON lot.referral_id = referral.id
+                 WHERE lot.project_id = $1 AND referral.{party} = $2 AND referral.status = 'review'
+                   AND lot.account_id = $2 AND lot.remaining > 0 AND lot.vests_at_ms <= $3 AND lot.expires_at_ms > $3"
+            );
+            unsettled.extend(self.lots(&reviewed, params![project.0, account.0, self.now_ms()])?);
+        }
         Ok(Balance::of(self.totals(account)?, &unsettled, self.now_ms()))
     }
 
