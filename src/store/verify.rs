@@ -52,6 +52,9 @@ fn check_rest(connection: &Connection, books: &Books, kept: Option<&SignedHead>)
     if let Some(fault) = check_totals(connection, books)? {
         return Ok(Some(fault));
     }
+    if let Some(fault) = check_accounts(connection, books)? {
+        return Ok(Some(fault));
+    }
     check_schema(connection)
 }
 
@@ -140,6 +143,19 @@ fn check_totals(connection: &Connection, books: &Books) -> Result<Option<Fault>>
     let Some(account) = books.totals.keys().filter(|account| !seen.contains(account)).min() else { return Ok(None) };
     let problem = format!("the balance of {account} is not projected");
     Ok(Some(Fault { seq: newest_entry_of(connection, *account)?, problem }))
+}
+
+/// Foreign keys can be switched off in a shell.
+fn check_accounts(connection: &Connection, books: &Books) -> Result<Option<Fault>> {
+    let mut statement = connection.prepare("SELECT EXISTS (SELECT 1 FROM account WHERE id = $1)")?;
+    for account in books.totals.keys() {
+        if !statement.query_row([account.0], |row| row.get::<_, bool>(0))? {
+            let sql = "SELECT min(seq) FROM entry WHERE account_id = $1";
+            let seq = connection.query_row(sql, [account.0], |row| row.get(0))?;
+            return Ok(Some(Fault { seq, problem: format!("the entry is about {account}, which does not exist") }));
+        }
+    }
+    Ok(None)
 }
 
 fn newest_entry_of(connection: &Connection, account: AccountId) -> Result<i64> {
