@@ -349,7 +349,10 @@ fn verify(file: &Path, head: Option<&Path>) -> Result<Report> {
         ),
         Some(fault) => Report {
             document: json!({ "ok": false, "seq": fault.seq, "problem": fault.problem }),
-            text: format!("not ok: entry {}: {}", fault.seq, fault.problem),
+            text: match fault.seq {
+                0 => format!("not ok: {}", fault.problem),
+                seq => format!("not ok: entry {seq}: {}", fault.problem),
+            },
             ok: false,
         },
     })

@@ -4,6 +4,7 @@ use super::Engine;
 use crate::domain::code::{self, Code};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
+use crate::domain::program::Sharing;
 use crate::domain::time;
 use crate::store::{CodeRow, Snapshot, Tx, VersionedProgram};
 
@@ -13,8 +14,9 @@ pub struct CodeView {
     pub code: String,
     pub made: bool,
     pub project_name: String,
-    pub sharing_text: String,
-    pub bonus: String,
+    pub sharing: Sharing,
+    /// What a referee starts with, when there is something.
+    pub bonus: Option<String>,
     pub total_referrals: i64,
     pub credits_earned: i64,
     pub credits_available: i64,
@@ -27,13 +29,13 @@ fn view(
     row: &CodeRow,
     made: bool,
 ) -> Result<CodeView> {
-    let account = row.owner;
+    let (account, bonus) = (row.owner, program.signup_bonus());
     Ok(CodeView {
         code: row.code.clone(),
         made,
         project_name: db.project(project)?.name,
-        sharing_text: program.sharing.text.clone(),
-        bonus: program.amount_text(program.signup_bonus()),
+        sharing: program.sharing.clone(),
+        bonus: (bonus > 0).then(|| program.amount_text(bonus)),
         total_referrals: db.referral_counts(project, account)?.total,
         credits_earned: db.totals(account)?.granted,
         credits_available: db.balance(project, account)?.available,

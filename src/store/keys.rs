@@ -127,7 +127,7 @@ impl Tx<'_> {
         );
         let changed =
             self.connection.execute(&sql, params![self.now_ms(), id.0, project.0, account.map(|account| account.0)])?;
-        if changed == 0 { Err(Error::not_found("No such key.")) } else { Ok(()) }
+        if changed == 0 { Err(Error::not_found("No such key, or it is revoked already.")) } else { Ok(()) }
     }
 
     pub fn set_key_used(&self, id: KeyId, at_ms: i64) -> Result<()> {

@@ -192,8 +192,24 @@ impl Default for Abuse {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sharing {
-    /// May name `{project}`, `{code}`, `{bonus}` and `{url}`.
+    /// May name `{project}`, `{code}`, `{bonus}` and `{url}`. What is between square brackets is left out when there
+    /// is no bonus.
     pub text: String,
+}
+
+impl Sharing {
+    /// What a referrer posts.
+    pub fn filled_in(&self, project: &str, code: &str, bonus: Option<&str>, url: &str) -> String {
+        let mut text = self.text.clone();
+        while let Some((before, rest)) = text.split_once('[')
+            && let Some((optional, after)) = rest.split_once(']')
+        {
+            text = format!("{before}{}{after}", if bonus.is_some() { optional } else { "" });
+        }
+        let text = text.replace("{bonus}", bonus.unwrap_or_default()).replace("{code}", code).replace("{url}", url);
+        // Last, as only this one is not ours to choose the characters of.
+        text.replace("{project}", project)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -225,7 +241,7 @@ impl Program {
         let program: Self = serde_path_to_error::deserialize(reader).map_err(|fault| {
             let path = fault.path().to_string();
             Error::field(
-                if path == "." { "program".into() } else { path },
+                if matches!(path.as_str(), "." | "?") { "program".into() } else { path },
                 "invalid_program",
                 fault.inner().to_string(),
             )
@@ -408,6 +424,19 @@ mod tests {
         twins.rules = vec![twins.rules[0].clone(); 51];
         assert_eq!(twins.validate().unwrap_err().fields[0].field, "rules");
         assert!(Program::from_json("{").is_err());
+    }
+
+    #[test]
+    fn a_post_promises_a_bonus_only_where_there_is_one() {
+        let sharing = Preset::Credits.program().sharing;
+        let posted = |bonus| sharing.filled_in("Acme", "ALICE2024", bonus, "https://x.example");
+        assert_eq!(
+            posted(Some("5 credits")),
+            "I build with Acme. Sign up with my code ALICE2024 and start with 5 credits: https://x.example"
+        );
+        assert_eq!(posted(None), "I build with Acme. Sign up with my code ALICE2024: https://x.example");
+        let odd = Sharing { text: "]a[b".into() };
+        assert_eq!(odd.filled_in("p", "c", None, "u"), "]a[b");
     }
 
     #[test]

@@ -5,6 +5,8 @@ use super::{
 };
 use crate::domain::code::CodeStyle;
 
+const SHARING_TEXT: &str = "I build with {project}. Sign up with my code {code}[ and start with {bonus}]: {url}";
+
 /// The programs that ship with the binary, each as its seed describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preset {
@@ -64,12 +66,6 @@ impl Preset {
                 ],
             ),
         };
-        let text = match self {
-            Self::Credits | Self::Commission => {
-                "I build with {project}. Sign up with my code {code} and start with {bonus}: {url}"
-            }
-            Self::Bonus | Self::Subscription => "I build with {project}. Sign up with my code {code}: {url}",
-        };
         Program {
             unit: unit.into(),
             enabled: true,
@@ -78,7 +74,7 @@ impl Preset {
             code_style,
             attribution: Attribution::default(),
             abuse: Abuse::default(),
-            sharing: Sharing { text: text.into() },
+            sharing: Sharing { text: SHARING_TEXT.into() },
             leaderboard: Leaderboard::default(),
             payouts: Payouts::default(),
         }

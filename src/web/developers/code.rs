@@ -34,12 +34,9 @@ struct ShareBody {
 
 impl CodeBody {
     fn new(view: CodeView, public_url: &str) -> Self {
-        let CodeView { code, project_name, sharing_text, bonus, .. } = view;
+        let CodeView { code, project_name, sharing, bonus, .. } = view;
         let referral_url = format!("{public_url}/signup?ref={code}");
-        let with_url = |url: &str| {
-            let text = sharing_text.replace("{project}", &project_name).replace("{bonus}", &bonus);
-            text.replace("{code}", &code).replace("{url}", url)
-        };
+        let with_url = |url: &str| sharing.filled_in(&project_name, &code, bonus.as_deref(), url);
         let share_text = with_url(&referral_url);
         let escaped = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let (text, url) = (escaped(&share_text), escaped(&referral_url));
