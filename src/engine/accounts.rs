@@ -56,10 +56,10 @@ impl Engine {
             .write(move |tx| {
                 tx.account(project, account)?;
                 if let Some(name) = &change.name {
-                    tx.set_name(account, name)?;
+                    tx.set_name(project, account, name)?;
                 }
                 if let Some(name) = &change.leaderboard_name {
-                    tx.set_leaderboard_name(account, name.as_deref())?;
+                    tx.set_leaderboard_name(project, account, name.as_deref())?;
                 }
                 profile(tx, project, account)
             })

@@ -96,7 +96,7 @@ impl Engine {
             .write(move |tx| {
                 let active = tx.active_code(project, account)?;
                 let active = active.ok_or_else(|| Error::not_found("You have no active referral code."))?;
-                tx.revoke_code(active.id)?;
+                tx.revoke_code(project, active.id)?;
                 Ok(active.code)
             })
             .await

@@ -93,10 +93,10 @@ fn convert(
     if referral.progress.status == Status::Rejected {
         return Ok(());
     }
-    let largest_before = tx.largest_purchase_but(&referral, occasion.purchase)?;
+    let largest_before = tx.largest_purchase_but(project, &referral, occasion.purchase)?;
     let event = Event::Purchase { amount_minor, largest_before };
     if event.converts(program) {
-        tx.set_progress(referral.id, &referral.progress.after_conversion(program, tx.now_ms()))?;
+        tx.set_progress(project, referral.id, &referral.progress.after_conversion(program, tx.now_ms()))?;
     }
     reward(tx, project, program, &referral, event, Some(occasion))?;
     Ok(())
@@ -113,7 +113,7 @@ fn take_back(tx: &Tx<'_>, project: ProjectId, purchase_id: &str, purchase: &Purc
         // What has just expired is no longer there to be taken back.
         let now = tx.lots_of_purchase(project, purchase.id)?.into_iter().find(|(again, _)| again.seq == lot.seq);
         let Some((lot, decision)) = now else { continue };
-        let basis_points = decision.map(|decision| tx.decided_share(decision)).transpose()?.flatten();
+        let basis_points = decision.map(|decision| tx.decided_share(project, decision)).transpose()?.flatten();
         let state = Purchase { gross_minor: purchase.gross_minor, refunded_minor, basis_points };
         let due = ledger::reversal_due(&lot, Some(state));
         // Its own credits are no one's to pay with; so much more is asked for.

@@ -43,7 +43,7 @@ pub fn introduce(
             None => false,
         },
         household_used: match &referee_identity {
-            Some(identity) => tx.household_was_referred(referrer.id, identity)?,
+            Some(identity) => tx.household_was_referred(project, referrer.id, identity)?,
             None => false,
         },
         referee: referee_identity,
@@ -78,7 +78,7 @@ pub fn introduce(
         )?;
         return Ok(Applied::Rejected { reason });
     }
-    tx.count_code_use(code.id)?;
+    tx.count_code_use(project, code.id)?;
     let referral =
         tx.referral_of(project, referee.id)?.ok_or_else(|| Error::internal("a referral that is not there"))?;
     let granted = reward(tx, project, program, &referral, Event::Signup, None)?;

@@ -32,7 +32,7 @@ pub fn reward(
     occasion: Option<Occasion>,
 ) -> Result<Vec<Granted>> {
     let referrer = tx.find_account(project, referral.referrer)?;
-    let rules = tx.decided_rules(referral.id)?;
+    let rules = tx.decided_rules(project, referral.id)?;
     let paid: Vec<String> = rules.iter().filter(|(_, paid)| *paid).map(|(rule, _)| rule.clone()).collect();
     let decided: Vec<String> = rules.into_iter().map(|(rule, _)| rule).collect();
     let standing = Standing {

@@ -136,11 +136,11 @@ fn count_calls(
     }
     let progress = referral.progress.after_calls(program, before, after, tx.now_ms());
     if progress != referral.progress {
-        tx.set_progress(referral.id, &progress)?;
+        tx.set_progress(project, referral.id, &progress)?;
     }
     let rules_changed = referral.judged_version != program.version;
     if rules_changed {
-        tx.set_judged_version(referral.id, program.version)?;
+        tx.set_judged_version(project, referral.id, program.version)?;
     }
     let event = Event::Calls { before, after, rules_changed };
     if !program.awaits(event) {

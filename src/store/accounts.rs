@@ -104,13 +104,15 @@ impl Tx<'_> {
         self.account(project, id)
     }
 
-    pub fn set_name(&self, id: AccountId, name: &str) -> Result<()> {
-        self.connection.execute("UPDATE account SET name = $1 WHERE id = $2", params![name, id.0])?;
+    pub fn set_name(&self, project: ProjectId, id: AccountId, name: &str) -> Result<()> {
+        let sql = "UPDATE account SET name = $1 WHERE project_id = $2 AND id = $3";
+        self.connection.execute(sql, params![name, project.0, id.0])?;
         Ok(())
     }
 
-    pub fn set_leaderboard_name(&self, id: AccountId, name: Option<&str>) -> Result<()> {
-        self.connection.execute("UPDATE account SET leaderboard_name = $1 WHERE id = $2", params![name, id.0])?;
+    pub fn set_leaderboard_name(&self, project: ProjectId, id: AccountId, name: Option<&str>) -> Result<()> {
+        let sql = "UPDATE account SET leaderboard_name = $1 WHERE project_id = $2 AND id = $3";
+        self.connection.execute(sql, params![name, project.0, id.0])?;
         Ok(())
     }
 

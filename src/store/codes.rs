@@ -90,15 +90,15 @@ impl Tx<'_> {
         Ok(row)
     }
 
-    pub fn count_code_use(&self, id: i64) -> Result<()> {
-        self.connection
-            .prepare_cached("UPDATE code SET uses_count = uses_count + 1 WHERE id = $1")?
-            .execute(params![id])?;
+    pub fn count_code_use(&self, project: ProjectId, id: i64) -> Result<()> {
+        let sql = "UPDATE code SET uses_count = uses_count + 1 WHERE project_id = $1 AND id = $2";
+        self.connection.prepare_cached(sql)?.execute(params![project.0, id])?;
         Ok(())
     }
 
-    pub fn revoke_code(&self, id: i64) -> Result<()> {
-        self.connection.execute("UPDATE code SET revoked_at_ms = $1 WHERE id = $2", params![self.now_ms(), id])?;
+    pub fn revoke_code(&self, project: ProjectId, id: i64) -> Result<()> {
+        let sql = "UPDATE code SET revoked_at_ms = $1 WHERE project_id = $2 AND id = $3";
+        self.connection.execute(sql, params![self.now_ms(), project.0, id])?;
         Ok(())
     }
 }

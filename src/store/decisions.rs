@@ -19,17 +19,18 @@ pub struct NewDecision<'a> {
 
 impl Snapshot<'_> {
     /// The rules (by reason) that have been decided on for a referral, each with whether it has ever paid.
-    pub fn decided_rules(&self, referral: ReferralId) -> Result<Vec<(String, bool)>> {
-        let sql = "SELECT rule, max(CASE verdict WHEN 'granted' THEN 1 ELSE 0 END) FROM decision WHERE referral_id = $1 GROUP BY rule";
+    pub fn decided_rules(&self, project: ProjectId, referral: ReferralId) -> Result<Vec<(String, bool)>> {
+        let sql = "SELECT rule, max(CASE verdict WHEN 'granted' THEN 1 ELSE 0 END) FROM decision
+                   WHERE project_id = $1 AND referral_id = $2 GROUP BY rule";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map(params![referral.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let rows = statement.query_map(params![project.0, referral.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     /// The share that a grant was worked out with; `None` for a fixed amount.
-    pub fn decided_share(&self, decision: i64) -> Result<Option<u32>> {
-        let sql = "SELECT basis_points FROM decision WHERE id = $1";
-        Ok(self.connection.prepare_cached(sql)?.query_row(params![decision], |row| row.get(0))?)
+    pub fn decided_share(&self, project: ProjectId, decision: i64) -> Result<Option<u32>> {
+        let sql = "SELECT basis_points FROM decision WHERE project_id = $1 AND id = $2";
+        Ok(self.connection.prepare_cached(sql)?.query_row(params![project.0, decision], |row| row.get(0))?)
     }
 }
 

@@ -71,11 +71,11 @@ impl Snapshot<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row(params![project.0, identity.mailbox], |row| row.get(0))?)
     }
 
-    pub fn household_was_referred(&self, referrer: AccountId, identity: &Identity) -> Result<bool> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM referral
-                   WHERE referrer_id = $1 AND referee_household = $2 AND status <> 'rejected')";
+    pub fn household_was_referred(&self, project: ProjectId, referrer: AccountId, identity: &Identity) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM referral WHERE project_id = $1
+                   AND referrer_id = $2 AND referee_household = $3 AND status <> 'rejected')";
         let mut statement = self.connection.prepare_cached(sql)?;
-        Ok(statement.query_row(params![referrer.0, identity.household], |row| row.get(0))?)
+        Ok(statement.query_row(params![project.0, referrer.0, identity.household], |row| row.get(0))?)
     }
 
     /// Newest first, those before `before` only.
@@ -136,20 +136,21 @@ impl Tx<'_> {
         Ok(id)
     }
 
-    pub fn set_judged_version(&self, id: ReferralId, version: i64) -> Result<()> {
-        let sql = "UPDATE referral SET judged_version = $1 WHERE id = $2";
-        self.connection.prepare_cached(sql)?.execute(params![version, id.0])?;
+    pub fn set_judged_version(&self, project: ProjectId, id: ReferralId, version: i64) -> Result<()> {
+        let sql = "UPDATE referral SET judged_version = $1 WHERE project_id = $2 AND id = $3";
+        self.connection.prepare_cached(sql)?.execute(params![version, project.0, id.0])?;
         Ok(())
     }
 
-    pub fn set_progress(&self, id: ReferralId, progress: &Progress) -> Result<()> {
+    pub fn set_progress(&self, project: ProjectId, id: ReferralId, progress: &Progress) -> Result<()> {
         let sql = "UPDATE referral SET status = $1, first_call_at_ms = $2, active_at_ms = $3, converted_at_ms = $4
-                   WHERE id = $5";
+                   WHERE project_id = $5 AND id = $6";
         let changed = self.connection.prepare_cached(sql)?.execute(params![
             progress.status.as_str(),
             progress.first_call_at_ms,
             progress.active_at_ms,
             progress.converted_at_ms,
+            project.0,
             id.0
         ])?;
         if changed == 1 { Ok(()) } else { Err(Error::internal(format!("{id} is gone"))) }
