@@ -80,6 +80,13 @@ fn each_change_that_is_refused() {
         (json!({ "leaderboard_name": "a\nb" }), vec!["leaderboard_name: invalid_characters"]),
         (json!({ "leaderboard_name": false }), vec!["leaderboard_name: wrong_type"]),
         (json!({ "name": "Good", "leaderboard_name": [] }), vec!["leaderboard_name: wrong_type"]),
+        (json!({ "name": "\u{200d}" }), vec!["name: required"]),
+        (json!({ "name": "a\n" }), vec!["name: invalid_characters"]),
+        (
+            json!({ "name": "", "leaderboard_name": "a\tb" }),
+            vec!["name: required", "leaderboard_name: invalid_characters"],
+        ),
+        (json!({ "name": null, "leaderboard_name": "" }), vec!["name: required", "leaderboard_name: required"]),
     ] {
         assert_eq!(alice.patch(ME, body).faults(), faults);
     }
