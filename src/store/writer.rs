@@ -57,7 +57,7 @@ where
 
 pub struct Writer {
     queue: Option<SyncSender<Message>>,
-    /// Units of work that have been accepted and not answered, and the most that may be.
+    /// Units of work that have been accepted and not done, and the most that may be.
     waiting: Arc<AtomicUsize>,
     most_waiting: usize,
     thread: Option<JoinHandle<()>>,
@@ -147,10 +147,11 @@ fn run(connection: &Connection, shared: &Shared, inbox: &Receiver<Message>, wait
             if fault.is_some() {
                 shared.forget_programs();
             }
+            // First: whoever has been answered may come again at once, and finds the room that was taken.
+            waiting.fetch_sub(units_in_batch, Ordering::SeqCst);
             for job in jobs {
                 job.reply(fault.as_ref());
             }
-            waiting.fetch_sub(units_in_batch, Ordering::SeqCst);
         }
         for caller in truncations {
             let _ = caller.send(truncate_wal(connection));

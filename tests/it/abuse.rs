@@ -195,3 +195,22 @@ fn a_rejection_for_another_reason_leaves_the_domain_free() {
     assert_eq!(outcome(&app, "bob@corp.example", &carol.code()), "already_referred");
     assert_eq!(outcome(&app, "dave@corp.example", &carol.code()), "applied");
 }
+
+#[test]
+fn a_disposable_referrer_earns_nothing_and_takes_nothing_from_the_referee() {
+    let app = App::start();
+    let mallory = app.sign_up("Mallory", "m@mailinator.com", None);
+    let bob = app.referee("Bob", &mallory.code());
+    assert_eq!(bob.signup["referral"]["bonus_credits"], 1_000);
+    bob.use_api(&app.gateway(), "many", 100);
+    assert_eq!((&mallory.stats()["credits_earned"], &bob.stats()["credits_earned"]), (&json!(0), &json!(1_000)));
+    assert_eq!(
+        app.sqlite3("SELECT rule, verdict, code FROM decision ORDER BY id").lines().collect::<Vec<_>>(),
+        [
+            "signup_bonus|granted|granted",
+            "referral_signup|refused|disposable_email",
+            "referral_first_call|refused|disposable_email",
+            "referral_active|refused|disposable_email",
+        ]
+    );
+}

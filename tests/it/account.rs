@@ -1,6 +1,7 @@
 //! The developer's own account: reading, changing and erasing it.
 
 use crate::harness::App;
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 const ME: &str = "/v1/developers/me";
@@ -80,6 +81,13 @@ fn each_change_that_is_refused() {
         (json!({ "leaderboard_name": "a\nb" }), vec!["leaderboard_name: invalid_characters"]),
         (json!({ "leaderboard_name": false }), vec!["leaderboard_name: wrong_type"]),
         (json!({ "name": "Good", "leaderboard_name": [] }), vec!["leaderboard_name: wrong_type"]),
+        (json!({ "name": "\u{200d}" }), vec!["name: required"]),
+        (json!({ "name": "a\n" }), vec!["name: invalid_characters"]),
+        (
+            json!({ "name": "", "leaderboard_name": "a\tb" }),
+            vec!["name: required", "leaderboard_name: invalid_characters"],
+        ),
+        (json!({ "name": null, "leaderboard_name": "" }), vec!["name: required", "leaderboard_name: required"]),
     ] {
         assert_eq!(alice.patch(ME, body).faults(), faults);
     }
@@ -126,6 +134,24 @@ fn erasing_leaves_no_byte_of_name_or_address() {
         assert!(!is_on_disk(&app, trace), "{trace} is left on the disk");
     }
     assert!(is_on_disk(&app, "NEUTRAL1"), "the code stays as a pseudonym");
+}
+
+#[test]
+fn an_erasure_whose_caller_hangs_up_is_finished_by_the_sweep() {
+    let app = App::start();
+    let zaphod = app.sign_up("Zaphod", "zaphod.quux@betelgeuse.example", None);
+    // What a process leaves behind is swept up at its start; nothing is left for later.
+    app.sweep();
+    assert!(is_on_disk(&app, "zaphod.quux@betelgeuse.example"));
+    let project = app.engine.project_named("default").unwrap().id;
+    let mut erasure = Box::pin(app.engine.erase_account(project, zaphod.id.parse().unwrap()));
+    let _ = (&mut erasure).now_or_never();
+    drop(erasure);
+    app.sweep();
+    assert_eq!(zaphod.get(ME).problem(401), "invalid_key");
+    for trace in ["zaphod", "quux", "betelgeuse"] {
+        assert!(!is_on_disk(&app, trace), "{trace} is left on the disk");
+    }
 }
 
 #[test]

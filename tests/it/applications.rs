@@ -105,3 +105,30 @@ fn abuse_rules_hold_here_too() {
     assert_eq!(colleague.stats()["credits_earned"], 0);
     assert_eq!(alice.stats()["milestones"]["rejected"], 1);
 }
+
+#[test]
+fn whom_one_referred_oneself_brings_nothing_in_return() {
+    let app = App::start();
+    let (alice, gateway) = (app.developer("Alice"), app.gateway());
+    let bob = app.referee("Bob", &alice.code());
+    let code = bob.code();
+    let reply = apply(&alice, &code);
+    assert_eq!(reply.status, 201);
+    assert_eq!(reply.json(), json!({ "referral": { "status": "rejected", "reason": "mutual_referral" } }));
+    let kept = app.sqlite3(
+        "SELECT status, reason, (SELECT count(*) FROM entry WHERE entry.referral_id = referral.id),
+                (SELECT uses_count FROM code WHERE code.id = referral.code_id)
+         FROM referral ORDER BY id DESC LIMIT 1",
+    );
+    assert_eq!(kept.trim(), "rejected|mutual_referral|0|0");
+    let inputs: serde_json::Value =
+        serde_json::from_str(&app.sqlite3("SELECT inputs FROM decision WHERE code = 'mutual_referral'")).unwrap();
+    assert_eq!(inputs["mutual"], true);
+    // Neither at once nor later: the first referral alone pays.
+    alice.use_api(&gateway, "alice", 500);
+    assert_eq!((&alice.stats()["credits_earned"], &bob.stats()["credits_earned"]), (&json!(500), &json!(1_000)));
+    bob.use_api(&gateway, "bob", 1);
+    assert_eq!(alice.stats()["credits_earned"], 1_000);
+    // Somebody else may use that code all the same.
+    assert_eq!(apply(&app.developer("Carol"), &code).json()["referral"]["status"], "applied");
+}

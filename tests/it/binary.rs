@@ -353,3 +353,31 @@ fn a_program_is_printed_taken_back_and_changed_under_a_running_server() {
     assert!(said.refusal().contains("entries in credits"), "{said:?}");
     assert_eq!(run(&dir, &["verify", "--json"]).json()["ok"], true);
 }
+
+#[test]
+fn a_team_s_own_disposable_domains_are_read_at_the_start_and_a_bad_line_is_named() {
+    let (_keep, dir) = empty_dir();
+    let bad = "# ours\nfine.example\n\nnot a domain\n";
+    std::fs::write(dir.join("domains.txt"), bad).unwrap();
+    let said = serve(&dir, &["--disposable-domains", "domains.txt"]);
+    assert!(said.refusal().contains("Line 4: \"not a domain\""), "{said:?}");
+    assert!(serve(&dir, &["--disposable-domains", "missing.txt"]).refusal().contains("missing.txt"));
+    assert_eq!(names(&dir), ["domains.txt"], "no database is made");
+
+    std::fs::write(dir.join("domains.txt"), "# ours\n\n  Throwaway.Example  \n").unwrap();
+    let mut command = process::refloop(&dir);
+    command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--disposable-domains", "domains.txt"]);
+    command.args(process::NO_LIMITS);
+    let server = Server::spawn(command, &dir);
+    let sign_up = |email: &str, code: Option<&str>| {
+        let body = json!({ "email": email, "password": "secure-password", "name": "Alice", "referral_code": code });
+        Caller::new(&server.url).post(None, "/v1/developers/signup", &body).unwrap().json()
+    };
+    let alice = sign_up("me@alice.example", None)["api_key"].as_str().unwrap().to_owned();
+    let code = Caller::new(&server.url).post(Some(&alice), "/v1/developers/referral-code", &json!({})).unwrap().json();
+    let outcome = |email: &str| sign_up(email, code["referral_code"].as_str())["referral"].clone();
+    for email in ["bob@throwaway.example", "bob@deep.throwaway.example", "bob@mailinator.com"] {
+        assert_eq!(outcome(email), json!({ "status": "rejected", "reason": "disposable_email" }), "{email}");
+    }
+    assert_eq!(outcome("bob@other.example")["status"], "applied");
+}

@@ -1,6 +1,6 @@
 //! Developers' keys: making, listing, revoking, and what a gateway learns of them.
 
-use crate::harness::App;
+use crate::harness::{App, DAY_MS};
 use refloop::domain::access::Scope;
 use refloop::domain::id::AccountId;
 use serde_json::{Value, json};
@@ -181,4 +181,24 @@ fn the_scheme_is_read_in_any_case_and_nothing_else_is_a_key() {
     ] {
         assert_eq!(with(&value).problem(401), code, "{value:.12}");
     }
+}
+
+#[test]
+fn the_use_of_a_key_is_not_lost_when_a_sweep_cannot_write_it_down() {
+    let app = App::start();
+    let alice = app.developer("Alice");
+    app.sweep();
+    app.advance_days(1);
+    assert_eq!(alice.get("/v1/developers/me").status, 200);
+    let stuck = "CREATE TRIGGER stuck BEFORE UPDATE ON api_key BEGIN SELECT RAISE(ABORT, 'stuck'); END";
+    assert_eq!(app.sqlite3(stuck), "");
+    for _ in 0..2 {
+        refloop::work::run_once(&app.engine).unwrap_err();
+    }
+    assert_eq!(app.sqlite3("DROP TRIGGER stuck"), "");
+    // Nobody has called since.
+    app.advance_days(1);
+    app.sweep();
+    let used = app.sqlite3("SELECT last_used_at_ms FROM api_key WHERE account_id IS NOT NULL");
+    assert_eq!(used.trim().parse::<i64>().unwrap(), app.now_ms() - DAY_MS);
 }

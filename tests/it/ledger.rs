@@ -231,3 +231,36 @@ fn the_head_is_signed_over_the_documented_bytes() {
     assert_eq!((&head["at"], &head["public_key"]), (&json!("2026-01-17T10:00:00Z"), &empty["public_key"]));
     assert_eq!(head.as_object().unwrap().len(), 5);
 }
+
+#[test]
+fn a_filter_that_finds_little_in_a_long_ledger_finds_all_of_it() {
+    let app = App::start();
+    app.change_program(|program| program["rules"][1]["amount"] = json!(1_000_000));
+    let (alice, gateway) = (app.developer("Alice"), app.gateway());
+    let code = alice.code();
+    app.referee("Bob", &code);
+    // More entries between two grants than two pages look at, so that one of them at least finds nothing.
+    for batch in 0..11 {
+        let event = |n| json!({ "id": format!("{batch}-{n}"), "developer_id": alice.id, "calls": 0, "spend": 1 });
+        let events: Vec<_> = (0..1_000).map(event).collect();
+        assert_eq!(gateway.post("/v1/usage", json!({ "events": events })).status, 200);
+    }
+    app.referee("Carol", &code);
+    app.referee("Dave", &code);
+    let whole = alice.ledger();
+    assert_eq!(whole.len(), 11_003);
+    for (status, count) in [("ELIGIBLE", 3), ("SPENT", 11_000), ("PENDING", 0)] {
+        let expected: Vec<&Value> = whole.iter().filter(|entry| entry["status"] == status).collect();
+        assert_eq!(expected.len(), count);
+        for limit in if count > 100 { vec![200] } else { vec![1, 2, 3, 200] } {
+            let mut listed = alice.all(&format!("{LEDGER}?limit={limit}&status={status}"));
+            listed.reverse();
+            assert!(listed.iter().eq(expected.iter().copied()), "{status} by {limit}");
+        }
+        let csv = alice.get(&format!("{LEDGER}.csv?status={status}")).body;
+        let rows = csv_rows(&csv);
+        let ids = |entry: &Value| entry["id"].as_str().unwrap().to_owned();
+        assert!(rows.iter().map(ids).eq(expected.into_iter().map(ids)), "{} rows for {status}", rows.len());
+        assert!(csv.starts_with("date,id,") && csv.ends_with("\r\n"), "{status}");
+    }
+}

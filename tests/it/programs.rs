@@ -197,3 +197,45 @@ fn each_program_that_is_refused_names_its_fault() {
         }
     }
 }
+
+/// What the rule for active referees has been decided on, oldest first.
+fn decisions_on_active(app: &App) -> Vec<String> {
+    let sql = "SELECT code FROM decision WHERE rule = 'referral_active' ORDER BY id";
+    app.sqlite3(sql).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_threshold_that_was_lowered_below_the_count_pays_at_the_next_call_and_once() {
+    let app = App::start();
+    let (alice, gateway) = (app.developer("Alice"), app.gateway());
+    let bob = app.referee("Bob", &alice.code());
+    bob.use_api(&gateway, "u1", 60);
+    assert_eq!(alice.stats()["credits_earned"], 1_000);
+    app.change_program(|program| program["rules"][3]["on"] = json!("calls:50"));
+    assert_eq!(alice.stats()["credits_earned"], 1_000, "not before a call");
+    bob.use_api(&gateway, "u2", 1);
+    assert_eq!(alice.stats()["credits_earned"], 2_000);
+    for (id, calls, threshold) in [("u3", 1, 40), ("u4", 100, 30), ("u5", 1, 10)] {
+        bob.use_api(&gateway, id, calls);
+        app.change_program(|program| program["rules"][3]["on"] = json!(format!("calls:{threshold}")));
+        bob.use_api(&gateway, &format!("{id}-after"), 1);
+        assert_eq!(alice.stats()["credits_earned"], 2_000, "calls:{threshold}");
+    }
+    assert_eq!(decisions_on_active(&app), ["granted"], "what was decided is no news");
+}
+
+#[test]
+fn what_was_reached_while_the_program_was_off_is_not_paid_for_afterwards() {
+    let app = App::start();
+    let (alice, gateway) = (app.developer("Alice"), app.gateway());
+    let bob = app.referee("Bob", &alice.code());
+    bob.use_api(&gateway, "u1", 60);
+    app.change_program(|program| program["enabled"] = json!(false));
+    bob.use_api(&gateway, "u2", 60);
+    app.change_program(|program| program["enabled"] = json!(true));
+    bob.use_api(&gateway, "u3", 1);
+    app.change_program(|program| program["rules"][3]["on"] = json!("calls:50"));
+    bob.use_api(&gateway, "u4", 1);
+    assert_eq!(alice.stats()["credits_earned"], 1_000);
+    assert_eq!(decisions_on_active(&app), ["program_disabled"]);
+}

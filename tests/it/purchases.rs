@@ -337,3 +337,34 @@ fn a_purchase_told_after_its_commission_expired_brings_nothing_to_spend() {
     shop.refund("r1", "p1", 500);
     assert_eq!(shop.figures(), [50, 0, 0, 0, 0]);
 }
+
+#[test]
+fn each_rule_waits_for_its_own_first_purchase() {
+    let app = App::start();
+    app.change_program(|program| {
+        let first = |reason: &str, amount: i64, least: i64| {
+            json!({ "reason": reason, "on": "first_purchase", "to": "referrer", "amount": amount,
+                    "min_purchase": least })
+        };
+        program["unit"] = json!("usd");
+        program["conversion"] = json!("first_purchase");
+        program["rules"] = json!([first("any", 7, 500), first("large", 70, 5_000)]);
+    });
+    let (alice, bob, gateway) = (app.developer("Alice"), app.developer("Bob"), app.gateway());
+    let code = alice.code();
+    let buy = |id: &str, amount: i64| {
+        let purchase = json!({ "id": id, "developer_id": bob.id, "amount": amount, "currency": "usd" });
+        assert_eq!(gateway.post("/v1/purchases", purchase).status, 201);
+        alice.stats()["credits_earned"].as_i64().unwrap()
+    };
+    assert_eq!(buy("before", 9_000), 0, "nobody has referred him yet");
+    app.advance_days(1);
+    assert_eq!(bob.post("/v1/developers/referrals/apply", json!({ "code": code })).status, 201);
+    let steps = [("small", 499, 0), ("first", 500, 7), ("again", 4_999, 7), ("large", 5_000, 77), ("more", 90_000, 77)];
+    for (id, amount, earned) in steps {
+        app.advance_ms(1_000);
+        assert_eq!(buy(id, amount), earned, "{id}");
+    }
+    let reasons: Vec<Value> = alice.ledger().iter().map(|entry| entry["reason"].clone()).collect();
+    assert_eq!(reasons, ["any", "large"]);
+}

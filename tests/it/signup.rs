@@ -1,8 +1,12 @@
 //! Signing up, with and without a code.
 
 use crate::harness::{App, PASSWORD, no_limits};
+use refloop::domain::code::Code;
+use refloop::engine::{Applied, Engine, Settings, Signup};
+use refloop::store::{Capacity, Clock, Store};
 use refloop::web::{Quota, TrustedProxies};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 const SIGNUP: &str = "/v1/developers/signup";
@@ -104,6 +108,14 @@ fn each_field_that_is_refused() {
         ("name", json!("   "), "required"),
         ("name", json!("x".repeat(101)), "too_long"),
         ("name", json!("Bob\u{202e}"), "invalid_characters"),
+        ("name", json!("\tBob"), "invalid_characters"),
+        ("name", json!("Bob\n"), "invalid_characters"),
+        ("name", json!("\u{200d}"), "required"),
+        ("name", json!(" \u{200c}\u{200d} "), "required"),
+        ("email", json!("\tbob@bob.example"), "invalid_characters"),
+        ("email", json!("bob@bob.example\r\n"), "invalid_characters"),
+        ("referral_code", json!("ALICE2026\n"), "invalid_characters"),
+        ("referral_code", json!("\u{85}ALICE2026"), "invalid_characters"),
         ("name", json!({}), "wrong_type"),
         ("referral_code", json!("ABC"), "invalid_code"),
         ("referral_code", json!("A".repeat(21)), "invalid_code"),
@@ -224,6 +236,17 @@ fn ten_signups_an_hour_from_one_address_and_failed_ones_count() {
     }
     assert_eq!(post(&app, "6.6.6.99, 198.51.100.1").status, 429, "the client chose what stands left of it");
     assert_eq!(post(&app, "198.51.100.2").status, 422);
+
+    let app = limited("127.0.0.0/8");
+    for port in 0..5 {
+        assert_eq!(post(&app, &format!("198.51.100.1:{}", 5_000 + port)).status, 422);
+        assert_eq!(post(&app, "198.51.100.1").status, 422);
+    }
+    assert_eq!(post(&app, "6.6.6.6, 198.51.100.1:443").status, 429, "a port is no part of the address");
+    for host in 0..10 {
+        assert_eq!(post(&app, &format!("[2001:db8::{host}]:443")).status, 422, "nor is the proxy's the client's");
+    }
+    assert_eq!(post(&app, "2001:db8::ffff").status, 429);
 }
 
 #[test]
@@ -238,4 +261,43 @@ fn one_address_signs_up_once_however_many_try_at_once() {
     statuses.sort_unstable();
     assert_eq!(statuses, [201, 409, 409, 409, 409, 409]);
     assert_eq!(app.sqlite3("SELECT count(*) FROM referral").trim(), "1");
+}
+
+#[test]
+fn a_signup_says_its_bonus_without_a_reader() {
+    let dir = tempfile::tempdir().unwrap();
+    let capacity = Capacity { readers: 1, ..Capacity::default() };
+    let store = Arc::new(Store::open(&dir.path().join("refloop.db"), Clock::System, capacity).unwrap());
+    let engine = Engine::new(Arc::clone(&store), Settings::default());
+    engine.first_start().unwrap();
+    let project = engine.project_named("default").unwrap().id;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let sign_up = |email: &str, code: Option<&str>| {
+        let new = Signup::parse(email, PASSWORD, "Somebody", code).unwrap();
+        runtime.block_on(engine.sign_up(project, new)).unwrap()
+    };
+    let alice = sign_up("me@alice.example", None);
+    assert_eq!((alice.bonus, alice.referral), (None, None));
+    let own = Some(Code::parse("code", "ALICE2026").unwrap());
+    runtime.block_on(engine.referral_code(project, alice.profile.profile.account.id, own, None)).unwrap();
+
+    // Whoever shows the key to its owner has all that there is to show, however many others are reading.
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (taken, is_taken) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            store.read_blocking(move |_| {
+                taken.send(()).unwrap();
+                let _ = released.recv();
+                Ok(())
+            })
+        });
+        is_taken.recv().unwrap();
+        let bob = sign_up("me@bob.example", Some("ALICE2026"));
+        assert_eq!(bob.bonus.as_deref(), Some("1,000 credits"));
+        assert!(bob.api_key.starts_with("bw_live_"));
+        let rejected = sign_up("you@alice.example", Some("ALICE2026"));
+        assert_eq!((rejected.bonus, rejected.referral), (None, Some(Applied::Rejected { reason: "same_domain" })));
+        drop(release);
+    });
 }

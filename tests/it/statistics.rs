@@ -1,7 +1,11 @@
 //! The referrer's figures, at every step of a long history.
 
 use crate::harness::{App, DAY_MS, Developer};
+use futures_util::future::join_all;
+use refloop::engine::{NewPurchase, Who};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::ops::Range;
 
 const STATS: &str = "/v1/developers/referral-stats";
 
@@ -214,4 +218,105 @@ fn rates_and_milestones_count_accepted_referrals() {
     app.referee("Grace", &code).use_api(&gateway, "grace", 1);
     app.referee("Heidi", &code).use_api(&gateway, "heidi", 1);
     assert_eq!(alice.stats()["conversion_rate"], 50.0);
+}
+
+/// Available, pending and owed, by what the entries of each lot add up to.
+fn sums_over_the_ledger(app: &App, developer: &Developer) -> [i64; 3] {
+    let now = refloop::domain::time::rfc3339(app.now_ms());
+    let mut lots: BTreeMap<String, (i64, bool)> = BTreeMap::new();
+    for entry in developer.ledger() {
+        let lot = lots.entry(entry["lot_id"].as_str().unwrap().to_owned()).or_default();
+        lot.0 += figure(&entry, "credit_amount");
+        if entry["kind"] == "grant" {
+            lot.1 = entry["vests_at"].as_str().unwrap() <= now.as_str();
+        }
+    }
+    lots.values().fold([0; 3], |[available, pending, owed], &(left, vested)| match (left, vested) {
+        (..0, _) => [available, pending, owed - left],
+        (_, true) => [available + left, pending, owed],
+        (_, false) => [available, pending + left, owed],
+    })
+}
+
+#[test]
+fn many_lots_add_up_and_are_spent_oldest_first() {
+    let app = App::start();
+    app.change_program(|program| {
+        program["rules"] = json!([{ "reason": "commission", "on": "purchase", "to": "referrer", "hold_days": 10,
+            "basis_points": { "basic": 500, "partner": 500 } }]);
+    });
+    let (alice, gateway) = (app.developer("Alice"), app.gateway());
+    let bob = app.referee("Bob", &alice.code());
+    let project = app.engine.project_named("default").unwrap().id;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let buy = |id: String, amount_minor: i64, days_ago: i64| {
+        let who = Who::Developer(bob.id.parse().unwrap());
+        let at_ms = Some(app.now_ms() - days_ago * DAY_MS);
+        app.engine.record_purchase(project, NewPurchase { id, who, amount_minor, currency: "usd".into(), at_ms })
+    };
+    let commission = |n: i64| 5 * (1 + n % 9);
+    // The first lot is spent and then taken back, while none of the others has vested: that is owed.
+    runtime.block_on(buy("old".into(), 10_000, 20)).unwrap();
+    alice.use_api(&gateway, "spend-old", 500);
+    let purchases = (0..3_500).map(|n| buy(format!("p{n}"), 20 * commission(n), if n < 3_000 { 5 } else { 0 }));
+    for outcome in runtime.block_on(join_all(purchases)) {
+        assert!(outcome.unwrap().new);
+    }
+    refund(&app, "r1", "old", 10_000);
+    app.advance_days(5);
+    let sum = |lots: Range<i64>| lots.map(commission).sum::<i64>();
+    let figures = || ["credits_available", "credits_pending", "owed"].map(|name| figure(&alice.stats(), name));
+    assert_eq!(figures(), [sum(0..3_000), sum(3_000..3_500), 500]);
+    assert_eq!(figures(), sums_over_the_ledger(&app, &alice));
+
+    let usage = alice.use_api(&gateway, "spend", sum(0..1_000) + 3);
+    assert_eq!(usage["uncovered"], 0);
+    assert_eq!(figures(), [sum(1_000..3_000) - 3, sum(3_000..3_500), 500]);
+    assert_eq!(figures(), sums_over_the_ledger(&app, &alice));
+    let entries = alice.ledger();
+    let lots_of = |kind: &str, group: &Value| -> Vec<(Value, i64)> {
+        let of_kind =
+            entries.iter().filter(|entry| entry["kind"] == kind && (group.is_null() || &entry["group_id"] == group));
+        of_kind.map(|entry| (entry["lot_id"].clone(), figure(entry, "credit_amount").abs())).collect()
+    };
+    let mut oldest = lots_of("grant", &Value::Null)[1..=1_001].to_vec();
+    oldest[1_000].1 = 3;
+    assert!(lots_of("spend", &entries.last().unwrap()["group_id"]) == oldest, "not the oldest thousand and one");
+
+    app.advance_days(5);
+    assert_eq!(figures(), [sum(1_000..3_500) - 3, 0, 500]);
+    assert_eq!(alice.use_api(&gateway, "rest", 1_000_000)["charged"], sum(1_000..3_500) - 3);
+    assert_eq!(figures(), [0, 0, 500]);
+}
+
+#[test]
+fn what_is_under_review_is_pending_for_both_until_it_is_over() {
+    let app = App::start();
+    let (alice, gateway) = (app.developer("Alice"), app.gateway());
+    let code = alice.code();
+    let (bob, carol) = (app.referee("Bob", &code), app.referee("Carol", &code));
+    let figures = |who: &Developer| ["credits_available", "credits_pending"].map(|name| figure(&who.stats(), name));
+    let all = [&alice, &bob, &carol];
+    assert_eq!(all.map(figures), [[1_000, 0], [1_000, 0], [1_000, 0]]);
+    let set = |status: &str, reason: &str| {
+        let bobs = "id = (SELECT min(id) FROM referral)";
+        assert_eq!(
+            app.sqlite3(&format!("UPDATE referral SET status = '{status}', reason = {reason} WHERE {bobs}")),
+            ""
+        );
+    };
+    set("review", "'x'");
+    assert_eq!(all.map(figures), [[500, 500], [0, 1_000], [1_000, 0]]);
+    let charged = |who: &Developer, id: &str| {
+        let event = json!({ "id": id, "developer_id": who.id, "calls": 0, "spend": 700 });
+        gateway.post("/v1/usage", event).json()["charged"].clone()
+    };
+    assert_eq!([charged(&alice, "a1"), charged(&bob, "b1")], [json!(500), json!(0)]);
+    let balance = gateway.post("/v1/keys/verify", json!({ "api_key": bob.key })).json();
+    assert_eq!((&balance["valid"], &balance["available"]), (&json!(true), &json!(0)), "{balance}");
+    check_the_books(&alice, "review");
+    check_the_books(&bob, "review");
+    set("signed_up", "NULL");
+    assert_eq!(all.map(figures), [[500, 0], [1_000, 0], [1_000, 0]]);
+    assert_eq!([charged(&alice, "a2"), charged(&bob, "b2")], [json!(500), json!(700)]);
 }

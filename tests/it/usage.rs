@@ -292,3 +292,25 @@ fn what_expires_first_is_spent_first() {
     assert_eq!(taken, expected.map(|(reason, amount)| (json!(reason), json!(amount))));
     assert!(spends.iter().all(|entry| entry["group_id"] == spends[0]["id"]), "one movement, one group");
 }
+
+#[test]
+fn a_sweep_says_that_there_may_be_more_when_its_step_was_a_full_one_only() {
+    let app = App::start();
+    app.change_program(|program| program["rules"][0]["expires_days"] = json!(30));
+    let (bob, gateway) = (app.referee("Bob", &app.developer("Alice").code()), app.gateway());
+    let events = |from: i64, to: i64| -> Value {
+        (from..to).map(|n| json!({ "id": format!("e{n}"), "developer_id": bob.id, "calls": 1, "spend": 0 })).collect()
+    };
+    for (from, to) in [(0, 1_000), (1_000, 1_005)] {
+        assert_eq!(gateway.post("/v1/usage", json!({ "events": events(from, to) })).status, 200);
+    }
+    let step = || {
+        let swept = app.sweep();
+        (swept.expired, swept.forgotten, swept.is_full())
+    };
+    assert_eq!(step(), (0, 0, false));
+    app.advance_days(31);
+    assert_eq!(step(), (1, 0, false), "a small step is no full one");
+    app.advance_days(60);
+    assert_eq!([step(), step(), step()], [(0, 1_000, true), (0, 5, false), (0, 0, false)]);
+}

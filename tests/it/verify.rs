@@ -407,6 +407,10 @@ fn projections_are_never_trusted() {
         // Alice's newest entry is the last one.
         evidence.finds(&file, None, evidence.entries, "balance");
     }
+    let word = "PRAGMA ignore_check_constraints = ON; UPDATE lot SET vesting = 'later' WHERE seq = 2";
+    let file = evidence.copy("unreadable");
+    assert_eq!(sqlite3(&file, word), "");
+    evidence.finds(&file, None, 2, "projection");
     let file = evidence.tampered("lot", "DELETE FROM lot WHERE seq = 2");
     evidence.finds(&file, None, 2, "lot");
     let file = evidence.tampered(

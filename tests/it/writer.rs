@@ -5,6 +5,7 @@ use crate::process::{Caller, Server, empty_dir, refloop, run, sqlite3};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use refloop::domain::error::{Error, Kind, Result};
+use refloop::domain::program::{Preset, Program};
 use refloop::store::{Capacity, Clock, NewAccount, Store, Tx, verify_file};
 use serde_json::json;
 use std::future::Future;
@@ -126,6 +127,35 @@ fn a_full_queue_is_busy_and_changes_nothing() {
     assert_eq!(answers, [Ok(()), Ok(()), busy, busy]);
     assert_eq!(["one", "two", "three", "four"].map(|name| is_there(&store, name)), [true, true, false, false]);
     store.write_blocking(|tx| add(tx, "three")).unwrap();
+}
+
+async fn queued_as<F>(store: &Store, units: usize, work: F) -> Answer
+where
+    F: FnOnce(&Tx<'_>) -> Result<()> + Send + 'static,
+{
+    store.write_much(units, work).await.map_err(|error| (error.kind, error.code))
+}
+
+#[test]
+fn a_batch_counts_as_all_that_is_in_it() {
+    let (_keep, dir) = empty_dir();
+    let store = open(&dir, 10);
+    let busy = Err((Kind::Busy, "busy"));
+    // More than may ever wait: it gets its turn when nothing else does, each time.
+    for name in ["large", "larger"] {
+        assert_eq!(block_on(queued_as(&store, 1_000, move |tx| add(tx, name))), Ok(()));
+    }
+    // One unit is the job that holds up the writer.
+    let batch = |units, name: &'static str| -> BoxFuture<'_, Answer> {
+        Box::pin(queued_as(&store, units, move |tx| add(tx, name)))
+    };
+    let jobs = vec![batch(1_000, "a"), batch(10, "b"), batch(7, "c"), batch(3, "d"), batch(2, "e"), batch(1, "f")];
+    assert_eq!(in_one_batch(&store, jobs), [busy, busy, Ok(()), busy, Ok(()), busy]);
+    let there = ["large", "larger", "a", "b", "c", "d", "e", "f"].map(|name| is_there(&store, name));
+    assert_eq!(there, [true, true, false, false, true, false, true, false]);
+    // What was refused and what is done no longer count.
+    let jobs = vec![batch(9, "b"), batch(1, "d")];
+    assert_eq!(in_one_batch(&store, jobs), [Ok(()), busy]);
 }
 
 #[test]
@@ -274,6 +304,11 @@ fn a_full_disk_loses_nothing_and_is_over_when_there_is_room() {
     for _ in 0..3 {
         assert_eq!(record(full).status, 503);
     }
+    // Not even a byte more, so that the smallest of writes fails too.
+    set_room(&server, "4096");
+    let ready = || ureq::get(format!("{}/readyz", server.url)).config().http_status_as_error(false).build();
+    let ready = || ready().call().unwrap().status();
+    assert_eq!([ready(), ready()], [503, 503]);
     let stats = || {
         let mut request = ureq::get(format!("{}/v1/developers/me", server.url));
         request = request.header("Authorization", format!("Bearer {}", alice["api_key"].as_str().unwrap()));
@@ -282,6 +317,7 @@ fn a_full_disk_loses_nothing_and_is_over_when_there_is_room() {
     assert_eq!(stats(), 200, "reading goes on");
 
     set_room(&server, "unlimited");
+    assert_eq!(ready(), 200);
     let reply = record(full).json();
     let told: Vec<_> = reply["results"].as_array().unwrap().iter().map(|result| result["status"].clone()).collect();
     assert!(told.iter().all(|word| word == "recorded"), "nothing of a refused batch was kept: {reply}");
@@ -297,23 +333,72 @@ fn a_full_disk_loses_nothing_and_is_over_when_there_is_room() {
     assert_eq!(run(&dir, &["verify", "--json"]).json()["ok"], true);
 }
 
+/// A deferred foreign key is checked at the commit, and this one leads nowhere.
+const LOSES_THE_COMMIT: &str = "
+    CREATE TABLE lost (id INTEGER REFERENCES team DEFERRABLE INITIALLY DEFERRED);
+    CREATE TRIGGER lose AFTER INSERT ON account WHEN NEW.name = 'wrong' BEGIN INSERT INTO lost VALUES (-1); END";
+
 #[test]
 fn a_commit_that_fails_fails_everyone_in_it() {
     let (_keep, dir) = empty_dir();
     let store = open(&dir, 100);
     store.write_blocking(|tx| add(tx, "before")).unwrap();
     let file: PathBuf = dir.join("refloop.db");
-    // A deferred foreign key is checked at the commit, and this one leads nowhere.
-    sqlite3(
-        &file,
-        "CREATE TABLE lost (id INTEGER REFERENCES team DEFERRABLE INITIALLY DEFERRED);
-         CREATE TRIGGER lose AFTER INSERT ON account WHEN NEW.name = 'wrong' BEGIN INSERT INTO lost VALUES (-1); END",
-    );
+    sqlite3(&file, LOSES_THE_COMMIT);
     let job = |name: &'static str| -> BoxFuture<'_, Answer> { Box::pin(queued(&store, move |tx| add(tx, name))) };
     let answers = in_one_batch(&store, vec![job("one"), job("wrong"), job("two")]);
     assert!(answers.iter().all(|answer| answer == &Err((Kind::Internal, "internal"))), "{answers:?}");
     assert_eq!(["one", "wrong", "two"].map(|name| is_there(&store, name)), [false; 3]);
     assert_eq!(in_one_batch(&store, vec![job("one"), job("two")]), [Ok(()), Ok(())], "the next batch is another");
+    sqlite3(&file, "DROP TRIGGER lose; DROP TABLE lost");
+    drop(store);
+    assert_eq!(verify_file(&file, None).unwrap().fault, None);
+}
+
+/// The default program, with another bonus.
+fn paying(amount: i64) -> Program {
+    let mut program = Preset::Credits.program();
+    program.rules[0].amount = Some(amount);
+    program
+}
+
+/// Makes it the next version and looks at it, as whoever changes a program and goes on does.
+fn change_program(tx: &Tx<'_>, amount: i64) -> Result<()> {
+    let project = tx.project_named("default")?.id;
+    let version = tx.add_program(project, &paying(amount), "test")?;
+    let program = tx.program(project)?;
+    assert_eq!((program.version, program.rules[0].amount), (version, Some(amount)));
+    Ok(())
+}
+
+#[test]
+fn a_program_that_was_undone_is_not_remembered() {
+    let (_keep, dir) = empty_dir();
+    let store = open(&dir, 100);
+    let in_force = || {
+        let read = store.read_blocking(|db| db.program(db.project_named("default")?.id));
+        let program = read.unwrap();
+        (program.version, program.rules[0].amount)
+    };
+    store
+        .write_blocking(|tx| change_program(tx, 1).and_then(|()| Err::<(), _>(Error::conflict("no", "mind changed"))))
+        .unwrap_err();
+    store.write_blocking(|tx| change_program(tx, 2)).unwrap();
+    assert_eq!(in_force(), (2, Some(2)), "after a job that failed");
+
+    let panics = |tx: &Tx<'_>| -> Result<()> {
+        change_program(tx, 3)?;
+        std::panic::panic_any("on purpose");
+    };
+    store.write_blocking(panics).unwrap_err();
+    store.write_blocking(|tx| change_program(tx, 4)).unwrap();
+    assert_eq!(in_force(), (3, Some(4)), "after a job that panicked");
+
+    let file = dir.join("refloop.db");
+    sqlite3(&file, LOSES_THE_COMMIT);
+    store.write_blocking(|tx| change_program(tx, 5).and_then(|()| add(tx, "wrong"))).unwrap_err();
+    store.write_blocking(|tx| change_program(tx, 6)).unwrap();
+    assert_eq!(in_force(), (4, Some(6)), "after a commit that failed");
     sqlite3(&file, "DROP TRIGGER lose; DROP TABLE lost");
     drop(store);
     assert_eq!(verify_file(&file, None).unwrap().fault, None);

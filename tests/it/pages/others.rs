@@ -12,6 +12,21 @@ fn the_front_door_leads_to_the_signup() {
 }
 
 #[test]
+fn a_code_at_the_front_door_is_taken_along() {
+    let app = App::start();
+    for (query, place) in [
+        ("?ref=alice2026", "/signup?ref=ALICE2026"),
+        ("?utm_source=x&ref=%20ALICE2026%20", "/signup?ref=ALICE2026"),
+        ("?ref=", "/signup"),
+        ("?ref=a%0d%0ab", "/signup"),
+        ("?ref=//evil.example", "/signup"),
+    ] {
+        let reply = app.anonymous().get(&format!("/{query}"));
+        assert_eq!((reply.status, reply.header("Location")), (303, Some(place)), "{query}");
+    }
+}
+
+#[test]
 fn what_is_not_there_is_a_page_for_people_and_a_problem_for_programs() {
     let app = App::start();
     let visitor = Visitor::new(&app);
