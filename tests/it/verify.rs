@@ -411,6 +411,10 @@ fn projections_are_never_trusted() {
     let file = evidence.copy("unreadable");
     assert_eq!(sqlite3(&file, word), "");
     evidence.finds(&file, None, 2, "projection");
+    let nobody = "PRAGMA foreign_keys = OFF; DELETE FROM account WHERE id = (SELECT account_id FROM lot WHERE seq = 2)";
+    let file = evidence.copy("nobody");
+    assert_eq!(sqlite3(&file, nobody), "");
+    evidence.finds(&file, None, 2, "does not exist");
     let file = evidence.tampered("lot", "DELETE FROM lot WHERE seq = 2");
     evidence.finds(&file, None, 2, "lot");
     let file = evidence.tampered(
