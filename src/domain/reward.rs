@@ -16,10 +16,12 @@ pub enum Event {
         after: i64,
         rules_changed: bool,
     },
-    /// The referee bought something, and before that at most for `largest_before` at once.
+    /// The referee bought something, and before that at most for `largest_before` at once. `converted`: the referral
+    /// has had its conversion.
     Purchase {
         amount_minor: i64,
         largest_before: Option<i64>,
+        converted: bool,
     },
     /// The `convert` call of the conversion API.
     Convert,
@@ -56,9 +58,8 @@ impl Event {
         match (program.conversion, self) {
             (Conversion::FirstCall, Self::Calls { before, after, .. }) => before < 1 && after >= 1,
             (Conversion::Convert, Self::Convert) => true,
-            (Conversion::FirstPurchase, Self::Purchase { amount_minor, largest_before }) => {
-                let least = program.least_purchase();
-                amount_minor >= least && largest_before.is_none_or(|largest| largest < least)
+            (Conversion::FirstPurchase, Self::Purchase { amount_minor, converted, .. }) => {
+                !converted && amount_minor >= program.least_purchase()
             }
             _ => false,
         }
@@ -94,6 +95,8 @@ pub struct Standing<'a> {
     pub paid: &'a [String],
     /// Rules that have been decided on, for or against.
     pub decided: &'a [String],
+    /// Those of them that have only ever found purchases too small: their first purchase is still to come.
+    pub too_small: &'a [String],
     pub partner: bool,
     /// Why one of the two can be given nothing, as a stable code.
     pub referrer_barred: Option<&'static str>,
@@ -109,7 +112,12 @@ pub fn decide(program: &Program, event: Event, standing: Standing<'_>, now_ms: i
         }
         _ => false,
     };
-    let fired = |rule: &&Rule| event.fires(rule, program) && !is_old_news(rule);
+    let is_still_open = |rule: &Rule| {
+        rule.on == Trigger::FirstPurchase
+            && matches!(event, Event::Purchase { .. })
+            && standing.too_small.contains(&rule.reason)
+    };
+    let fired = |rule: &&Rule| (event.fires(rule, program) && !is_old_news(rule)) || is_still_open(rule);
     program.rules.iter().filter(fired).map(|rule| judge(program, rule, event, standing, now_ms)).collect()
 }
 
@@ -167,7 +175,8 @@ fn inputs(rule: &Rule, event: Event, amount: i64, partner: bool) -> Value {
             inputs["calls_before"] = before.into();
             inputs["calls_after"] = after.into();
         }
-        Event::Purchase { amount_minor, largest_before } => {
+        Event::Purchase { amount_minor, largest_before, converted } => {
+            inputs["converted"] = converted.into();
             inputs["purchase"] = amount_minor.into();
             inputs["largest_before"] = largest_before.into();
             inputs["track"] = if partner { "partner" } else { "basic" }.into();
@@ -183,8 +192,14 @@ mod tests {
     use super::*;
     use crate::domain::program::Preset;
 
-    const NEW: Standing<'static> =
-        Standing { paid: &[], decided: &[], partner: false, referrer_barred: None, referee_barred: None };
+    const NEW: Standing<'static> = Standing {
+        paid: &[],
+        decided: &[],
+        too_small: &[],
+        partner: false,
+        referrer_barred: None,
+        referee_barred: None,
+    };
 
     fn granted(program: &Program, event: Event, standing: Standing<'_>) -> Vec<(String, Party, i64)> {
         let decisions = decide(program, event, standing, 0).into_iter();
@@ -196,8 +211,11 @@ mod tests {
     #[test]
     fn the_seeds_tables() {
         let calls = |before, after| Event::Calls { before, after, rules_changed: false };
-        let buys =
-            |amount_minor, first: bool| Event::Purchase { amount_minor, largest_before: (!first).then_some(5_000) };
+        let buys = |amount_minor, first: bool| Event::Purchase {
+            amount_minor,
+            largest_before: (!first).then_some(5_000),
+            converted: !first,
+        };
         let partner = Standing { partner: true, ..NEW };
         let (credits, commission) = (Preset::Credits.program(), Preset::Commission.program());
         let (bonus, subscription) = (Preset::Bonus.program(), Preset::Subscription.program());
@@ -264,13 +282,13 @@ mod tests {
             (free, Event::Calls { before: 0, after: 1, rules_changed: false }, NEW, "nothing_due"),
             (
                 Preset::Commission.program(),
-                Event::Purchase { amount_minor: 99, largest_before: None },
+                Event::Purchase { amount_minor: 99, largest_before: None, converted: false },
                 NEW,
                 "below_min_purchase",
             ),
             (
                 Preset::Commission.program(),
-                Event::Purchase { amount_minor: 0, largest_before: None },
+                Event::Purchase { amount_minor: 0, largest_before: None, converted: false },
                 NEW,
                 "below_min_purchase",
             ),
@@ -292,6 +310,22 @@ mod tests {
     }
 
     #[test]
+    fn a_lowered_minimum_opens_what_only_small_purchases_had_met() {
+        let mut program = Preset::Subscription.program();
+        program.rules[0].on = Trigger::FirstPurchase;
+        program.rules[0].min_purchase = Some(100);
+        program.rules[1].min_purchase = None;
+        let event = Event::Purchase { amount_minor: 5_000, largest_before: Some(500), converted: false };
+        let too_small = ["referral_credit".to_owned()];
+        let paid = |standing| granted(&program, event, standing).into_iter().map(|(rule, ..)| rule).collect::<Vec<_>>();
+        assert_eq!(
+            paid(Standing { decided: &too_small, too_small: &too_small, ..NEW }),
+            ["referral_credit", "referee_credit"]
+        );
+        assert_eq!(paid(Standing { decided: &too_small, ..NEW }), ["referee_credit"]);
+    }
+
+    #[test]
     fn each_rule_has_its_own_first_purchase() {
         let mut program = Preset::Commission.program();
         let first = |reason: &str, min_purchase| Rule {
@@ -304,7 +338,7 @@ mod tests {
         };
         program.rules = vec![first("any", None), first("large", Some(1_000))];
         let buys = |amount_minor, largest_before| {
-            let granted = granted(&program, Event::Purchase { amount_minor, largest_before }, NEW);
+            let granted = granted(&program, Event::Purchase { amount_minor, largest_before, converted: false }, NEW);
             granted.into_iter().map(|(rule, ..)| rule).collect::<Vec<_>>()
         };
         assert_eq!(buys(500, None), ["any"]);
@@ -319,7 +353,7 @@ mod tests {
         assert_eq!(
             granted(
                 &Preset::Commission.program(),
-                Event::Purchase { amount_minor: 200, largest_before: Some(200) },
+                Event::Purchase { amount_minor: 200, largest_before: Some(200), converted: true },
                 standing
             )
             .len(),

@@ -102,12 +102,16 @@ impl Engine {
     /// Whether the disk takes a write, tried at most once a second. `Busy` when it does not.
     pub async fn ready(&self) -> Result<()> {
         const FRESH: Duration = Duration::from_secs(1);
-        let is_fresh =
-            || self.last_write.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < FRESH);
-        if !is_fresh() {
-            self.store.write(|tx| tx.note_readiness(tx.now_ms())).await?;
-            *self.last_write.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        let last_write = || self.last_write.lock().unwrap_or_else(PoisonError::into_inner);
+        if last_write().is_some_and(|at| at.elapsed() < FRESH) {
+            return Ok(());
         }
-        Ok(())
+        // Noted before it is known, so that many who ask at once do not all write.
+        *last_write() = Some(Instant::now());
+        let written = self.store.write(|tx| tx.note_readiness(tx.now_ms())).await;
+        if written.is_err() {
+            *last_write() = None;
+        }
+        written
     }
 }

@@ -94,7 +94,8 @@ fn convert(
         return Ok(());
     }
     let largest_before = tx.largest_purchase_but(project, &referral, occasion.purchase)?;
-    let event = Event::Purchase { amount_minor, largest_before };
+    let converted = referral.progress.converted_at_ms.is_some();
+    let event = Event::Purchase { amount_minor, largest_before, converted };
     if event.converts(program) {
         tx.set_progress(project, referral.id, &referral.progress.after_conversion(program, tx.now_ms()))?;
     }

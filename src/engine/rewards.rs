@@ -5,7 +5,7 @@ use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::{self, Grant, Movement, Terms};
 use crate::domain::program::Party;
 use crate::domain::reward::{self, Event, Standing};
-use crate::store::{Account, NewDecision, Referral, Tx, VersionedProgram};
+use crate::store::{Account, DecidedRule, NewDecision, Referral, Tx, VersionedProgram};
 
 /// What a rule gave, and to whom.
 #[derive(Debug, Clone, Copy)]
@@ -33,11 +33,14 @@ pub fn reward(
 ) -> Result<Vec<Granted>> {
     let referrer = tx.find_account(project, referral.referrer)?;
     let rules = tx.decided_rules(project, referral.id)?;
-    let paid: Vec<String> = rules.iter().filter(|(_, paid)| *paid).map(|(rule, _)| rule.clone()).collect();
-    let decided: Vec<String> = rules.into_iter().map(|(rule, _)| rule).collect();
+    let those = |which: fn(&DecidedRule) -> bool| -> Vec<String> {
+        rules.iter().filter(|decided| which(decided)).map(|decided| decided.rule.clone()).collect()
+    };
+    let (paid, decided, too_small) = (those(|rule| rule.paid), those(|_| true), those(|rule| rule.too_small));
     let standing = Standing {
         paid: &paid,
         decided: &decided,
+        too_small: &too_small,
         partner: referrer.as_ref().is_some_and(|account| account.partner),
         referrer_barred: barred(referrer.as_ref()),
         referee_barred: barred(tx.find_account(project, referral.referee)?.as_ref()),

@@ -63,7 +63,11 @@ impl Engine {
         let written =
             self.store.write_blocking(move |tx| keys.iter().try_for_each(|(key, hour)| tx.set_key_used(*key, *hour)));
         if written.is_err() {
-            self.used_keys.lock().unwrap_or_else(PoisonError::into_inner).extend(used);
+            let mut noted = self.used_keys.lock().unwrap_or_else(PoisonError::into_inner);
+            for (key, hour) in used {
+                // It may have been used again meanwhile.
+                noted.entry(key).and_modify(|newer| *newer = hour.max(*newer)).or_insert(hour);
+            }
         }
         written
     }

@@ -17,13 +17,25 @@ pub struct NewDecision<'a> {
     pub basis_points: Option<u32>,
 }
 
+/// What has become of a rule so far.
+pub struct DecidedRule {
+    pub rule: String,
+    /// It has paid at least once.
+    pub paid: bool,
+    /// It has only ever found purchases too small.
+    pub too_small: bool,
+}
+
 impl Snapshot<'_> {
-    /// The rules (by reason) that have been decided on for a referral, each with whether it has ever paid.
-    pub fn decided_rules(&self, project: ProjectId, referral: ReferralId) -> Result<Vec<(String, bool)>> {
-        let sql = "SELECT rule, max(CASE verdict WHEN 'granted' THEN 1 ELSE 0 END) FROM decision
-                   WHERE project_id = $1 AND referral_id = $2 GROUP BY rule";
+    /// The rules (by reason) that have been decided on for a referral.
+    pub fn decided_rules(&self, project: ProjectId, referral: ReferralId) -> Result<Vec<DecidedRule>> {
+        let sql = "SELECT rule, max(CASE verdict WHEN 'granted' THEN 1 ELSE 0 END),
+                          min(CASE code WHEN 'below_min_purchase' THEN 1 ELSE 0 END)
+                   FROM decision WHERE project_id = $1 AND referral_id = $2 GROUP BY rule";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map(params![project.0, referral.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let rows = statement.query_map(params![project.0, referral.0], |row| {
+            Ok(DecidedRule { rule: row.get(0)?, paid: row.get(1)?, too_small: row.get(2)? })
+        })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 

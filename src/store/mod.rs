@@ -23,7 +23,7 @@ mod writer;
 
 pub use accounts::{Account, NewAccount, Profile};
 pub use codes::CodeRow;
-pub use decisions::NewDecision;
+pub use decisions::{DecidedRule, NewDecision};
 pub use file::{ServeLock, is_existing_file};
 pub use keys::{KeyRow, NewKey};
 pub use ledger::{LedgerFilter, LedgerLine, LedgerPage};

@@ -124,7 +124,8 @@ pub struct Referral {
     pub active: bool,
     pub converted_ms: Option<i64>,
     paid: Vec<&'static str>,
-    decided: Vec<&'static str>,
+    /// Rules that were looked at, each with whether the purchase was too small for it.
+    decided: Vec<(&'static str, bool)>,
     /// Purchases that the referee had made before.
     bought_before: usize,
 }
@@ -238,7 +239,7 @@ pub struct Model {
 enum Event {
     Signup,
     Calls { before: i64, after: i64 },
-    Purchase { id: String, amount: i64, largest_before: Option<i64>, at_ms: i64 },
+    Purchase { id: String, amount: i64, largest_before: Option<i64>, converted: bool, at_ms: i64 },
 }
 
 impl Model {
@@ -258,13 +259,15 @@ impl Model {
 
     /// A threshold that a program sets behind where the referee is already counts from the next call on, once.
     fn fires(&self, rule: &Rule, referral: usize, event: &Event) -> bool {
-        let decided = self.referrals[referral].decided.contains(&rule.reason);
+        let mut verdicts = self.referrals[referral].decided.iter().filter(|(reason, _)| *reason == rule.reason);
+        let decided = verdicts.clone().next().is_some();
+        let only_too_small = decided && verdicts.all(|(_, too_small)| *too_small);
         match (rule.on, event) {
             (On::Signup, Event::Signup) | (On::Purchase, Event::Purchase { .. }) => true,
             (On::FirstCall, Event::Calls { before, .. }) => *before == 0,
             (On::Calls(calls), Event::Calls { before, after }) => calls <= *after && (*before < calls || !decided),
             (On::FirstPurchase, Event::Purchase { largest_before, .. }) => {
-                largest_before.is_none_or(|largest| largest < rule.min_purchase.unwrap_or(0))
+                only_too_small || largest_before.is_none_or(|largest| largest < rule.min_purchase.unwrap_or(0))
             }
             (On::Conversion, _) => self.converts(event),
             _ => false,
@@ -274,12 +277,11 @@ impl Model {
     fn converts(&self, event: &Event) -> bool {
         match event {
             Event::Calls { before, .. } => self.program.conversion == "first_call" && *before == 0,
-            Event::Purchase { amount, largest_before, .. } => {
+            Event::Purchase { amount, converted, .. } => {
                 let of_purchases =
                     self.program.rules.iter().filter(|r| matches!(r.on, On::Purchase | On::FirstPurchase));
                 let least = of_purchases.map(|rule| rule.min_purchase.unwrap_or(0)).min().unwrap_or(0);
-                let is_first = *amount >= least && largest_before.is_none_or(|largest| largest < least);
-                self.program.conversion == "first_purchase" && is_first
+                self.program.conversion == "first_purchase" && !converted && *amount >= least
             }
             Event::Signup => false,
         }
@@ -295,7 +297,11 @@ impl Model {
             if !self.fires(&rule, referral, event) {
                 continue;
             }
-            self.referrals[referral].decided.push(rule.reason);
+            let too_small = match event {
+                Event::Purchase { amount, .. } => rule.min_purchase.is_some_and(|least| *amount < least),
+                _ => false,
+            };
+            self.referrals[referral].decided.push((rule.reason, too_small && !refused));
             if refused {
                 continue;
             }
@@ -307,7 +313,6 @@ impl Model {
                 (Some(share), Some((_, bought))) => (bought * share + 5_000) / 10_000,
                 _ => rule.amount,
             };
-            let too_small = bought.as_ref().zip(rule.min_purchase).is_some_and(|((_, bought), least)| *bought < least);
             if too_small || amount == 0 {
                 continue;
             }
@@ -420,7 +425,8 @@ impl Model {
         if let Some(place) = self.accounts[account].referral.filter(|&place| !self.referrals[place].rejected) {
             let since = &self.accounts[account].purchases[self.referrals[place].bought_before..];
             let largest_before = since[..since.len() - 1].iter().max().copied();
-            let event = Event::Purchase { id: id.to_owned(), amount, largest_before, at_ms };
+            let converted = self.referrals[place].converted_ms.is_some();
+            let event = Event::Purchase { id: id.to_owned(), amount, largest_before, converted, at_ms };
             if self.converts(&event) {
                 let progress = &mut self.referrals[place];
                 progress.converted_ms = progress.converted_ms.or(Some(self.now_ms));
