@@ -28,7 +28,7 @@ pub use usage::{UsageAnswer, UsageEvent, UsageStatus, Who};
 
 use crate::domain::email::DisposableDomains;
 use crate::domain::error::Result;
-use crate::domain::id::{KeyId, ProjectId};
+use crate::domain::id::KeyId;
 pub use crate::store::{KeyRow, LedgerFilter, LedgerLine, LedgerPage, Project, Reader};
 
 use crate::store::Store;
@@ -87,10 +87,6 @@ impl Engine {
     /// The project whose host this is, else the default one.
     pub async fn project_for_host(&self, host: String) -> Result<Project> {
         self.store.read(move |db| db.project_for_host(&host)).await
-    }
-
-    pub async fn project(&self, id: ProjectId) -> Result<Project> {
-        self.store.read(move |db| db.project(id)).await
     }
 
     /// A keyed hash for a purpose, by which a page's form token is bound to its visitor.

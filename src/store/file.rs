@@ -29,7 +29,9 @@ pub fn is_existing_file(path: &Path) -> bool {
 
 /// Held by the one server of a file, for as long as it lives.
 #[derive(Debug)]
-pub struct ServeLock(#[allow(dead_code)] File);
+pub struct ServeLock {
+    _file: File,
+}
 
 impl ServeLock {
     /// Refuses when another server has the file.
@@ -41,7 +43,7 @@ impl ServeLock {
         let path = beside(&std::fs::canonicalize(database).unwrap_or_else(|_| database.to_owned()), "-lock");
         let file = create_private(&path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
+            Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(unusable(format!(
                 "another refloop is serving {}; two on one file would be wrong",
                 database.display()
