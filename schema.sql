@@ -199,29 +199,35 @@ CREATE TABLE entry (
   CHECK (CASE kind WHEN 'grant' THEN amount > 0 WHEN 'payout_return' THEN amount > 0
                    WHEN 'repay' THEN 1 ELSE amount < 0 END)
 ) STRICT;
-CREATE INDEX entry_account ON entry (account_id, seq);
 CREATE INDEX entry_grant ON entry (account_id, at_ms) WHERE kind = 'grant';
 
--- Usage events by their own id, so that a redelivery is told from a new one; pruned by age (ids are time-ordered).
+-- Usage events as they came. Only ever appended to, and pruned from the front by age.
 CREATE TABLE usage_event (
-  id         INTEGER PRIMARY KEY,
+  seq        INTEGER PRIMARY KEY CHECK (seq > 0),
   project_id INTEGER NOT NULL REFERENCES project,
-  event_id   TEXT    NOT NULL,
+  event_id   TEXT    NOT NULL,                                     -- the gateway's own; unique in its project
   account_id INTEGER NOT NULL REFERENCES account,
   calls      INTEGER NOT NULL CHECK (calls >= 0),
   charged    INTEGER NOT NULL CHECK (charged >= 0),
   uncovered  INTEGER NOT NULL CHECK (uncovered >= 0),
   group_seq  INTEGER,                                              -- the movement that paid for it
-  UNIQUE (project_id, event_id)
+  at_ms      INTEGER NOT NULL
 ) STRICT;
 
--- Calls that an account has made in all.
-CREATE TABLE usage_total (
-  account_id INTEGER PRIMARY KEY REFERENCES account,
-  calls      INTEGER NOT NULL CHECK (calls >= 0)
-) STRICT;
+-- Projections: what the entries and the usage events above add up to. `refloop verify` recomputes them.
+--
+-- Every kind of entry is projected by a trigger in its own transaction, but for the one that comes by the thousand: what
+-- a `spend` does to lot, balance and account_entry, and an event to usage_total and usage_id, the server keeps in
+-- memory and writes back in bulk, within seconds. Each row says up to where it is complete (`spends_to`, `events_to`),
+-- and nothing is missing below `projected`; after a crash the rest is projected from the entries and events themselves.
+-- The server's own answers always count everything; with SQL, the views `balance_now` and `usage_total_now` do.
 
--- Projections of the entries, kept by the triggers below and recomputed by `refloop verify`.
+-- Everything up to here is in the projections.
+CREATE TABLE projected (
+  id        INTEGER PRIMARY KEY CHECK (id = 1),
+  entry_seq INTEGER NOT NULL,
+  event_seq INTEGER NOT NULL
+) STRICT;
 
 -- What is left of each grant. Negative: spent before it was reversed, and owed.
 CREATE TABLE lot (
@@ -237,14 +243,14 @@ CREATE TABLE lot (
   expires_at_ms INTEGER NOT NULL,                                  -- 9223372036854775807: never
   granted       INTEGER NOT NULL,
   remaining     INTEGER NOT NULL,
+  side          INTEGER NOT NULL DEFAULT 1,                        -- remaining's sign, which changes rarely, for indexes
   expired       INTEGER NOT NULL DEFAULT 0,
   reversed      INTEGER NOT NULL DEFAULT 0,                        -- of this grant, whichever lots paid for it
-  paid          INTEGER NOT NULL DEFAULT 0
+  paid          INTEGER NOT NULL DEFAULT 0,
+  CHECK (side = CASE WHEN remaining > 0 THEN 1 WHEN remaining < 0 THEN -1 ELSE 0 END)
 ) STRICT;
-CREATE INDEX lot_open ON lot (account_id, expires_at_ms, seq) WHERE remaining <> 0;
-CREATE INDEX lot_unvested ON lot (account_id, vests_at_ms) WHERE remaining > 0;
-CREATE INDEX lot_debt ON lot (account_id, seq) WHERE remaining < 0;
-CREATE INDEX lot_due ON lot (expires_at_ms) WHERE remaining > 0 AND expires_at_ms < 9223372036854775807;
+CREATE INDEX lot_open ON lot (account_id, expires_at_ms, seq) WHERE side <> 0;
+CREATE INDEX lot_due ON lot (expires_at_ms) WHERE side = 1 AND expires_at_ms < 9223372036854775807;
 CREATE INDEX lot_referral ON lot (referral_id) WHERE referral_id IS NOT NULL;
 CREATE INDEX lot_purchase ON lot (purchase_id) WHERE purchase_id IS NOT NULL;
 
@@ -257,8 +263,50 @@ CREATE TABLE balance (
   reversed   INTEGER NOT NULL DEFAULT 0,
   paid       INTEGER NOT NULL DEFAULT 0,
   open       INTEGER NOT NULL,
-  owed       INTEGER NOT NULL DEFAULT 0
+  owed       INTEGER NOT NULL DEFAULT 0,
+  spends_to  INTEGER NOT NULL DEFAULT 0                            -- seq of the newest spend in here and in the lots
 ) STRICT;
+
+-- Which entries are an account's.
+CREATE TABLE account_entry (
+  account_id INTEGER NOT NULL,
+  seq        INTEGER NOT NULL,
+  PRIMARY KEY (account_id, seq)
+) STRICT, WITHOUT ROWID;
+
+-- Calls that an account has made in all.
+CREATE TABLE usage_total (
+  account_id INTEGER PRIMARY KEY,
+  calls      INTEGER NOT NULL CHECK (calls >= 0),
+  events_to  INTEGER NOT NULL                                      -- seq of the newest event in here
+) STRICT;
+
+-- Finds an event by its id, so that a redelivery is told from a new one: by a keyed hash, as eight bytes make a narrow
+-- table; the event itself says whether it is the one.
+CREATE TABLE usage_id (
+  hash      INTEGER NOT NULL,
+  event_seq INTEGER NOT NULL,
+  PRIMARY KEY (hash, event_seq)
+) STRICT, WITHOUT ROWID;
+
+-- The balances and the calls of all entries and events, the newest included.
+CREATE VIEW balance_now AS
+SELECT balance.account_id, granted, spent + coalesce(more, 0) AS spent, expired, reversed, paid,
+       open - coalesce(more, 0) AS open, owed
+FROM balance LEFT JOIN (
+  SELECT entry.account_id, -sum(entry.amount) AS more
+  FROM entry JOIN balance ON balance.account_id = entry.account_id
+  WHERE entry.seq > (SELECT entry_seq FROM projected) AND entry.seq > balance.spends_to AND entry.kind = 'spend'
+  GROUP BY entry.account_id) AS tail ON tail.account_id = balance.account_id;
+
+CREATE VIEW usage_total_now AS
+SELECT account_id, sum(calls) AS calls FROM (
+  SELECT account_id, calls FROM usage_total
+  UNION ALL
+  SELECT event.account_id, event.calls
+  FROM usage_event AS event LEFT JOIN usage_total AS known ON known.account_id = event.account_id
+  WHERE event.seq > (SELECT event_seq FROM projected) AND event.seq > coalesce(known.events_to, 0)) AS parts
+GROUP BY account_id;
 
 -- Triggers. ABORT, not ROLLBACK: a transaction carries the work of many callers, and only one of them is wrong.
 
@@ -270,7 +318,8 @@ WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM entry)
 BEGIN SELECT RAISE(ABORT, 'entry: not the next in the chain'); END;
 
 -- A movement belongs to a lot of the same account, and only its own reversal may take more than is left of it, up to
--- what was granted. The lot that is reversed or repaid is the same account's too.
+-- what was granted. The lot that is reversed or repaid is the same account's too. Where spends are still to be
+-- projected, more seems to be left than is: the server counts them, and so does `refloop verify`.
 CREATE TRIGGER entry_fits_lot BEFORE INSERT ON entry
 WHEN NEW.kind <> 'grant' AND NOT EXISTS (
   SELECT 1 FROM lot
@@ -296,12 +345,12 @@ BEGIN
           NEW.vests_at_ms, NEW.vesting, coalesce(NEW.expires_at_ms, 9223372036854775807), NEW.amount, NEW.amount);
   INSERT INTO balance (account_id, granted, open) VALUES (NEW.account_id, NEW.amount, NEW.amount)
   ON CONFLICT (account_id) DO UPDATE SET granted = granted + NEW.amount, open = open + NEW.amount;
+  INSERT INTO account_entry (account_id, seq) VALUES (NEW.account_id, NEW.seq);
 END;
 
-CREATE TRIGGER entry_moves_lot AFTER INSERT ON entry WHEN NEW.kind <> 'grant'
+CREATE TRIGGER entry_moves_lot AFTER INSERT ON entry WHEN NEW.kind NOT IN ('grant', 'spend')
 BEGIN
   UPDATE balance SET
-    spent    = spent    - CASE WHEN NEW.kind = 'spend'   THEN NEW.amount ELSE 0 END,
     expired  = expired  - CASE WHEN NEW.kind = 'expire'  THEN NEW.amount ELSE 0 END,
     reversed = reversed - CASE WHEN NEW.kind = 'reverse' THEN NEW.amount ELSE 0 END,
     paid     = paid     - CASE WHEN NEW.kind IN ('payout', 'payout_return') THEN NEW.amount ELSE 0 END,
@@ -310,10 +359,12 @@ BEGIN
   WHERE account_id = NEW.account_id;
   UPDATE lot SET
     remaining = remaining + NEW.amount,
+    side      = CASE WHEN remaining + NEW.amount > 0 THEN 1 WHEN remaining + NEW.amount < 0 THEN -1 ELSE 0 END,
     expired   = expired - CASE WHEN NEW.kind = 'expire' THEN NEW.amount ELSE 0 END,
     paid      = paid    - CASE WHEN NEW.kind IN ('payout', 'payout_return') THEN NEW.amount ELSE 0 END
   WHERE seq = NEW.lot;
   UPDATE lot SET reversed = reversed - NEW.amount WHERE NEW.kind = 'reverse' AND seq = NEW.origin_lot;
+  INSERT INTO account_entry (account_id, seq) VALUES (NEW.account_id, NEW.seq);
 END;
 
 CREATE TRIGGER decision_in_order BEFORE INSERT ON decision

@@ -9,7 +9,7 @@ use crate::domain::ledger::SignedHead;
 use crate::domain::program::Program;
 use crate::domain::{text, time};
 use crate::engine::{Engine, Settings};
-use crate::store::{Capacity, Clock, ServeLock, Store, is_existing_file, verify_file};
+use crate::store::{Capacity, Clock, Store, is_existing_file, verify_file};
 use crate::web::{self, Context};
 use crate::work::Worker;
 use clap::{Parser, Subcommand};
@@ -201,8 +201,7 @@ fn serve(db: &Path, settings: &ServeSettings, as_json: bool) -> Result<()> {
         Some(file) => DisposableDomains::parse(&read_file(file)?)?,
         None => DisposableDomains::default(),
     };
-    let _lock = ServeLock::take(db)?;
-    let store = Arc::new(Store::open(db, Clock::System, settings.capacity())?);
+    let store = Arc::new(Store::serve(db, Clock::System, settings.capacity())?);
     let engine = Arc::new(Engine::new(store, settings.engine(disposable_domains)));
     let context = Arc::new(Context::new(Arc::clone(&engine), settings.web(listening)));
     greet(&engine, db, &context.settings.public_url, as_json)?;

@@ -20,7 +20,7 @@ pub struct ProfileView {
 pub fn profile(db: &Snapshot<'_>, project: ProjectId, account: AccountId) -> Result<ProfileView> {
     Ok(ProfileView {
         profile: db.profile(project, account)?,
-        totals: db.totals(account)?,
+        totals: db.totals(project, account)?,
         balance: db.balance(project, account)?,
     })
 }

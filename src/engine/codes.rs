@@ -37,7 +37,7 @@ fn view(
         sharing: program.sharing.clone(),
         bonus: (bonus > 0).then(|| program.amount_text(bonus)),
         total_referrals: db.referral_counts(project, account)?.total,
-        credits_earned: db.totals(account)?.granted,
+        credits_earned: db.totals(project, account)?.granted,
         credits_available: db.balance(project, account)?.available,
     })
 }

@@ -6,7 +6,7 @@ use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{AccountId, KeyId, ProjectId};
 use crate::domain::time::HOUR_MS;
 use crate::store::{KeyRow, NewKey, Project, Reader, Tx};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 /// More than anyone rotates through; keeps a runaway script from filling the table.
 const MOST_KEYS: usize = 20;
@@ -32,40 +32,44 @@ pub fn make_developer_key(tx: &Tx<'_>, project: &Project, account: AccountId, na
 
 impl Engine {
     /// Who presents this key. `Unauthenticated` when it is not a good one.
-    pub fn authenticate(&self, reader: &Reader, secret: &str) -> Result<Caller> {
-        let found = reader.read(|db| db.caller(secret))?;
-        let (caller, last_used_at_ms) = found.ok_or_else(|| {
+    pub fn authenticate(&self, reader: &Reader, secret: &str) -> Result<Arc<Caller>> {
+        self.caller(reader, secret)?.ok_or_else(|| {
             Error::new(Kind::Unauthenticated, "invalid_key", "The key is not known, or it has been revoked.")
-        })?;
-        self.note_use(caller.key, last_used_at_ms);
-        Ok(caller)
+        })
     }
 
-    /// Remembers the hour of a key's use for the next sweep, so that reads do not write.
-    fn note_use(&self, key: KeyId, last_used_at_ms: Option<i64>) {
-        const MOST_NOTED: usize = 100_000;
-        let hour = self.now_ms() / HOUR_MS * HOUR_MS;
-        if last_used_at_ms.is_none_or(|at_ms| at_ms < hour) {
-            let mut used = self.used_keys.lock().unwrap_or_else(PoisonError::into_inner);
-            if used.len() < MOST_NOTED || used.contains_key(&key) {
-                used.insert(key, hour);
-            }
+    fn caller(&self, reader: &Reader, secret: &str) -> Result<Option<Arc<Caller>>> {
+        let Some((caller, noted_ms)) = reader.caller(secret)? else { return Ok(None) };
+        let hour_ms = self.now_ms() / HOUR_MS * HOUR_MS;
+        if noted_ms < hour_ms && self.note_use(caller.key, hour_ms) {
+            reader.note_use(secret, hour_ms);
         }
+        Ok(Some(caller))
+    }
+
+    /// Remembers the hour of a key's use for the next sweep, so that reads do not write. Whether there was room.
+    fn note_use(&self, key: KeyId, hour_ms: i64) -> bool {
+        const MOST_NOTED: usize = 100_000;
+        let mut used = self.used_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = used.len() < MOST_NOTED || used.contains_key(&key);
+        if room {
+            used.insert(key, hour_ms);
+        }
+        room
     }
 
     /// What a gateway asks on each call: whose key this is, and what there is to spend. `None` for a key that is no
     /// developer's of this project.
     pub fn verify_key(&self, reader: &Reader, project: ProjectId, secret: &str) -> Result<Option<(AccountId, i64)>> {
-        let found = reader.read(|db| match db.caller(secret)? {
-            Some((Caller { key, project: owner, role: Role::Developer(account) }, last_used)) if owner == project => {
-                Ok(Some((key, account, db.balance(project, account)?.available, last_used)))
-            }
-            _ => Ok(None),
-        })?;
-        Ok(found.map(|(key, account, available, last_used)| {
-            self.note_use(key, last_used);
-            (account, available)
-        }))
+        let found = self.caller(reader, secret)?;
+        let Some(Caller { project: owner, role: Role::Developer(account), .. }) = found.as_deref() else {
+            return Ok(None);
+        };
+        if *owner != project {
+            return Ok(None);
+        }
+        let has = reader.holdings(project, *account)?;
+        Ok(has.map(|mut has| (*account, has.balance(self.now_ms()).available)))
     }
 
     /// `Conflict` at twenty keys.

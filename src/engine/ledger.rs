@@ -16,7 +16,7 @@ impl Engine {
         before: Option<i64>,
         limit: usize,
     ) -> Result<LedgerPage> {
-        self.store.read(move |db| db.ledger(project, account, filter, before, limit)).await
+        self.store.read_rows(project, account, move |db| db.ledger(project, account, filter, before, limit)).await
     }
 
     /// Oldest first, up to `limit` entries after `after`. Each call is a snapshot of its own, so that a slow reader
@@ -29,7 +29,9 @@ impl Engine {
         after: i64,
         limit: usize,
     ) -> Result<LedgerPage> {
-        self.store.read(move |db| db.ledger_forward(project, account, filter, after, limit)).await
+        self.store
+            .read_rows(project, account, move |db| db.ledger_forward(project, account, filter, after, limit))
+            .await
     }
 
     /// The newest entry's number and hash, signed by this instance.

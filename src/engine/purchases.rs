@@ -97,7 +97,7 @@ fn convert(
     let converted = referral.progress.converted_at_ms.is_some();
     let event = Event::Purchase { amount_minor, largest_before, converted };
     if event.converts(program) {
-        tx.set_progress(project, referral.id, &referral.progress.after_conversion(program, tx.now_ms()))?;
+        tx.set_progress(project, &referral, &referral.progress.after_conversion(program, tx.now_ms()))?;
     }
     reward(tx, project, program, &referral, event, Some(occasion))?;
     Ok(())
@@ -117,9 +117,7 @@ fn take_back(tx: &Tx<'_>, project: ProjectId, purchase_id: &str, purchase: &Purc
         let basis_points = decision.map(|decision| tx.decided_share(project, decision)).transpose()?.flatten();
         let state = Purchase { gross_minor: purchase.gross_minor, refunded_minor, basis_points };
         let due = ledger::reversal_due(&lot, Some(state));
-        // Its own credits are no one's to pay with; so much more is asked for.
-        let others = tx.lots_to_spend(project, lot.account, due + lot.available(tx.now_ms()))?;
-        let drafts = ledger::reverse(&lot, &others, due, tx.now_ms());
+        let drafts = ledger::reverse(&lot, &tx.open_lots(project, lot.account)?, due, tx.now_ms());
         tx.append(Movement { project, account: lot.account, reason: "refund".into(), drafts })?;
     }
     Ok(())

@@ -5,7 +5,7 @@ use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::{Balance, Totals};
 use crate::domain::time::{self, DAY_MS};
-use crate::store::{DayRow, LeaderRow, ReferralCounts};
+use crate::store::{DayRow, LeaderRow, Reader, ReferralCounts};
 
 /// Everything that `referral-stats` shows.
 #[derive(Debug, Clone)]
@@ -63,37 +63,37 @@ pub type Leader = LeaderRow;
 
 impl Engine {
     /// Figures to now, and a series of the last `days` UTC days, today included, without gaps.
-    pub async fn stats(&self, project: ProjectId, account: AccountId, days: i64) -> Result<Stats> {
-        self.store
-            .read(move |db| {
-                let counts = db.referral_counts(project, account)?;
-                let today = db.now_ms().div_euclid(DAY_MS);
-                let first_day = today - days + 1;
-                let mut series: Vec<SeriesDay> = (first_day..=today)
-                    .map(|day| SeriesDay { date: time::date(day * DAY_MS), row: DayRow { day, ..DayRow::default() } })
-                    .collect();
-                for row in db.referrer_days(project, account, first_day)? {
-                    let place = usize::try_from(row.day - first_day).unwrap_or(usize::MAX);
-                    if let Some(day) = series.get_mut(place) {
-                        day.row.signups += row.signups;
-                        day.row.conversions += row.conversions;
-                        day.row.credits += row.credits;
-                    }
-                }
-                Ok(Stats {
-                    counts,
-                    totals: db.totals(account)?,
-                    balance: db.balance(project, account)?,
-                    milestones: Milestones {
-                        signed_up: counts.total,
-                        first_call: counts.first_call,
-                        active: counts.active,
-                        converted: counts.converted,
-                    },
-                    series,
-                })
-            })
-            .await
+    pub async fn stats(&self, reader: &Reader, project: ProjectId, account: AccountId, days: i64) -> Result<Stats> {
+        let now_ms = self.now_ms();
+        let today = now_ms.div_euclid(DAY_MS);
+        let first_day = today - days + 1;
+        let figures = self.store.figures(project, account, first_day).await?;
+        let gone = || Error::not_found("No such account.");
+        let mut has = reader.holdings(project, account)?.ok_or_else(gone)?;
+        let mut series: Vec<SeriesDay> = (first_day..=today)
+            .map(|day| SeriesDay { date: time::date(day * DAY_MS), row: DayRow { day, ..DayRow::default() } })
+            .collect();
+        for row in &figures.days {
+            let place = usize::try_from(row.day - first_day).unwrap_or(usize::MAX);
+            if let Some(day) = series.get_mut(place) {
+                day.row.signups += row.signups;
+                day.row.conversions += row.conversions;
+                day.row.credits += row.credits;
+            }
+        }
+        let counts = figures.counts;
+        Ok(Stats {
+            counts,
+            totals: has.totals(),
+            balance: has.balance(now_ms),
+            milestones: Milestones {
+                signed_up: counts.total,
+                first_call: counts.first_call,
+                active: counts.active,
+                converted: counts.converted,
+            },
+            series,
+        })
     }
 
     /// `NotFound` where the program has none.

@@ -81,7 +81,7 @@ pub fn reward(
             },
         };
         settle(tx, project, account)?;
-        let drafts = ledger::grant(&tx.debts(project, account)?, grant);
+        let drafts = ledger::grant(&tx.open_lots(project, account)?, grant);
         tx.append(Movement { project, account, reason: decision.rule, drafts })?;
         granted.push(Granted { account, amount: terms.amount });
     }
@@ -99,8 +99,10 @@ fn barred(account: Option<&Account>) -> Option<&'static str> {
 
 /// Books what has expired by the clock, so that no movement's outcome depends on when a sweep ran.
 pub fn settle(tx: &Tx<'_>, project: ProjectId, account: AccountId) -> Result<()> {
-    let lapsed = tx.lapsed_lots(project, account)?;
-    let drafts = ledger::expire(&lapsed, tx.now_ms());
+    if tx.balance(project, account)?.lapsed == 0 {
+        return Ok(());
+    }
+    let drafts = ledger::expire(&tx.open_lots(project, account)?, tx.now_ms());
     tx.append(Movement { project, account, reason: "expired".into(), drafts })?;
     Ok(())
 }

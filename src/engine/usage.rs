@@ -8,7 +8,7 @@ use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::{self, Movement};
 use crate::domain::referral::Status;
 use crate::domain::reward::Event;
-use crate::store::{Tx, UsageRow, VersionedProgram};
+use crate::store::{Holdings, Tx, UsageRow, VersionedProgram};
 
 /// How a gateway names an account.
 #[derive(Debug, Clone)]
@@ -62,10 +62,13 @@ impl Engine {
 /// The account that an event is about, or why there is none.
 pub fn find(tx: &Tx<'_>, project: ProjectId, who: &Who) -> Result<std::result::Result<AccountId, &'static str>> {
     Ok(match who {
-        Who::Developer(id) => tx.find_account(project, *id)?.map(|account| account.id).ok_or("unknown_developer"),
+        Who::Developer(id) => {
+            let found = tx.holdings(project, *id)?.filter(|has| !has.is_erased());
+            found.map(|_| *id).ok_or("unknown_developer")
+        }
         Who::External(id) => tx.account_with_external_id(project, id)?.ok_or("unknown_developer"),
         Who::Key(secret) => match tx.caller(secret)? {
-            Some((Caller { project: owner, role: Role::Developer(account), .. }, _)) if owner == project => Ok(account),
+            Some(Caller { project: owner, role: Role::Developer(account), .. }) if owner == project => Ok(account),
             _ => Err("invalid_key"),
         },
     })
@@ -95,17 +98,18 @@ fn record(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, event: Us
         Err(code) => return Ok(rejected(None, code, 0)),
     };
     settle(tx, project, account)?;
-    let before = tx.balance(project, account)?.available;
+    let Some(mut has) = tx.holdings(project, account)? else { return Ok(rejected(None, "unknown_developer", 0)) };
+    let before = has.balance(tx.now_ms()).available;
     if event.require_full && before < event.spend {
         return Ok(rejected(Some(account), "insufficient_credits", before));
     }
-    let lots = tx.lots_to_spend(project, account, event.spend)?;
+    let lots = has.lots_to_spend(event.spend, tx.now_ms());
     let drafts = ledger::spend(&lots, event.spend, tx.now_ms());
     let charged: i64 = drafts.iter().map(|draft| -draft.amount).sum();
     let group_seq = tx.append(Movement { project, account, reason: "api_usage".into(), drafts })?;
-    let usage = UsageRow { account, calls: event.calls, charged, uncovered: event.spend - charged };
-    tx.add_usage_event(project, &event.id, usage, group_seq)?;
-    let earned = count_calls(tx, project, program, account, event.calls)?;
+    let usage = UsageRow { account, charged, uncovered: event.spend - charged };
+    tx.add_usage_event(project, &event.id, event.calls, usage, group_seq)?;
+    let earned = reach_milestones(tx, project, program, &has, event.calls)?;
     Ok(UsageAnswer {
         id: event.id,
         account: Some(account),
@@ -116,36 +120,32 @@ fn record(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, event: Us
     })
 }
 
-/// Adds to the account's calls and pays for the milestones that this reaches. Whether the account itself earned.
-fn count_calls(
+/// Pays for the milestones that these calls reach. Whether the account itself earned.
+fn reach_milestones(
     tx: &Tx<'_>,
     project: ProjectId,
     program: &VersionedProgram,
-    account: AccountId,
+    had: &Holdings,
     calls: i64,
 ) -> Result<bool> {
-    if calls == 0 {
-        return Ok(false);
-    }
-    let before = tx.calls(account)?;
-    let after = before.saturating_add(calls);
-    tx.set_calls(account, after)?;
-    let Some(referral) = tx.referral_of(project, account)? else { return Ok(false) };
+    let Some(referral) = had.referral().filter(|_| calls > 0) else { return Ok(false) };
     if referral.progress.status == Status::Rejected {
         return Ok(false);
     }
+    let (before, after) = (had.calls(), had.calls().saturating_add(calls));
     let progress = referral.progress.after_calls(program, before, after, tx.now_ms());
-    if progress != referral.progress {
-        tx.set_progress(project, referral.id, &progress)?;
-    }
     let rules_changed = referral.judged_version != program.version;
+    let mut referral = referral.clone();
+    if progress != referral.progress {
+        referral = tx.set_progress(project, &referral, &progress)?;
+    }
     if rules_changed {
-        tx.set_judged_version(project, referral.id, program.version)?;
+        referral = tx.set_judged_version(project, &referral, program.version)?;
     }
     let event = Event::Calls { before, after, rules_changed };
     if !program.awaits(event) {
         return Ok(false);
     }
     let granted = reward(tx, project, program, &referral, event, None)?;
-    Ok(granted.iter().any(|grant| grant.account == account))
+    Ok(granted.iter().any(|grant| grant.account == referral.referee))
 }

@@ -118,6 +118,8 @@ impl Tx<'_> {
 
     /// Blanks everything personal, revokes keys and code. The ledger and its chain stay as they are.
     pub fn erase_account(&self, project: ProjectId, id: AccountId) -> Result<()> {
+        self.complete_rows(id)?;
+        self.staging.borrow_mut().note_keys();
         self.connection.execute(
             "UPDATE account SET external_id = NULL, email = NULL, name = NULL, leaderboard_name = NULL,
                     password_hash = NULL, erased_at_ms = $1 WHERE project_id = $2 AND id = $3",

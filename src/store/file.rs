@@ -15,9 +15,10 @@ pub const SCHEMA_VERSION: i64 = 1;
 const APPLICATION_ID: i64 = 0x7265_666c;
 
 const WRITER_PRAGMAS: &str = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON;
-     PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000;";
-const READER_PRAGMAS: &str =
-    "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4000;";
+     PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000;
+     PRAGMA wal_autocheckpoint = 0;";
+const CHECKPOINT_PRAGMAS: &str = "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -500;";
+const READER_PRAGMAS: &str = "PRAGMA query_only = ON; PRAGMA wal_autocheckpoint = 0; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4000;";
 
 pub fn unusable(message: String) -> Error {
     Error::new(Kind::Conflict, "database_unusable", message)
@@ -27,15 +28,15 @@ pub fn is_existing_file(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() > 0)
 }
 
-/// Held by the one server of a file, for as long as it lives.
+/// Held by the one process that keeps what accounts have in memory, for as long as it lives.
 #[derive(Debug)]
 pub struct ServeLock {
     _file: File,
 }
 
 impl ServeLock {
-    /// Refuses when another server has the file.
-    pub fn take(database: &Path) -> Result<Self> {
+    /// `None` when another process has it.
+    pub fn take(database: &Path) -> Result<Option<Self>> {
         if database.is_dir() {
             return Err(unusable(format!("{} is a directory", database.display())));
         }
@@ -43,11 +44,8 @@ impl ServeLock {
         let path = beside(&std::fs::canonicalize(database).unwrap_or_else(|_| database.to_owned()), "-lock");
         let file = create_private(&path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(unusable(format!(
-                "another refloop is serving {}; two on one file would be wrong",
-                database.display()
-            ))),
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(fault)) => Err(unusable(format!("cannot lock {}: {fault}", path.display()))),
         }
     }
@@ -121,6 +119,7 @@ fn create(connection: &Connection, now_ms: i64) -> Result<()> {
         "INSERT INTO instance (id, signing_key, pepper, created_at_ms) VALUES (1, $1, $2, $3)",
         params![random()?, random()?, now_ms],
     )?;
+    transaction.execute("INSERT INTO projected (id, entry_seq, event_seq) VALUES (1, 0, 0)", [])?;
     let key = crate::domain::id::next_key(now_ms, 0, 0);
     transaction.execute(
         "INSERT INTO team (id, slug, name, created_at_ms) VALUES ($1, 'default', 'Default team', $2)",
@@ -158,6 +157,14 @@ fn prepare_reader(connection: &Connection) -> rusqlite::Result<()> {
 pub fn reader_manager(path: &Path) -> SqliteConnectionManager {
     let manager = SqliteConnectionManager::file(path).with_flags(READER_FLAGS);
     manager.with_init(|connection| prepare_reader(connection))
+}
+
+/// One connection that only moves the write-ahead log into the file.
+pub fn open_for_checkpoints(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.execute_batch(CHECKPOINT_PRAGMAS)?;
+    Ok(connection)
 }
 
 /// One connection that cannot write.

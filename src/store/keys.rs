@@ -1,10 +1,12 @@
 //! Keys of developers and gateways. Only hashes are stored.
 
+use super::Reader;
 use super::tx::{Snapshot, Tx};
 use crate::domain::access::{self, Caller, Role, Scope};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, KeyId, ProjectId};
 use rusqlite::{OptionalExtension, Row, params};
+use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 /// A key that is about to be made; `role` says whose it is.
@@ -44,17 +46,54 @@ fn lookup(hash: &[u8; 32]) -> i64 {
     i64::from_le_bytes(hash[..8].try_into().unwrap_or_default())
 }
 
-impl Snapshot<'_> {
-    /// Who presents this secret, if it is good, and when the key was last used as far as the file knows.
-    pub fn caller(&self, secret: &str) -> Result<Option<(Caller, Option<i64>)>> {
+/// A good key that was looked up.
+#[derive(Clone)]
+pub struct KnownCaller {
+    hash: [u8; 32],
+    caller: Arc<Caller>,
+    /// The hour of its last use that is in the file, or is on its way there.
+    noted_ms: i64,
+}
+
+impl Reader {
+    /// Who presents this secret, if it is good, and the hour of its last use as far as it is known.
+    pub fn caller(&self, secret: &str) -> Result<Option<(Arc<Caller>, i64)>> {
         let presented = access::secret_hash(secret);
+        let place = lookup(&presented);
+        let callers = &self.shared.callers;
+        if let Some(known) = callers.with(place, |known| known.clone())
+            && bool::from(known.hash.ct_eq(&presented))
+        {
+            return Ok(Some((known.caller, known.noted_ms)));
+        }
+        let ticket = callers.ticket(place);
+        let Some((caller, last_used_at_ms)) = self.read(|db| db.caller_with(&presented))? else { return Ok(None) };
+        let known =
+            KnownCaller { hash: presented, caller: Arc::new(caller), noted_ms: last_used_at_ms.unwrap_or(i64::MIN) };
+        callers.offer(place, known.clone(), ticket);
+        Ok(Some((known.caller, known.noted_ms)))
+    }
+
+    /// The hour of a key's use is on its way to the file.
+    pub fn note_use(&self, secret: &str, hour_ms: i64) {
+        self.shared.callers.with(lookup(&access::secret_hash(secret)), |known| known.noted_ms = hour_ms);
+    }
+}
+
+impl Snapshot<'_> {
+    /// Who presents this secret, if it is good.
+    pub fn caller(&self, secret: &str) -> Result<Option<Caller>> {
+        Ok(self.caller_with(&access::secret_hash(secret))?.map(|(caller, _)| caller))
+    }
+
+    fn caller_with(&self, presented: &[u8; 32]) -> Result<Option<(Caller, Option<i64>)>> {
         let sql = "SELECT id, project_id, account_id, scopes, hash, last_used_at_ms FROM api_key
                    WHERE lookup = $1 AND revoked_at_ms IS NULL";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(params![lookup(&presented)])?;
+        let mut rows = statement.query(params![lookup(presented)])?;
         while let Some(row) = rows.next()? {
             let stored: [u8; 32] = row.get(4)?;
-            if !bool::from(stored.ct_eq(&presented)) {
+            if !bool::from(stored.ct_eq(presented)) {
                 continue;
             }
             let role = match row.get::<_, Option<i64>>(2)? {
@@ -127,6 +166,7 @@ impl Tx<'_> {
         );
         let changed =
             self.connection.execute(&sql, params![self.now_ms(), id.0, project.0, account.map(|account| account.0)])?;
+        self.staging.borrow_mut().note_keys();
         if changed == 0 { Err(Error::not_found("No such key, or it is revoked already.")) } else { Ok(()) }
     }
 

@@ -1,12 +1,13 @@
 //! The ledger's rows: appending movements, and reading entries and lots.
 
 use super::fault::known;
+use super::projection;
 use super::tx::{Snapshot, Tx};
 use crate::domain::error::Result;
 use crate::domain::id::{AccountId, EntryId, ProjectId, ReferralId};
 use crate::domain::ledger::{Balance, Entry, EntryKind, Head, Lot, Movement, Totals, line_status};
 use crate::domain::program::Vesting;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
 const ENTRY_COLUMNS: &str = "entry.seq, entry.project_id, entry.account_id, entry.lot, entry.kind, entry.amount,
     entry.reason, entry.group_seq, entry.origin_lot, entry.referral_id, entry.purchase_id, entry.decision_id,
@@ -116,89 +117,20 @@ impl Default for LedgerFilter {
 
 impl Snapshot<'_> {
     pub fn ledger_head(&self) -> Result<Head> {
-        let sql = "SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1";
-        let head = self
-            .connection
-            .prepare_cached(sql)?
-            .query_row([], |row| Ok(Head { seq: row.get(0)?, hash: row.get(1)? }))
-            .optional()?;
-        Ok(head.unwrap_or(Head::EMPTY))
+        projection::head(self.connection)
     }
 
-    /// What an account has at this time. Reads its totals and the lots that have not settled, not all of them.
+    /// What an account has at this time.
     pub fn balance(&self, project: ProjectId, account: AccountId) -> Result<Balance> {
-        let mut unsettled = self.lapsed_lots(project, account)?;
-        let unvested = format!(
-            "SELECT {LOT_COLUMNS} FROM lot
-             WHERE project_id = $1 AND account_id = $2 AND remaining > 0 AND vests_at_ms > $3 AND expires_at_ms > $3"
-        );
-        unsettled.extend(self.lots(&unvested, params![project.0, account.0, self.now_ms()])?);
-        // Of those under review, the ones that would be available but for it.
-        for party in ["referrer_id", "referee_id"] {
-            let reviewed = format!(
-                "SELECT {LOT_COLUMNS} FROM referral CROSS JOIN lot ON lot.referral_id = referral.id
-                 WHERE lot.project_id = $1 AND referral.{party} = $2 AND referral.status = 'review'
-                   AND lot.account_id = $2 AND lot.remaining > 0 AND lot.vests_at_ms <= $3 AND lot.expires_at_ms > $3"
-            );
-            unsettled.extend(self.lots(&reviewed, params![project.0, account.0, self.now_ms()])?);
-        }
-        Ok(Balance::of(self.totals(account)?, &unsettled, self.now_ms()))
+        Ok(self.holdings(project, account)?.map_or_else(Balance::default, |mut has| has.balance(self.now_ms())))
     }
 
-    /// Lots that have expired by the clock and are not booked as expired.
-    pub fn lapsed_lots(&self, project: ProjectId, account: AccountId) -> Result<Vec<Lot>> {
-        let sql = format!(
-            "SELECT {LOT_COLUMNS} FROM lot
-             WHERE project_id = $1 AND account_id = $2 AND remaining <> 0 AND expires_at_ms <= $3"
-        );
-        self.lots(&sql, params![project.0, account.0, self.now_ms()])
+    pub fn totals(&self, project: ProjectId, account: AccountId) -> Result<Totals> {
+        Ok(self.holdings(project, account)?.map_or_else(Totals::default, |has| has.totals()))
     }
 
-    /// Lots on which something is owed.
-    pub fn debts(&self, project: ProjectId, account: AccountId) -> Result<Vec<Lot>> {
-        let sql = format!("SELECT {LOT_COLUMNS} FROM lot WHERE project_id = $1 AND account_id = $2 AND remaining < 0");
-        self.lots(&sql, params![project.0, account.0])
-    }
-
-    /// The first lots in spend order that together have `amount` available, or all there are.
-    pub fn lots_to_spend(&self, project: ProjectId, account: AccountId, amount: i64) -> Result<Vec<Lot>> {
-        let sql = format!(
-            "SELECT {LOT_COLUMNS} FROM lot
-             WHERE project_id = $1 AND account_id = $2 AND remaining <> 0 AND expires_at_ms > $3
-             ORDER BY expires_at_ms, seq"
-        );
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        let mut rows = statement.query(params![project.0, account.0, self.now_ms()])?;
-        let (mut lots, mut missing) = (Vec::new(), amount);
-        while missing > 0
-            && let Some(row) = rows.next()?
-        {
-            let lot = lot(row, 0)?;
-            let available = lot.available(self.now_ms());
-            if available > 0 {
-                missing -= available;
-                lots.push(lot);
-            }
-        }
-        Ok(lots)
-    }
-
-    fn lots(&self, sql: &str, params: impl rusqlite::Params) -> Result<Vec<Lot>> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map(params, |row| lot(row, 0))?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
-    }
-
-    /// What a purchase has brought to anyone, each lot with the decision behind it.
-    pub fn lots_of_purchase(&self, project: ProjectId, purchase: i64) -> Result<Vec<(Lot, Option<i64>)>> {
-        let sql = format!("SELECT {LOT_COLUMNS} FROM lot WHERE purchase_id = $1 AND project_id = $2 ORDER BY seq");
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        let rows =
-            statement.query_map(params![purchase, project.0], |row| Ok((lot(row, 0)?, row.get(LOT_WIDTH - 1)?)))?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
-    }
-
-    /// What a referral has brought to one of its two accounts, with each grant's reason.
+    /// What a referral has brought to one of its two accounts, with each grant's reason. The account's
+    /// rows must be complete.
     pub fn lots_of_referral(
         &self,
         project: ProjectId,
@@ -215,23 +147,17 @@ impl Snapshot<'_> {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    pub fn totals(&self, account: AccountId) -> Result<Totals> {
-        let sql = "SELECT granted, spent, expired, reversed, paid, open, owed FROM balance WHERE account_id = $1";
-        let found = self.connection.prepare_cached(sql)?.query_row(params![account.0], totals).optional()?;
-        Ok(found.unwrap_or_default())
-    }
-
     /// Accounts with lots that have expired by the clock and are not booked as expired.
     pub fn accounts_with_lapsed_lots(&self, most: i64) -> Result<Vec<(ProjectId, AccountId)>> {
         let sql = "SELECT DISTINCT project_id, account_id FROM lot
-                   WHERE remaining > 0 AND expires_at_ms < 9223372036854775807 AND expires_at_ms <= $1 LIMIT $2";
+                   WHERE side = 1 AND expires_at_ms < 9223372036854775807 AND expires_at_ms <= $1 LIMIT $2";
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement
             .query_map(params![self.now_ms(), most], |row| Ok((ProjectId(row.get(0)?), AccountId(row.get(1)?))))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Newest first, those before `before` only.
+    /// Newest first, those before `before` only. The account's rows must be complete ([`super::Store::read_rows`]).
     pub fn ledger(
         &self,
         project: ProjectId,
@@ -240,11 +166,11 @@ impl Snapshot<'_> {
         before: Option<i64>,
         limit: usize,
     ) -> Result<LedgerPage> {
-        let sql = ledger_sql("entry.seq < $3 ORDER BY entry.seq DESC");
+        let sql = ledger_sql("account_entry.seq < $3 ORDER BY account_entry.seq DESC");
         self.ledger_page(&sql, params![project.0, account.0, before.unwrap_or(i64::MAX)], filter, limit)
     }
 
-    /// Oldest first, those after `after` only.
+    /// Oldest first, those after `after` only. The account's rows must be complete.
     pub fn ledger_forward(
         &self,
         project: ProjectId,
@@ -253,7 +179,7 @@ impl Snapshot<'_> {
         after: i64,
         limit: usize,
     ) -> Result<LedgerPage> {
-        let sql = ledger_sql("entry.seq > $3 ORDER BY entry.seq ASC");
+        let sql = ledger_sql("account_entry.seq > $3 ORDER BY account_entry.seq ASC");
         self.ledger_page(&sql, params![project.0, account.0, after], filter, limit)
     }
 
@@ -301,28 +227,39 @@ const MOST_SEEN: usize = 5_000;
 fn ledger_sql(place_and_order: &str) -> String {
     format!(
         "SELECT {ENTRY_COLUMNS}, {LOT_COLUMNS}, referral.referrer_id, referral.referee_id, account.email
-         FROM entry JOIN lot ON lot.seq = entry.lot
+         FROM account_entry CROSS JOIN entry ON entry.seq = account_entry.seq CROSS JOIN lot ON lot.seq = entry.lot
          LEFT JOIN referral ON referral.id = entry.referral_id LEFT JOIN account ON account.id = referral.referee_id
-         WHERE entry.project_id = $1 AND entry.account_id = $2 AND {place_and_order}"
+         WHERE entry.project_id = $1 AND account_entry.account_id = $2 AND {place_and_order}"
     )
 }
 
-pub(super) fn totals(row: &Row<'_>) -> rusqlite::Result<Totals> {
+/// Totals from the columns that start at `from`.
+pub(super) fn totals(row: &Row<'_>, from: usize) -> rusqlite::Result<Totals> {
     Ok(Totals {
-        granted: row.get(0)?,
-        spent: row.get(1)?,
-        expired: row.get(2)?,
-        reversed: row.get(3)?,
-        paid: row.get(4)?,
-        open: row.get(5)?,
-        owed: row.get(6)?,
+        granted: row.get(from)?,
+        spent: row.get(from + 1)?,
+        expired: row.get(from + 2)?,
+        reversed: row.get(from + 3)?,
+        paid: row.get(from + 4)?,
+        open: row.get(from + 5)?,
+        owed: row.get(from + 6)?,
     })
 }
 
-/// The first lot that names another project or decision than its grant: columns that [`Lot`] does not carry.
+/// An account's lots with something left or owed, in spend order.
+pub(super) fn open_lots(connection: &Connection, account: AccountId) -> Result<Vec<Lot>> {
+    let sql = format!("SELECT {LOT_COLUMNS} FROM lot WHERE account_id = $1 AND side <> 0 ORDER BY expires_at_ms, seq");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![account.0], |row| lot(row, 0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The first lot that names another project or decision than its grant, or another side: columns that [`Lot`] does not
+/// carry.
 pub(super) fn misplaced_lot_sql() -> &'static str {
     "SELECT min(lot.seq) FROM lot JOIN entry ON entry.seq = lot.seq
-     WHERE lot.project_id <> entry.project_id OR lot.decision_id IS DISTINCT FROM entry.decision_id"
+     WHERE lot.project_id <> entry.project_id OR lot.decision_id IS DISTINCT FROM entry.decision_id
+       OR lot.side <> CASE WHEN lot.remaining > 0 THEN 1 WHEN lot.remaining < 0 THEN -1 ELSE 0 END"
 }
 
 /// A projected lot as `verify` compares it with the entries' sums; a hold is not the entries'.
@@ -335,14 +272,37 @@ pub(super) fn projected_lot(row: &Row<'_>) -> rusqlite::Result<Lot> {
 }
 
 impl Tx<'_> {
+    /// An account's open lots, in spend order.
+    pub fn open_lots(&self, project: ProjectId, account: AccountId) -> Result<Vec<Lot>> {
+        Ok(self.holdings(project, account)?.map_or_else(Vec::new, |has| has.lots().collect()))
+    }
+
+    /// What a purchase has brought to anyone, each lot with the decision behind it. Completes the rows of those.
+    pub fn lots_of_purchase(&self, project: ProjectId, purchase: i64) -> Result<Vec<(Lot, Option<i64>)>> {
+        let sql = "SELECT DISTINCT account_id FROM lot WHERE purchase_id = $1 AND project_id = $2";
+        let mut owners = self.connection.prepare_cached(sql)?;
+        for owner in owners.query_map(params![purchase, project.0], |row| row.get(0).map(AccountId))? {
+            self.complete_rows(owner?)?;
+        }
+        let sql = format!("SELECT {LOT_COLUMNS} FROM lot WHERE purchase_id = $1 AND project_id = $2 ORDER BY seq");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows =
+            statement.query_map(params![purchase, project.0], |row| Ok((lot(row, 0)?, row.get(LOT_WIDTH - 1)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// Chains a movement behind the ledger's head. Returns its `group_seq`, or `None` when it moves nothing.
     pub fn append(&self, movement: Movement) -> Result<Option<i64>> {
-        let entries = movement.seal(self.ledger_head()?, self.now_ms());
-        let sql = "INSERT INTO entry (seq, project_id, account_id, lot, kind, amount, reason, group_seq, origin_lot,
-                       referral_id, purchase_id, decision_id, program_version, vests_at_ms, vesting, expires_at_ms,
-                       at_ms, prev_hash, hash)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
-        let mut statement = self.connection.prepare_cached(sql)?;
+        if movement.drafts.is_empty() {
+            return Ok(None);
+        }
+        let account = movement.account;
+        let only_spends = movement.drafts.iter().all(|draft| draft.kind == EntryKind::Spend);
+        if !only_spends {
+            self.complete_rows(account)?;
+        }
+        let entries = movement.seal(self.staging.borrow().head(), self.now_ms());
+        let mut statement = self.connection.prepare_cached(APPEND)?;
         for entry in &entries {
             statement.execute(params![
                 entry.seq,
@@ -366,6 +326,20 @@ impl Tx<'_> {
                 entry.hash
             ])?;
         }
+        let mut staging = self.staging.borrow_mut();
+        if let Some(last) = entries.last() {
+            staging.note_head(Head { seq: last.seq, hash: last.hash });
+        }
+        if only_spends {
+            staging.spend(self.connection, self.shared, account, &entries)?;
+        } else {
+            staging.note_figures(account);
+        }
         Ok(entries.first().map(|entry| entry.group_seq))
     }
 }
+
+const APPEND: &str = "INSERT INTO entry (seq, project_id, account_id, lot, kind, amount, reason, group_seq, origin_lot,
+        referral_id, purchase_id, decision_id, program_version, vests_at_ms, vesting, expires_at_ms, at_ms, prev_hash,
+        hash)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";

@@ -4,40 +4,51 @@
 //! each. Both see the database through [`Snapshot`]; what changes it is on [`Tx`].
 
 mod accounts;
+mod cache;
+mod checkpoint;
 mod codes;
 mod decisions;
 mod fault;
 mod file;
+mod holdings;
 mod instance;
 mod keys;
 mod ledger;
 mod programs;
+mod projection;
 mod projects;
 mod purchases;
 mod referrals;
 mod reports;
+mod staging;
 mod tx;
 mod usage;
 mod verify;
+mod write_back;
 mod writer;
 
 pub use accounts::{Account, NewAccount, Profile};
 pub use codes::CodeRow;
 pub use decisions::{DecidedRule, NewDecision};
-pub use file::{ServeLock, is_existing_file};
+pub use file::is_existing_file;
+pub use holdings::Holdings;
 pub use keys::{KeyRow, NewKey};
 pub use ledger::{LedgerFilter, LedgerLine, LedgerPage};
 pub use programs::{ProgramVersion, VersionedProgram};
 pub use projects::Project;
 pub use purchases::PurchaseRow;
 pub use referrals::{NewReferral, Referral, ReferralLine};
-pub use reports::{DayRow, LeaderRow, ReferralCounts};
+pub use reports::{DayRow, Figures, LeaderRow, ReferralCounts};
 pub use tx::{Clock, Instance, Snapshot, Tx};
 pub use usage::UsageRow;
 pub use verify::{Fault, Verdict, verify_file};
 
 use crate::domain::error::{Error, Result};
+use crate::domain::id::{AccountId, ProjectId};
+use checkpoint::Checkpoints;
+use file::ServeLock;
 use r2d2_sqlite::SqliteConnectionManager;
+use staging::LiveAccount;
 use std::path::Path;
 use std::sync::Arc;
 use tx::Shared;
@@ -68,6 +79,24 @@ impl Reader {
     pub fn read<T>(&self, work: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
         on_snapshot(&self.connection, &self.shared, work)
     }
+
+    /// What an account has; `None` when there is no such account in the project. From memory, where it stays.
+    pub fn holdings(&self, project: ProjectId, account: AccountId) -> Result<Option<Holdings>> {
+        let (accounts, now_ms) = (&self.shared.accounts, self.shared.clock.now_ms());
+        let live = accounts.with(account, |live| {
+            live.holdings.balance(now_ms);
+            live.holdings.clone()
+        });
+        if live.is_some() {
+            return Ok(live.filter(|holdings| holdings.project() == project));
+        }
+        let ticket = accounts.ticket(account);
+        let found = self.read(|db| db.holdings(project, account))?;
+        if let Some(holdings) = &found {
+            accounts.offer(account, LiveAccount::written(holdings.clone()), ticket);
+        }
+        Ok(found)
+    }
 }
 
 /// The open database.
@@ -76,11 +105,28 @@ pub struct Store {
     shared: Arc<Shared>,
     readers: r2d2::Pool<SqliteConnectionManager>,
     writer: Writer,
+    /// Given back last, when everything is written.
+    _lock: Option<ServeLock>,
 }
 
 impl Store {
-    /// Opens the file, and makes it when there is none. Refuses what is not refloop's and what is newer.
+    /// Opens the file to serve it, and makes it when there is none. Refuses what is not refloop's, what is newer, and
+    /// what another process serves.
+    pub fn serve(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
+        let lock = ServeLock::take(path)?.ok_or_else(|| {
+            let path = path.display();
+            file::unusable(format!("another refloop is serving {path}; two on one file would be wrong"))
+        })?;
+        Self::with(path, clock, capacity, Some(lock))
+    }
+
+    /// [`Store::serve`], or if another process serves the file, beside it: then what accounts have is not to be known
+    /// here, and nothing can be added to the ledger.
     pub fn open(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
+        Self::with(path, clock, capacity, ServeLock::take(path)?)
+    }
+
+    fn with(path: &Path, clock: Clock, capacity: Capacity, lock: Option<ServeLock>) -> Result<Self> {
         let (connection, instance) = file::open_for_writing(path, &clock)?;
         let readers = r2d2::Pool::builder()
             .max_size(capacity.readers)
@@ -88,9 +134,10 @@ impl Store {
             .connection_timeout(std::time::Duration::from_secs(5))
             .build(file::reader_manager(path))
             .map_err(|fault| Error::internal(format!("cannot open {} for reading: {fault}", path.display())))?;
-        let shared = Arc::new(Shared::new(instance, clock));
-        let writer = Writer::start(connection, Arc::clone(&shared), capacity.queued_writes)?;
-        Ok(Self { path: path.to_owned(), shared, readers, writer })
+        let shared = Arc::new(Shared::new(instance, clock, lock.is_some()));
+        let checkpoints = Checkpoints::start(path)?;
+        let writer = Writer::start(connection, Arc::clone(&shared), checkpoints, capacity.queued_writes)?;
+        Ok(Self { path: path.to_owned(), shared, readers, writer, _lock: lock })
     }
 
     pub fn now_ms(&self) -> i64 {
@@ -144,6 +191,37 @@ impl Store {
         let (shared, readers) = (Arc::clone(&self.shared), self.readers.clone());
         let task = tokio::task::spawn_blocking(move || read_on(&readers, &shared, work));
         task.await.unwrap_or_else(|_| Err(Error::internal("a read panicked")))
+    }
+
+    /// [`Store::read`] for what the file has of an account's lots and entries: what is only in memory is written down
+    /// before. `Busy` as with writes.
+    pub async fn read_rows<T, F>(&self, project: ProjectId, account: AccountId, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
+    {
+        if self.shared.accounts.with(account, |live| live.is_written()) == Some(false) {
+            self.write(move |tx| tx.complete_rows_of(project, account)).await?;
+        }
+        self.read(work).await
+    }
+
+    /// What a referrer's referrals and grants add up to, with the days from `first_day` on. From memory if it is there.
+    pub async fn figures(&self, project: ProjectId, account: AccountId, first_day: i64) -> Result<Arc<Figures>> {
+        let known = self.shared.figures.with(account, |known| Arc::clone(known));
+        if let Some(known) = known.filter(|known| known.first_day == first_day && known.project == Some(project)) {
+            return Ok(known);
+        }
+        let ticket = self.shared.figures.ticket(account);
+        let figures = Arc::new(self.read(move |db| db.figures(project, account, first_day)).await?);
+        self.shared.figures.offer(account, Arc::clone(&figures), ticket);
+        Ok(figures)
+    }
+
+    /// Writes down everything that is only in memory, and sees what other programs have changed. Happens by itself
+    /// within seconds.
+    pub fn catch_up_blocking(&self) -> Result<()> {
+        self.writer.catch_up()?.blocking_recv().unwrap_or_else(|_| Err(Error::internal("the writer stopped")))
     }
 
     /// [`Store::read`] for threads that may block.

@@ -32,6 +32,9 @@ pub struct ProgramVersion {
 
 impl Snapshot<'_> {
     pub fn program(&self, project: ProjectId) -> Result<VersionedProgram> {
+        if let Some(known) = self.staging.and_then(|staging| staging.borrow().program(project)) {
+            return Ok(known);
+        }
         let sql = "SELECT max(version) FROM program WHERE project_id = $1";
         let version: i64 = self.connection.prepare_cached(sql)?.query_row(params![project.0], |row| row.get(0))?;
         let program = self.shared.cached_program(project, version, || {
@@ -41,7 +44,11 @@ impl Snapshot<'_> {
             Program::from_json(&body)
                 .map_err(|fault| Error::internal(format!("program {version} of {project} does not read: {fault}")))
         })?;
-        Ok(VersionedProgram { version, program })
+        let program = VersionedProgram { version, program };
+        if let Some(staging) = self.staging {
+            staging.borrow_mut().keep_program(project, program.clone());
+        }
+        Ok(program)
     }
 
     /// Newest first.
@@ -67,6 +74,7 @@ impl Tx<'_> {
         let version = self.program(project)?.version + 1;
         let sql = "INSERT INTO program (project_id, version, body, author, created_at_ms) VALUES ($1, $2, $3, $4, $5)";
         self.connection.execute(sql, params![project.0, version, program.to_json(), author, self.now_ms()])?;
+        self.staging.borrow_mut().forget_program(project);
         Ok(version)
     }
 }

@@ -5,7 +5,7 @@ use super::tx::{Snapshot, Tx};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId, ReferralId};
 use crate::domain::referral::{Identity, Progress, Status};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 #[derive(Debug, Clone)]
 pub struct Referral {
@@ -58,11 +58,16 @@ fn referral(row: &Row<'_>) -> rusqlite::Result<Referral> {
     })
 }
 
+/// The referral that brought this account in, rejected ones too.
+pub(super) fn of_referee(connection: &Connection, referee: AccountId) -> Result<Option<Referral>> {
+    let sql = format!("SELECT {COLUMNS} FROM referral WHERE referee_id = $1");
+    Ok(connection.prepare_cached(&sql)?.query_row(params![referee.0], referral).optional()?)
+}
+
 impl Snapshot<'_> {
     /// The referral that brought this account in, rejected ones too.
     pub fn referral_of(&self, project: ProjectId, referee: AccountId) -> Result<Option<Referral>> {
-        let sql = format!("SELECT {COLUMNS} FROM referral WHERE project_id = $1 AND referee_id = $2");
-        Ok(self.connection.prepare_cached(&sql)?.query_row(params![project.0, referee.0], referral).optional()?)
+        Ok(self.holdings(project, referee)?.and_then(|has| has.referral().cloned()))
     }
 
     pub fn mailbox_was_referred(&self, project: ProjectId, identity: &Identity) -> Result<bool> {
@@ -112,6 +117,9 @@ impl Snapshot<'_> {
 
 impl Tx<'_> {
     pub fn add_referral(&self, project: ProjectId, new: &NewReferral<'_>) -> Result<ReferralId> {
+        // What its two accounts know of it is read again.
+        self.complete_rows(new.referee)?;
+        self.staging.borrow_mut().note_figures(new.referrer);
         let id = ReferralId(self.next_key()?);
         let status = if new.rejected.is_some() { Status::Rejected } else { Status::SignedUp };
         let sql =
@@ -136,13 +144,14 @@ impl Tx<'_> {
         Ok(id)
     }
 
-    pub fn set_judged_version(&self, project: ProjectId, id: ReferralId, version: i64) -> Result<()> {
+    /// The referral's calls have been looked at by this version of the program.
+    pub fn set_judged_version(&self, project: ProjectId, referral: &Referral, version: i64) -> Result<Referral> {
         let sql = "UPDATE referral SET judged_version = $1 WHERE project_id = $2 AND id = $3";
-        self.connection.prepare_cached(sql)?.execute(params![version, project.0, id.0])?;
-        Ok(())
+        self.connection.prepare_cached(sql)?.execute(params![version, project.0, referral.id.0])?;
+        self.keep(Referral { judged_version: version, ..referral.clone() })
     }
 
-    pub fn set_progress(&self, project: ProjectId, id: ReferralId, progress: &Progress) -> Result<()> {
+    pub fn set_progress(&self, project: ProjectId, referral: &Referral, progress: &Progress) -> Result<Referral> {
         let sql = "UPDATE referral SET status = $1, first_call_at_ms = $2, active_at_ms = $3, converted_at_ms = $4
                    WHERE project_id = $5 AND id = $6";
         let changed = self.connection.prepare_cached(sql)?.execute(params![
@@ -151,8 +160,20 @@ impl Tx<'_> {
             progress.active_at_ms,
             progress.converted_at_ms,
             project.0,
-            id.0
+            referral.id.0
         ])?;
-        if changed == 1 { Ok(()) } else { Err(Error::internal(format!("{id} is gone"))) }
+        if changed != 1 {
+            return Err(Error::internal(format!("{} is gone", referral.id)));
+        }
+        self.staging.borrow_mut().note_figures(referral.referrer);
+        self.keep(Referral { progress: *progress, ..referral.clone() })
+    }
+
+    /// The referee's account in memory says the same as the row from now on.
+    fn keep(&self, referral: Referral) -> Result<Referral> {
+        let (kept, referee) = (referral.clone(), referral.referee);
+        let mut staging = self.staging.borrow_mut();
+        staging.change(self.connection, self.shared, referee, |has| has.set_referral(kept))?;
+        Ok(referral)
     }
 }

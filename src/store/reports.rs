@@ -5,6 +5,7 @@ use crate::domain::error::Result;
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::time::DAY_MS;
 use rusqlite::params;
+use std::sync::Arc;
 
 /// Referrals of one referrer; rejected ones count in nothing but `rejected`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,6 +26,18 @@ pub struct DayRow {
     pub conversions: i64,
     pub credits: i64,
 }
+
+/// What the referrals and grants of a referrer add up to: counts, and days from `first_day` on on which something
+/// happened, in no order; a day may come more than once.
+#[derive(Debug, Clone, Default)]
+pub struct Figures {
+    pub project: Option<ProjectId>,
+    pub counts: ReferralCounts,
+    pub first_day: i64,
+    pub days: Vec<DayRow>,
+}
+
+pub type KnownFigures = Arc<Figures>;
 
 #[derive(Debug, Clone)]
 pub struct LeaderRow {
@@ -56,8 +69,17 @@ impl Snapshot<'_> {
         Ok(counts?)
     }
 
-    /// Days from `first_day` on on which something happened, in no order; a day may come more than once.
-    pub fn referrer_days(&self, project: ProjectId, referrer: AccountId, first_day: i64) -> Result<Vec<DayRow>> {
+    pub fn figures(&self, project: ProjectId, referrer: AccountId, first_day: i64) -> Result<Figures> {
+        let counts = self.referral_counts(project, referrer)?;
+        Ok(Figures {
+            project: Some(project),
+            counts,
+            first_day,
+            days: self.referrer_days(project, referrer, first_day)?,
+        })
+    }
+
+    fn referrer_days(&self, project: ProjectId, referrer: AccountId, first_day: i64) -> Result<Vec<DayRow>> {
         let sql = "SELECT signed_up_at_ms / $1, count(*), 0, 0 FROM referral
                    WHERE project_id = $2 AND referrer_id = $3 AND status <> 'rejected' AND signed_up_at_ms >= $4 GROUP BY 1
                    UNION ALL

@@ -1,12 +1,18 @@
 //! What a read and a write see: the connection, the time, and what the instance is.
 
+use super::cache::Cache;
+use super::holdings::Holdings;
+use super::keys::KnownCaller;
+use super::projection;
+use super::reports::KnownFigures;
+use super::staging::{LiveAccount, Staging};
 use crate::domain::error::{Error, Result};
-use crate::domain::id::{self, ProjectId};
+use crate::domain::id::{self, AccountId, ProjectId};
 use crate::domain::program::Program;
 use rusqlite::Connection;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where `now` comes from.
@@ -35,6 +41,10 @@ pub struct Instance {
     pub pepper: [u8; 32],
 }
 
+/// Accounts and keys that are kept in memory, for a second of a busy gateway and more.
+const MOST_ACCOUNTS: usize = 131_072;
+const MOST_FIGURES: usize = 16_384;
+
 /// What every connection of a store has in common.
 pub struct Shared {
     pub instance: Instance,
@@ -42,16 +52,51 @@ pub struct Shared {
     /// Versions never change once they are committed, so what was parsed once stays right; a transaction that is
     /// undone may have parsed one that never came to be.
     pub programs: Mutex<HashMap<(ProjectId, i64), Arc<Program>>>,
+    /// What accounts have, ahead of the projections.
+    pub accounts: Cache<AccountId, LiveAccount>,
+    /// How often rows of accounts were made complete.
+    pub completions: AtomicU64,
+    pub callers: Cache<i64, KnownCaller>,
+    pub figures: Cache<AccountId, KnownFigures>,
+    /// Whether this process serves the file. Beside the one that does, it cannot know what accounts have.
+    pub serves: bool,
+    usage_id_key: [u8; 32],
 }
 
 impl Shared {
-    pub fn new(instance: Instance, clock: Clock) -> Self {
-        Self { instance, clock, programs: Mutex::default() }
+    pub fn new(instance: Instance, clock: Clock, serves: bool) -> Self {
+        let usage_id_key = blake3::derive_key("refloop 2026 usage id", &instance.pepper);
+        Self {
+            instance,
+            clock,
+            programs: Mutex::default(),
+            accounts: Cache::pinning(MOST_ACCOUNTS, |live| !live.is_written(), |live| live.completed),
+            completions: AtomicU64::new(0),
+            callers: Cache::new(MOST_ACCOUNTS),
+            figures: Cache::new(MOST_FIGURES),
+            serves,
+            usage_id_key,
+        }
+    }
+
+    /// The hash by which an event is found. Keyed, so that nobody can choose ids that collide.
+    pub fn usage_hash(&self, project: ProjectId, event_id: &str) -> i64 {
+        let mut hasher = blake3::Hasher::new_keyed(&self.usage_id_key);
+        hasher.update(&project.0.to_le_bytes()).update(event_id.as_bytes());
+        i64::from_le_bytes(hasher.finalize().as_bytes()[..8].try_into().unwrap_or_default())
     }
 
     /// After a transaction was undone.
     pub fn forget_programs(&self) {
         self.programs.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// When another program may have changed anything.
+    pub fn forget_everything(&self) {
+        self.forget_programs();
+        self.accounts.clear();
+        self.callers.clear();
+        self.figures.clear();
     }
 
     pub fn cached_program(
@@ -79,12 +124,39 @@ impl Shared {
 pub struct Snapshot<'c> {
     pub(super) connection: &'c Connection,
     pub(super) shared: &'c Shared,
+    /// The writer's own, in a transaction.
+    pub(super) staging: Option<&'c RefCell<Staging>>,
+    /// As of before the first read.
+    completions: u64,
     now_ms: i64,
 }
 
 impl<'c> Snapshot<'c> {
     pub(super) fn new(connection: &'c Connection, shared: &'c Shared) -> Self {
-        Self { connection, shared, now_ms: shared.clock.now_ms() }
+        let completions = shared.completions.load(Ordering::SeqCst);
+        Self { connection, shared, staging: None, completions, now_ms: shared.clock.now_ms() }
+    }
+
+    /// What an account has; `None` when there is no such account in the project.
+    pub fn holdings(&self, project: ProjectId, account: AccountId) -> Result<Option<Holdings>> {
+        if !self.shared.serves {
+            let message = "A running server has this file: what accounts have is known to it alone.";
+            return Err(Error::conflict("server_running", message));
+        }
+        let found = if let Some(staging) = self.staging {
+            staging.borrow_mut().holdings(self.connection, self.shared, account)?
+        } else if let Some(live) = self.shared.accounts.with(account, |live| live.holdings.clone()) {
+            Some(live)
+        } else {
+            let written = projection::load(self.connection, account)?;
+            // It was not in memory a moment ago. Its rows are what there is, unless they were incomplete when this
+            // snapshot was taken, and were completed and the account dropped from memory since.
+            if self.shared.accounts.newest_departed() > self.completions {
+                return Err(Error::busy("Too much is changing at once."));
+            }
+            written.map(Holdings::new)
+        };
+        Ok(found.filter(|holdings| holdings.project() == project))
     }
 
     pub fn now_ms(&self) -> i64 {
@@ -100,11 +172,29 @@ impl<'c> Snapshot<'c> {
 pub struct Tx<'c> {
     snapshot: Snapshot<'c>,
     last_key: &'c Cell<i64>,
+    pub(super) staging: &'c RefCell<Staging>,
 }
 
 impl<'c> Tx<'c> {
-    pub(super) fn new(connection: &'c Connection, shared: &'c Shared, last_key: &'c Cell<i64>) -> Self {
-        Self { snapshot: Snapshot::new(connection, shared), last_key }
+    pub(super) fn new(
+        connection: &'c Connection,
+        shared: &'c Shared,
+        last_key: &'c Cell<i64>,
+        staging: &'c RefCell<Staging>,
+    ) -> Self {
+        let snapshot = Snapshot { staging: Some(staging), ..Snapshot::new(connection, shared) };
+        Self { snapshot, last_key, staging }
+    }
+
+    /// To be called before a change to rows that say what an account has: all of it is in the rows then, and whoever
+    /// asks next reads them again.
+    pub(super) fn complete_rows(&self, account: AccountId) -> Result<()> {
+        self.staging.borrow_mut().complete_rows(self.connection, self.shared, account)
+    }
+
+    /// [`Tx::complete_rows`] for an account of this project.
+    pub fn complete_rows_of(&self, project: ProjectId, account: AccountId) -> Result<()> {
+        if self.holdings(project, account)?.is_some() { self.complete_rows(account) } else { Ok(()) }
     }
 
     /// A fresh key for a row with a public id.

@@ -1,75 +1,90 @@
 //! Usage events by their own id, and how many calls an account has made.
 
-use super::tx::{Snapshot, Tx};
+use super::tx::Tx;
 use crate::domain::error::Result;
-use crate::domain::id::{self, AccountId, ProjectId};
+use crate::domain::id::{AccountId, ProjectId};
 use rusqlite::{OptionalExtension, params};
 
 /// An event as it was recorded.
 #[derive(Debug, Clone, Copy)]
 pub struct UsageRow {
     pub account: AccountId,
-    pub calls: i64,
     pub charged: i64,
     pub uncovered: i64,
 }
 
-impl Snapshot<'_> {
-    pub fn usage_event(&self, project: ProjectId, event_id: &str) -> Result<Option<UsageRow>> {
-        let sql = "SELECT account_id, calls, charged, uncovered FROM usage_event
-                   WHERE project_id = $1 AND event_id = $2";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let found = statement.query_row(params![project.0, event_id], |row| {
-            Ok(UsageRow {
-                account: AccountId(row.get(0)?),
-                calls: row.get(1)?,
-                charged: row.get(2)?,
-                uncovered: row.get(3)?,
-            })
-        });
-        Ok(found.optional()?)
-    }
-
-    pub fn calls(&self, account: AccountId) -> Result<i64> {
-        let sql = "SELECT calls FROM usage_total WHERE account_id = $1";
-        let found = self.connection.prepare_cached(sql)?.query_row(params![account.0], |row| row.get(0)).optional()?;
-        Ok(found.unwrap_or(0))
-    }
-}
-
 impl Tx<'_> {
+    pub fn usage_event(&self, project: ProjectId, event_id: &str) -> Result<Option<UsageRow>> {
+        let hash = self.shared.usage_hash(project, event_id);
+        let sql = "SELECT event_seq FROM usage_id WHERE hash = $1";
+        let mut written = self.connection.prepare_cached(sql)?;
+        let mut candidates = self.staging.borrow().write_back.events(hash);
+        for event in written.query_map(params![hash], |row| row.get(0))? {
+            candidates.push(event?);
+        }
+        let sql = "SELECT account_id, charged, uncovered FROM usage_event
+                   WHERE seq = $1 AND project_id = $2 AND event_id = $3";
+        for event in candidates {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let found = statement.query_row(params![event, project.0, event_id], |row| {
+                Ok(UsageRow { account: AccountId(row.get(0)?), charged: row.get(1)?, uncovered: row.get(2)? })
+            });
+            if let Some(row) = found.optional()? {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Records an event under an id that [`Tx::usage_event`] does not know, and counts its calls.
     pub fn add_usage_event(
         &self,
         project: ProjectId,
         event_id: &str,
+        calls: i64,
         usage: UsageRow,
         group_seq: Option<i64>,
     ) -> Result<()> {
-        let sql = "INSERT INTO usage_event (id, project_id, event_id, account_id, calls, charged, uncovered, group_seq)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        let mut staging = self.staging.borrow_mut();
+        let seq = staging.add_event(self.shared.usage_hash(project, event_id));
+        let sql =
+            "INSERT INTO usage_event (seq, project_id, event_id, account_id, calls, charged, uncovered, group_seq,
+                                            at_ms)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
         self.connection.prepare_cached(sql)?.execute(params![
-            self.next_key()?,
+            seq,
             project.0,
             event_id,
             usage.account.0,
-            usage.calls,
+            calls,
             usage.charged,
             usage.uncovered,
-            group_seq
+            group_seq,
+            self.now_ms()
         ])?;
-        Ok(())
+        staging.change(self.connection, self.shared, usage.account, |has| has.count(calls, seq))
     }
 
-    pub fn set_calls(&self, account: AccountId, calls: i64) -> Result<()> {
-        let sql = "INSERT INTO usage_total (account_id, calls) VALUES ($1, $2)
-                   ON CONFLICT (account_id) DO UPDATE SET calls = excluded.calls";
-        self.connection.prepare_cached(sql)?.execute(params![account.0, calls])?;
-        Ok(())
-    }
-
-    /// Forgets the ids of up to `most` events older than this. Returns how many.
+    /// Forgets the ids of up to `most` events older than this, oldest first. Returns how many. Those that are not in the
+    /// projections yet stay.
     pub fn prune_usage_events(&self, before_ms: i64, most: i64) -> Result<usize> {
-        let sql = "DELETE FROM usage_event WHERE id IN (SELECT id FROM usage_event WHERE id < $1 ORDER BY id LIMIT $2)";
-        Ok(self.connection.prepare_cached(sql)?.execute(params![id::first_key_at(before_ms), most])?)
+        let sql = "SELECT seq, project_id, event_id, at_ms FROM usage_event
+                   WHERE seq <= (SELECT event_seq FROM projected) ORDER BY seq LIMIT $1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![most])?;
+        let mut forgotten = 0;
+        while let Some(row) = rows.next()? {
+            if row.get::<_, i64>(3)? >= before_ms {
+                break;
+            }
+            let (seq, project): (i64, i64) = (row.get(0)?, row.get(1)?);
+            let event_id: String = row.get(2)?;
+            let hash = self.shared.usage_hash(ProjectId(project), &event_id);
+            let sql = "DELETE FROM usage_id WHERE hash = $1 AND event_seq = $2";
+            self.connection.prepare_cached(sql)?.execute(params![hash, seq])?;
+            forgotten +=
+                self.connection.prepare_cached("DELETE FROM usage_event WHERE seq = $1")?.execute(params![seq])?;
+        }
+        Ok(forgotten)
     }
 }

@@ -2,9 +2,10 @@
 
 use super::file::{SCHEMA, check_identity, unusable};
 use super::ledger;
+use super::projection::{self, Tail};
 use crate::domain::error::Result;
 use crate::domain::id::AccountId;
-use crate::domain::ledger::{Books, Head, SignedHead};
+use crate::domain::ledger::{Books, Head, Lot, SignedHead, Totals};
 use rusqlite::{Connection, OpenFlags};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -46,10 +47,12 @@ fn check_rest(connection: &Connection, books: &Books, kept: Option<&SignedHead>)
     {
         return Ok(Some(fault));
     }
-    if let Some(fault) = check_lots(connection, books)? {
+    // What a server has only in memory, or did not come to write before it ended.
+    let tail = projection::tail(connection, projection::mark(connection)?)?;
+    if let Some(fault) = check_lots(connection, books, &tail)? {
         return Ok(Some(fault));
     }
-    if let Some(fault) = check_totals(connection, books)? {
+    if let Some(fault) = check_totals(connection, books, &tail)? {
         return Ok(Some(fault));
     }
     if let Some(fault) = check_accounts(connection, books)? {
@@ -104,14 +107,15 @@ fn check_kept_head(connection: &Connection, head: Head, kept: &SignedHead) -> Re
     Ok(problem.map(|problem| Fault { seq: kept.seq, problem }))
 }
 
-fn check_lots(connection: &Connection, books: &Books) -> Result<Option<Fault>> {
+fn check_lots(connection: &Connection, books: &Books, tail: &Tail) -> Result<Option<Fault>> {
     let mut statement = connection.prepare(&ledger::all_lots_sql())?;
     let mut rows = statement.query([])?;
     let mut seen = HashSet::new();
     while let Some(row) = rows.next()? {
         let seq: i64 = row.get(0)?;
         // A row that does not read is one that differs.
-        let projected = ledger::projected_lot(row).ok();
+        let mut projected = ledger::projected_lot(row).ok();
+        projected.iter_mut().for_each(|lot| count_tail_in(tail, lot));
         if projected.is_none() || books.lots.get(&seq) != projected.as_ref() {
             let problem = "the lot's projection differs from what its entries add up to".into();
             return Ok(Some(Fault { seq, problem }));
@@ -123,18 +127,28 @@ fn check_lots(connection: &Connection, books: &Books) -> Result<Option<Fault>> {
     }
     let sql = ledger::misplaced_lot_sql();
     let misplaced: Option<i64> = connection.query_row(sql, [], |row| row.get(0))?;
-    let problem = "the lot's projection names another project or decision than its grant";
+    let problem = "the lot's projection names another project, decision or side than its grant";
     Ok(misplaced.map(|seq| Fault { seq, problem: problem.into() }))
 }
 
-fn check_totals(connection: &Connection, books: &Books) -> Result<Option<Fault>> {
+/// What is left of a lot when the spends that are not projected yet are.
+fn count_tail_in(tail: &Tail, lot: &mut Lot) {
+    lot.remaining -= tail.get(&lot.account).map_or(0, |(unwritten, _)| unwritten.of(lot.seq));
+}
+
+fn tail_of_totals(tail: &Tail, account: AccountId, totals: Totals) -> Totals {
+    let spent = tail.get(&account).map_or(0, |(unwritten, _)| unwritten.spent_in_all());
+    Totals { spent: totals.spent + spent, open: totals.open - spent, ..totals }
+}
+
+fn check_totals(connection: &Connection, books: &Books, tail: &Tail) -> Result<Option<Fault>> {
     let sql = "SELECT granted, spent, expired, reversed, paid, open, owed, account_id FROM balance";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;
     let mut seen = HashSet::new();
     while let Some(row) = rows.next()? {
         let account = AccountId(row.get(7)?);
-        if books.totals.get(&account) != Some(&ledger::totals(row)?) {
+        if books.totals.get(&account) != Some(&tail_of_totals(tail, account, ledger::totals(row, 0)?)) {
             let problem = format!("the balance of {account} differs from what its entries add up to");
             return Ok(Some(Fault { seq: newest_entry_of(connection, account)?, problem }));
         }

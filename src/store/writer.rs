@@ -3,16 +3,28 @@
 //! It takes what is waiting, runs each job in a savepoint of its own, commits once with `synchronous=FULL`, and only
 //! then replies. Batches come from load, not from a timer.
 
+use super::checkpoint::Checkpoints;
+use super::projection;
+use super::staging::Staging;
 use super::tx::{Shared, Tx};
 use crate::domain::error::{Error, Result};
 use rusqlite::Connection;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::oneshot;
+
+/// How long the writer waits for work before it looks whether another program has written to the file.
+const LOOK_AROUND: Duration = Duration::from_secs(1);
+/// Rows written back between two batches, at least, and when there is nothing else to do.
+const LEAST_ROWS: usize = 512;
+const IDLE_ROWS: usize = 2_048;
+/// Before a write-back is tried again.
+const AFTER_A_FAULT: Duration = Duration::from_millis(20);
 
 /// Bounds what one commit carries, in units of work, so that the first of a batch does not wait for ever.
 const MAX_BATCH: usize = 2_000;
@@ -21,6 +33,7 @@ enum Message {
     /// A job, and how many units of work it is.
     Job(Box<dyn Job>, usize),
     TruncateWal(oneshot::Sender<Result<bool>>),
+    CatchUp(oneshot::Sender<Result<()>>),
 }
 
 /// A caller's closure with the way back to the caller.
@@ -64,13 +77,34 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub fn start(connection: Connection, shared: Arc<Shared>, most_waiting: usize) -> Result<Self> {
+    pub fn start(
+        connection: Connection,
+        shared: Arc<Shared>,
+        checkpoints: Checkpoints,
+        most_waiting: usize,
+    ) -> Result<Self> {
         let (queue, inbox) = sync_channel(most_waiting);
         let waiting = Arc::new(AtomicUsize::new(0));
-        let answered = Arc::clone(&waiting);
+        if shared.serves {
+            let hash = |project, id: &str| shared.usage_hash(project, id);
+            let transaction = connection.unchecked_transaction()?;
+            projection::catch_up(&transaction, projection::mark(&transaction)?, hash)?;
+            transaction.commit()?;
+        }
+        let head = projection::head(&connection)?;
+        let event = projection::newest_event(&connection)?;
+        let writer = Loop {
+            data_version: data_version(&connection)?,
+            connection,
+            shared,
+            waiting: Arc::clone(&waiting),
+            checkpoints,
+            staging: RefCell::new(Staging::new(head, event)),
+            last_key: Cell::new(0),
+        };
         let thread = std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || run(&connection, &shared, &inbox, &answered))
+            .spawn(move || writer.run(&inbox))
             .map_err(|fault| Error::internal(format!("cannot start the writer: {fault}")))?;
         Ok(Self { queue: Some(queue), waiting, most_waiting, thread: Some(thread) })
     }
@@ -103,6 +137,12 @@ impl Writer {
         Ok(answer)
     }
 
+    pub fn catch_up(&self) -> Result<oneshot::Receiver<Result<()>>> {
+        let (caller, answer) = oneshot::channel();
+        self.send(Message::CatchUp(caller))?;
+        Ok(answer)
+    }
+
     fn send(&self, message: Message) -> Result<()> {
         let queue = self.queue.as_ref().ok_or_else(|| Error::internal("the writer stopped"))?;
         queue.try_send(message).map_err(|fault| match fault {
@@ -126,79 +166,188 @@ impl Drop for Writer {
     }
 }
 
-fn run(connection: &Connection, shared: &Shared, inbox: &Receiver<Message>, waiting: &AtomicUsize) {
-    let last_key = Cell::new(0);
-    while let Ok(first) = inbox.recv() {
-        let (mut jobs, mut truncations) = (Vec::new(), Vec::new());
-        let mut units_in_batch = 0;
-        let mut next = Some(first);
-        while let Some(message) = next {
-            match message {
-                Message::Job(job, units) => {
-                    jobs.push(job);
-                    units_in_batch += units;
+/// The writer's thread and what it keeps between batches.
+struct Loop {
+    connection: Connection,
+    shared: Arc<Shared>,
+    waiting: Arc<AtomicUsize>,
+    checkpoints: Checkpoints,
+    staging: RefCell<Staging>,
+    last_key: Cell<i64>,
+    /// SQLite's count of what other connections have committed.
+    data_version: i64,
+}
+
+impl Loop {
+    fn run(mut self, inbox: &Receiver<Message>) {
+        while let Some(first) = self.next(inbox) {
+            let (mut jobs, mut others) = (Vec::new(), Vec::new());
+            let mut units = 0;
+            let mut next = first;
+            while let Some(message) = next {
+                match message {
+                    Message::Job(job, its_units) => {
+                        jobs.push(job);
+                        units += its_units;
+                    }
+                    other => others.push(other),
                 }
-                Message::TruncateWal(caller) => truncations.push(caller),
+                next = if units < MAX_BATCH { inbox.try_recv().ok() } else { None };
             }
-            next = if units_in_batch < MAX_BATCH { inbox.try_recv().ok() } else { None };
-        }
-        if !jobs.is_empty() {
-            let fault = commit_together(connection, shared, &last_key, &mut jobs).err();
-            if fault.is_some() {
-                shared.forget_programs();
+            if !jobs.is_empty() {
+                self.commit(jobs, units);
             }
-            // First: whoever has been answered may come again at once, and finds the room that was taken.
-            waiting.fetch_sub(units_in_batch, Ordering::SeqCst);
-            for job in jobs {
-                job.reply(fault.as_ref());
+            self.tidy(units);
+            for other in others {
+                match other {
+                    Message::TruncateWal(caller) => drop(caller.send(truncate_wal(&self.connection))),
+                    Message::CatchUp(caller) => drop(caller.send(self.catch_up())),
+                    Message::Job(..) => {}
+                }
             }
         }
-        for caller in truncations {
-            let _ = caller.send(truncate_wal(connection));
+        if let Err(fault) = self.write_everything_back() {
+            tracing::error!(%fault, "the projections are behind; the next start brings them up to date");
         }
+    }
+
+    /// The next message; `Some(None)` when none came in time for what else there is to do, `None` at the end.
+    fn next(&self, inbox: &Receiver<Message>) -> Option<Option<Message>> {
+        let patience = self.staging.borrow().write_back.patience().unwrap_or(LOOK_AROUND).min(LOOK_AROUND);
+        match inbox.recv_timeout(patience) {
+            Ok(message) => Some(Some(message)),
+            Err(RecvTimeoutError::Timeout) => Some(None),
+            Err(RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>, units: usize) {
+        let fault = self.commit_together(&mut jobs).err();
+        if fault.is_some() {
+            self.staging.get_mut().drop_batch();
+            self.shared.forget_programs();
+        } else {
+            self.staging.get_mut().publish(&self.shared);
+        }
+        // First: whoever has been answered may come again at once, and finds the room that was taken.
+        self.waiting.fetch_sub(units, Ordering::SeqCst);
+        for job in jobs {
+            job.reply(fault.as_ref());
+        }
+    }
+
+    /// An error means that nothing of the batch was kept, and goes to everyone in it: what a job was told by the
+    /// transaction may have come from a neighbour that is undone as well.
+    fn commit_together(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<()> {
+        if self.staging.borrow().write_back.is_full() {
+            return Err(Error::busy("The database does not take what is to be written back; nothing was changed."));
+        }
+        self.begin()?;
+        let outcome = self.run_jobs(jobs).and_then(|()| Ok(self.connection.prepare_cached("COMMIT")?.execute([])?));
+        if outcome.is_err() && !self.connection.is_autocommit() {
+            self.connection.execute_batch("ROLLBACK")?;
+        }
+        outcome.map(|_| ())
+    }
+
+    /// Begins a transaction in which everything is known that others have committed.
+    fn begin(&mut self) -> Result<()> {
+        if !self.connection.is_autocommit() {
+            // An earlier roll-back failed; nothing can begin before it is done.
+            self.connection.execute_batch("ROLLBACK")?;
+        }
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        if data_version(&self.connection)? != self.data_version {
+            self.connection.execute_batch("ROLLBACK")?;
+            self.meet_others()?;
+            self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        }
+        Ok(())
+    }
+
+    fn run_jobs(&self, jobs: &mut [Box<dyn Job>]) -> Result<()> {
+        for job in jobs {
+            self.connection.prepare_cached("SAVEPOINT job")?.execute([])?;
+            self.staging.borrow_mut().begin_job();
+            let tx = Tx::new(&self.connection, &self.shared, &self.last_key, &self.staging);
+            let keep = catch_unwind(AssertUnwindSafe(|| job.run(&tx))).unwrap_or(false);
+            if self.connection.is_autocommit() {
+                // A full disk or an I/O fault can end the whole transaction, not only the statement.
+                return Err(Error::busy("The database cannot take this at the moment; nothing was changed."));
+            }
+            if !keep {
+                self.connection.execute_batch("ROLLBACK TO job")?;
+                self.staging.borrow_mut().undo_job();
+                self.shared.forget_programs();
+            }
+            self.connection.prepare_cached("RELEASE job")?.execute([])?;
+        }
+        self.staging.borrow_mut().read_changed(&self.connection)
+    }
+
+    /// What there is to do beside the callers' work, in small portions.
+    fn tidy(&mut self, units: usize) {
+        let staging = self.staging.get_mut();
+        if units == 0 && data_version(&self.connection).is_ok_and(|version| version != self.data_version) {
+            let _ = self.meet_others().inspect_err(|fault| tracing::error!(%fault, "another program's changes"));
+            return;
+        }
+        let now = staging.committed();
+        staging.write_back.seal_if_due(now);
+        let budget = if units == 0 { IDLE_ROWS } else { (2 * units).max(LEAST_ROWS) };
+        if let Err(fault) = staging.write_back.step(&self.connection, &self.shared, budget) {
+            tracing::error!(%fault, "the projections are behind");
+            std::thread::sleep(AFTER_A_FAULT);
+        }
+        self.checkpoints.finish(&self.connection);
+    }
+
+    fn write_everything_back(&mut self) -> Result<()> {
+        let staging = self.staging.get_mut();
+        let now = staging.committed();
+        while !staging.write_back.is_done() {
+            staging.write_back.seal(now);
+            staging.write_back.step(&self.connection, &self.shared, IDLE_ROWS)?;
+        }
+        Ok(())
+    }
+
+    fn catch_up(&mut self) -> Result<()> {
+        self.write_everything_back()?;
+        if data_version(&self.connection)? == self.data_version { Ok(()) } else { self.meet_others() }
+    }
+
+    /// Another program has written to the file. Whatever is in memory is written back and forgotten, and what the other
+    /// has added to the ledger is projected.
+    fn meet_others(&mut self) -> Result<()> {
+        self.write_everything_back()?;
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        let from = self.staging.borrow().committed();
+        let hash = |project, id: &str| self.shared.usage_hash(project, id);
+        let caught_up = if self.shared.serves { projection::catch_up(&self.connection, from, hash) } else { Ok(from) };
+        let met = caught_up.and_then(|mark| {
+            let (head, version) = (projection::head(&self.connection)?, data_version(&self.connection)?);
+            self.connection.execute_batch("COMMIT")?;
+            Ok((mark, head, version))
+        });
+        if met.is_err() && !self.connection.is_autocommit() {
+            self.connection.execute_batch("ROLLBACK")?;
+        }
+        let (mark, head, version) = met?;
+        self.staging.get_mut().start_again(head, mark.event);
+        self.data_version = version;
+        self.shared.forget_everything();
+        Ok(())
     }
 }
 
-/// An error means that nothing of the batch was kept, and goes to everyone in it: what a job was told by the
-/// transaction may have come from a neighbour that is undone as well.
-fn commit_together(
-    connection: &Connection,
-    shared: &Shared,
-    last_key: &Cell<i64>,
-    jobs: &mut [Box<dyn Job>],
-) -> Result<()> {
-    if !connection.is_autocommit() {
-        // An earlier roll-back failed; nothing can begin before it is done.
-        connection.execute_batch("ROLLBACK")?;
-    }
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    let outcome = run_jobs(connection, shared, last_key, jobs).and_then(|()| Ok(connection.execute_batch("COMMIT")?));
-    if outcome.is_err() && !connection.is_autocommit() {
-        connection.execute_batch("ROLLBACK")?;
-    }
-    outcome
-}
-
-fn run_jobs(connection: &Connection, shared: &Shared, last_key: &Cell<i64>, jobs: &mut [Box<dyn Job>]) -> Result<()> {
-    for job in jobs {
-        connection.execute_batch("SAVEPOINT job")?;
-        let tx = Tx::new(connection, shared, last_key);
-        let keep = catch_unwind(AssertUnwindSafe(|| job.run(&tx))).unwrap_or(false);
-        if connection.is_autocommit() {
-            // A full disk or an I/O fault can end the whole transaction, not only the statement.
-            return Err(Error::busy("The database cannot take this at the moment; nothing was changed."));
-        }
-        connection.execute_batch(if keep { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" })?;
-        if !keep {
-            shared.forget_programs();
-        }
-    }
-    Ok(())
+fn data_version(connection: &Connection) -> Result<i64> {
+    Ok(connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?)
 }
 
 fn truncate_wal(connection: &Connection) -> Result<bool> {
-    connection.busy_timeout(std::time::Duration::from_millis(50))?;
+    connection.busy_timeout(Duration::from_millis(50))?;
     let blocked: rusqlite::Result<i64> = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.busy_timeout(Duration::from_secs(5))?;
     Ok(blocked? == 0)
 }

@@ -13,6 +13,7 @@ use futures_util::future::LocalBoxFuture;
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 type Extracted<T> = LocalBoxFuture<'static, std::result::Result<T, ApiError>>;
 
@@ -31,7 +32,7 @@ impl FromRequest for Developer {
     type Future = Ready<std::result::Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let developer = |caller: Caller| Ok(Self { project: caller.project, account: caller.developer()? });
+        let developer = |caller: Arc<Caller>| Ok(Self { project: caller.project, account: caller.developer()? });
         ready(caller(request).and_then(developer).map_err(ApiError))
     }
 }
@@ -62,7 +63,7 @@ impl<S: Needs> FromRequest for Gateway<S> {
     type Future = Ready<std::result::Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let gateway = |caller: Caller| {
+        let gateway = |caller: Arc<Caller>| {
             caller.require(S::SCOPE)?;
             Ok(Self { project: caller.project, scope: PhantomData })
         };
@@ -73,7 +74,7 @@ impl<S: Needs> FromRequest for Gateway<S> {
 /// A good key passes, however many bad ones come from the same address; a bad one counts against its address.
 /// Nothing here waits: a handler's extractors run side by side, and so a bad key is refused, and counted, before the
 /// body or the query behind it are.
-fn caller(request: &HttpRequest) -> Result<Caller> {
+fn caller(request: &HttpRequest) -> Result<Arc<Caller>> {
     let context = context(request)?;
     let refused = |error: Error| match context.limiter.bad_key(context.settings.trusted_proxies.client_of(request)) {
         Ok(()) => error,

@@ -182,7 +182,7 @@ fn check_nothing_is_half_there(dir: &Path, charged: &HashMap<String, i64>) {
         ),
         (
             "calls that no event reported",
-            "SELECT account_id FROM usage_total AS total WHERE calls <> (SELECT sum(calls) FROM usage_event AS event WHERE event.account_id = total.account_id)",
+            "SELECT account_id FROM usage_total_now AS total WHERE calls <> (SELECT sum(calls) FROM usage_event AS event WHERE event.account_id = total.account_id)",
         ),
         (
             "a charge that is not the entries'",
@@ -196,7 +196,7 @@ fn check_nothing_is_half_there(dir: &Path, charged: &HashMap<String, i64>) {
     ] {
         assert_eq!(sqlite3(&db, sql), "", "{what}");
     }
-    let spent: i64 = sqlite3(&db, "SELECT coalesce(sum(spent), 0) FROM balance").trim().parse().unwrap();
+    let spent: i64 = sqlite3(&db, "SELECT coalesce(sum(spent), 0) FROM balance_now").trim().parse().unwrap();
     assert_eq!(spent, charged.values().sum::<i64>(), "what was spent is what was answered as charged");
     assert_eq!(run(dir, &["verify", "--json"]).json()["ok"], true);
 }

@@ -22,6 +22,7 @@ pub const PASSWORD: &str = "secure-password";
 pub struct App {
     pub url: String,
     pub engine: Arc<Engine>,
+    store: Arc<Store>,
     clock: Arc<AtomicI64>,
     dir: tempfile::TempDir,
     server: Option<(actix_web::dev::ServerHandle, JoinHandle<()>)>,
@@ -56,7 +57,8 @@ impl App {
         change(&mut settings);
         let store = Store::open(&dir.path().join("refloop.db"), Clock::Manual(Arc::clone(&clock)), Capacity::default())
             .unwrap();
-        let engine = Arc::new(Engine::new(Arc::new(store), Settings::default()));
+        let store = Arc::new(store);
+        let engine = Arc::new(Engine::new(Arc::clone(&store), Settings::default()));
         let first = engine.first_start().unwrap().unwrap();
         let (gateway_key, operator_token) = (first.gateway_key, first.operator_token);
         let context = Arc::new(Context::new(Arc::clone(&engine), settings));
@@ -69,7 +71,7 @@ impl App {
             });
         });
         let server = Some((handle.recv().unwrap(), thread));
-        Self { url, engine, clock, dir, server, gateway_key, operator_token, tampered: AtomicBool::new(false) }
+        Self { url, engine, store, clock, dir, server, gateway_key, operator_token, tampered: AtomicBool::new(false) }
     }
 
     pub fn db(&self) -> PathBuf {
@@ -90,6 +92,7 @@ impl App {
 
     /// One step of the background work.
     pub fn sweep(&self) -> Swept {
+        self.store.catch_up_blocking().unwrap();
         refloop::work::run_once(&self.engine).unwrap()
     }
 
@@ -147,7 +150,17 @@ impl App {
     }
 
     /// Runs SQL in the plain `sqlite3` shell, as anyone with the file could. Returns what it printed, errors too.
+    /// The shell finds everything in the tables, and the app sees at once what it has changed.
     pub fn sqlite3(&self, sql: &str) -> String {
+        // It fails where a test has broken the file.
+        let _ = self.store.catch_up_blocking();
+        let printed = self.sqlite3_unprepared(sql);
+        let _ = self.store.catch_up_blocking();
+        printed
+    }
+
+    /// [`App::sqlite3`] on the file as it happens to be.
+    pub fn sqlite3_unprepared(&self, sql: &str) -> String {
         let output = Command::new("sqlite3").arg(self.db()).arg(sql).output().expect("sqlite3 is installed");
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
     }

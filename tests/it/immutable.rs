@@ -284,7 +284,7 @@ fn every_table_is_strict_and_refers_to_what_is_there() {
         grant(&[("purchase_id", "5")]),
         grant(&[("decision_id", "500")]),
         "INSERT INTO program VALUES (5, 1, '{}', 'me', 1)".into(),
-        "INSERT INTO usage_event VALUES (1, (SELECT id FROM project), 'x', 5, 1, 1, 0, NULL)".into(),
+        "INSERT INTO usage_event VALUES (99, (SELECT id FROM project), 'x', 5, 1, 1, 0, NULL, 1)".into(),
         "DELETE FROM project".into(),
         "DELETE FROM account".into(),
         "DELETE FROM referral".into(),

@@ -329,7 +329,7 @@ fn a_chain_that_was_rewritten_as_a_whole_is_found_by_a_kept_head_alone() {
     evidence.finds(&file, None, 2, "projection");
     tamper(
         &file,
-        "UPDATE lot SET granted = granted + 5, remaining = remaining + 5 WHERE seq = 2;
+        "UPDATE lot SET granted = granted + 5, remaining = remaining + 5, side = 1 WHERE seq = 2;
          UPDATE balance SET granted = granted + 5, open = open + 5
          WHERE account_id = (SELECT account_id FROM lot WHERE seq = 2)",
     );
@@ -393,10 +393,11 @@ fn a_head_that_proves_nothing_is_refused() {
 fn projections_are_never_trusted() {
     let evidence = Evidence::gather();
     let columns = "project_id account_id referral_id purchase_id decision_id granted_at_ms vests_at_ms vesting
-                   expires_at_ms granted remaining expired reversed paid";
+                   expires_at_ms granted remaining side expired reversed paid";
     for column in columns.split_whitespace() {
         let value = if column == "vesting" { "'linear'".into() } else { format!("coalesce({column}, 2) - 1") };
-        let file = evidence.tampered(column, &format!("UPDATE lot SET {column} = {value} WHERE seq = 2"));
+        let unchecked = "PRAGMA ignore_check_constraints = ON";
+        let file = evidence.tampered(column, &format!("{unchecked}; UPDATE lot SET {column} = {value} WHERE seq = 2"));
         evidence.finds(&file, None, 2, "projection");
     }
     for column in ["granted", "spent", "expired", "reversed", "paid", "open", "owed"] {
@@ -420,7 +421,7 @@ fn projections_are_never_trusted() {
     let file = evidence.tampered(
         "invented",
         "INSERT INTO lot SELECT 999, project_id, account_id, referral_id, purchase_id,
-        decision_id, granted_at_ms, vests_at_ms, vesting, expires_at_ms, granted, remaining, 0, 0, 0 FROM lot LIMIT 1",
+        decision_id, granted_at_ms, vests_at_ms, vesting, expires_at_ms, granted, remaining, side, 0, 0, 0 FROM lot LIMIT 1",
     );
     evidence.finds(&file, None, 999, "projection");
     let file = evidence

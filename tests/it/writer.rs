@@ -327,7 +327,7 @@ fn a_full_disk_loses_nothing_and_is_over_when_there_is_room() {
         assert!(reply["results"].as_array().unwrap().iter().all(|result| result["status"] == "duplicate"), "{reply}");
     }
     let counted =
-        sqlite3(&dir.join("refloop.db"), "SELECT calls = (SELECT count(*) FROM usage_event) FROM usage_total");
+        sqlite3(&dir.join("refloop.db"), "SELECT calls = (SELECT count(*) FROM usage_event) FROM usage_total_now");
     assert_eq!(counted, "1\n");
     drop(server);
     assert_eq!(run(&dir, &["verify", "--json"]).json()["ok"], true);

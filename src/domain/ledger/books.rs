@@ -140,6 +140,10 @@ mod tests {
 
     const ME: AccountId = AccountId(1);
 
+    fn at(lots: &[Lot], now_ms: i64) -> Balance {
+        lots.iter().fold(Balance::default(), |sum, lot| sum.and(lot, now_ms))
+    }
+
     /// A ledger in memory, driven through the same plans as the real one.
     #[derive(Default)]
     struct Ledger {
@@ -184,13 +188,13 @@ mod tests {
                 }
                 Step::Spend(amount) => {
                     self.settle();
-                    let before = Balance::at(&self.lots(), self.now_ms).available;
+                    let before = at(&self.lots(), self.now_ms).available;
                     let drafts = movement::spend(&self.lots(), amount, self.now_ms);
                     let charged: i64 = drafts.iter().map(|draft| -draft.amount).sum();
                     assert_eq!(charged, amount.min(before), "a spend covers what it can, no less and no more");
                     assert_in_spend_order(&self.books, &drafts);
                     self.append(drafts);
-                    assert_eq!(Balance::at(&self.lots(), self.now_ms).available, before - charged);
+                    assert_eq!(at(&self.lots(), self.now_ms).available, before - charged);
                 }
                 Step::Reverse { which, all } => {
                     self.settle();
@@ -250,7 +254,7 @@ mod tests {
             let mut ledger = Ledger::default();
             for step in &steps {
                 ledger.run(step);
-                let balance = Balance::at(&ledger.lots(), ledger.now_ms);
+                let balance = at(&ledger.lots(), ledger.now_ms);
                 prop_assert!(balance.available >= 0 && balance.pending >= 0 && balance.lapsed >= 0);
                 let totals = ledger.books.totals.get(&ME).copied().unwrap_or_default();
                 prop_assert_eq!(totals.open, balance.available + balance.pending + balance.lapsed);
@@ -274,7 +278,7 @@ mod tests {
                 lazy.run(step);
                 eager.run(step);
                 eager.settle();
-                let seen = |ledger: &Ledger| Balance { lapsed: 0, ..Balance::at(&ledger.lots(), ledger.now_ms) };
+                let seen = |ledger: &Ledger| Balance { lapsed: 0, ..at(&ledger.lots(), ledger.now_ms) };
                 prop_assert_eq!(seen(&lazy), seen(&eager));
             }
         }

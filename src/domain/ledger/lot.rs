@@ -1,6 +1,5 @@
 //! Lots: what each grant has left, and what of it can be spent at a given time.
 
-use super::books::Totals;
 use super::entry::EntryKind;
 use crate::domain::id::{AccountId, ReferralId};
 use crate::domain::program::Vesting;
@@ -73,6 +72,18 @@ impl Lot {
         (-self.remaining).max(0)
     }
 
+    /// The next time at which the clock alone may change what of this lot is available: never, day by day, or when it
+    /// vests or expires.
+    pub fn next_change_ms(&self, now_ms: i64) -> i64 {
+        let next_day_ms = match self.vesting {
+            Vesting::Linear => self.granted_at_ms + ((now_ms - self.granted_at_ms).max(0) / DAY_MS + 1) * DAY_MS,
+            Vesting::Cliff => NEVER_MS,
+        };
+        let vests = if now_ms < self.vests_at_ms { self.vests_at_ms.min(next_day_ms) } else { NEVER_MS };
+        let expires = if now_ms < self.expires_at_ms { self.expires_at_ms } else { NEVER_MS };
+        vests.min(expires)
+    }
+
     /// Soonest to expire first, never-expiring last, then oldest.
     pub fn spend_order(&self) -> (i64, i64) {
         (self.expires_at_ms, self.seq)
@@ -90,21 +101,15 @@ pub struct Balance {
 }
 
 impl Balance {
-    /// From an account's totals and those of its lots that the clock or a review still has a say in; of all the
-    /// others, what is left is available.
-    pub fn of(totals: Totals, unsettled: &[Lot], now_ms: i64) -> Self {
-        let open: i64 = unsettled.iter().map(|lot| lot.remaining.max(0)).sum();
-        let part = Self::at(unsettled, now_ms);
-        Self { available: totals.open - open + part.available, owed: totals.owed, ..part }
-    }
-
-    pub fn at(lots: &[Lot], now_ms: i64) -> Self {
-        lots.iter().fold(Self::default(), |sum, lot| Self {
-            available: sum.available + lot.available(now_ms),
-            pending: sum.pending + lot.pending(now_ms),
-            lapsed: sum.lapsed + lot.lapsed(now_ms),
-            owed: sum.owed + lot.owed(),
-        })
+    /// With one more lot counted in.
+    #[must_use]
+    pub fn and(self, lot: &Lot, now_ms: i64) -> Self {
+        Self {
+            available: self.available + lot.available(now_ms),
+            pending: self.pending + lot.pending(now_ms),
+            lapsed: self.lapsed + lot.lapsed(now_ms),
+            owed: self.owed + lot.owed(),
+        }
     }
 }
 
@@ -190,21 +195,29 @@ mod tests {
     #[test]
     fn debts_are_neither_available_nor_pending() {
         let debt = Lot { remaining: -300, ..lot(500) };
-        assert_eq!(Balance::at(&[debt, lot(50)], 1), Balance { available: 50, pending: 0, lapsed: 0, owed: 300 });
+        let both = Balance::default().and(&debt, 1).and(&lot(50), 1);
+        assert_eq!(both, Balance { available: 50, pending: 0, lapsed: 0, owed: 300 });
     }
 
     #[test]
-    fn totals_and_unsettled_lots_say_the_same_as_all_lots() {
+    fn between_two_changes_the_clock_changes_nothing() {
         let lots = [
             lot(100),
-            Lot { remaining: 40, ..lot(70) },
-            Lot { vests_at_ms: 50, ..lot(500) },
-            Lot { expires_at_ms: 5, ..lot(30) },
-            Lot { held: true, ..lot(9) },
-            Lot { remaining: -20, ..lot(20) },
+            Lot { vests_at_ms: 3 * DAY_MS + 5, vesting: Vesting::Linear, ..lot(70) },
+            Lot { vests_at_ms: 2 * DAY_MS, expires_at_ms: 4 * DAY_MS, ..lot(30) },
+            Lot { vests_at_ms: DAY_MS / 2, granted_at_ms: -5, vesting: Vesting::Linear, ..lot(9) },
         ];
-        let totals = Totals { open: 100 + 40 + 500 + 30 + 9, owed: 20, ..Totals::default() };
-        assert_eq!(Balance::of(totals, &lots[2..5], 10), Balance::at(&lots, 10));
+        for lot in lots {
+            let state = |now_ms| Balance::default().and(&lot, now_ms);
+            let mut now_ms = 0;
+            while lot.next_change_ms(now_ms) < NEVER_MS {
+                let next_ms = lot.next_change_ms(now_ms);
+                assert!(next_ms > now_ms);
+                assert_eq!(state(next_ms - 1), state(now_ms), "{lot:?} at {now_ms}");
+                now_ms = next_ms;
+            }
+            assert_eq!(state(now_ms + 100 * DAY_MS), state(now_ms));
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::domain::error::Error;
 use crate::domain::id::{Cursor, EntryId, ReferralId};
 use crate::domain::referral::Status;
 use crate::domain::time;
-use crate::engine::{Period, ReferralItem, Stats};
+use crate::engine::{Period, Reader, ReferralItem, Stats};
 use crate::web::auth::{Developer, PublicProject};
 use crate::web::body::{Fields, Json};
 use crate::web::error::ApiError;
@@ -175,9 +175,14 @@ impl From<Stats> for StatsBody {
     }
 }
 
-pub async fn stats(developer: Developer, context: web::Data<Context>, query: Query) -> Result<HttpResponse, ApiError> {
+pub async fn stats(
+    developer: Developer,
+    context: web::Data<Context>,
+    reader: web::Data<Reader>,
+    query: Query,
+) -> Result<HttpResponse, ApiError> {
     let days = query.integer("days", 1..=366, 30)?;
-    let stats = context.engine.stats(developer.project, developer.account, days).await?;
+    let stats = context.engine.stats(&reader, developer.project, developer.account, days).await?;
     Ok(json(StatusCode::OK, StatsBody::from(stats)))
 }
 

@@ -1,0 +1,307 @@
+//! What the writer knows ahead of the file: the accounts, the ledger's head and the newest event as the batch under way
+//! leaves them. It becomes everyone's after the commit, and is dropped when there is none.
+
+use super::holdings::Holdings;
+use super::programs::VersionedProgram;
+use super::projection::{self, Mark};
+use super::tx::Shared;
+use super::write_back::WriteBack;
+use crate::domain::error::{Error, Result};
+use crate::domain::id::{AccountId, ProjectId};
+use crate::domain::ledger::{self, Head};
+use rusqlite::Connection;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::Ordering;
+
+/// An account in memory, for everyone.
+pub struct LiveAccount {
+    pub holdings: Holdings,
+    /// Its spends that `account_entry` does not have yet.
+    pub entries: Vec<i64>,
+    /// When its rows were last made complete, counted in `Shared::completions`.
+    pub completed: u64,
+}
+
+impl LiveAccount {
+    /// As the file has it.
+    pub fn written(holdings: Holdings) -> Self {
+        Self { holdings, entries: Vec::new(), completed: 0 }
+    }
+
+    pub fn is_written(&self) -> bool {
+        self.holdings.is_written()
+    }
+
+    /// So much is to be written back that it should not wait.
+    fn is_laden(&self) -> bool {
+        const MOST_LOTS: usize = 64;
+        const MOST_ENTRIES: usize = 4_096;
+        self.holdings.unwritten().spent.len() > MOST_LOTS || self.entries.len() > MOST_ENTRIES
+    }
+}
+
+/// An account as the batch leaves it.
+#[derive(Clone)]
+struct Staged {
+    /// `None`: its rows are complete and were changed; to be read again.
+    holdings: Option<Holdings>,
+    /// Spends since `LiveAccount::entries`, or all that are not written when `replaces`.
+    entries: Vec<i64>,
+    replaces: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    head: Head,
+    event: i64,
+}
+
+pub struct Staging {
+    committed: Place,
+    before_job: Place,
+    now: Place,
+    accounts: HashMap<AccountId, Staged>,
+    /// Accounts as they were before the job under way.
+    undo: HashMap<AccountId, Option<Staged>>,
+    /// Ids of the batch's events, and how many there were before the job.
+    ids: Vec<(i64, i64)>,
+    ids_before_job: usize,
+    /// Accounts whose figures change with this batch.
+    figures: HashSet<AccountId>,
+    keys_changed: bool,
+    programs: HashMap<ProjectId, VersionedProgram>,
+    pub write_back: WriteBack,
+}
+
+impl Staging {
+    pub fn new(head: Head, event: i64) -> Self {
+        let place = Place { head, event };
+        Self {
+            committed: place,
+            before_job: place,
+            now: place,
+            accounts: HashMap::new(),
+            undo: HashMap::new(),
+            ids: Vec::new(),
+            ids_before_job: 0,
+            figures: HashSet::new(),
+            keys_changed: false,
+            programs: HashMap::new(),
+            write_back: WriteBack::default(),
+        }
+    }
+
+    pub fn head(&self) -> Head {
+        self.now.head
+    }
+
+    pub fn note_head(&mut self, head: Head) {
+        self.now.head = head;
+    }
+
+    pub fn committed(&self) -> Mark {
+        Mark { entry: self.committed.head.seq, event: self.committed.event }
+    }
+
+    /// Forgets what another program may have changed. Only when everything is written back.
+    pub fn start_again(&mut self, head: Head, event: i64) {
+        self.committed = Place { head, event };
+        self.now = self.committed;
+        self.programs.clear();
+    }
+
+    pub fn program(&self, project: ProjectId) -> Option<VersionedProgram> {
+        self.programs.get(&project).cloned()
+    }
+
+    pub fn keep_program(&mut self, project: ProjectId, program: VersionedProgram) {
+        self.programs.insert(project, program);
+    }
+
+    pub fn forget_program(&mut self, project: ProjectId) {
+        self.programs.remove(&project);
+    }
+
+    pub fn note_figures(&mut self, account: AccountId) {
+        self.figures.insert(account);
+    }
+
+    pub fn note_keys(&mut self) {
+        self.keys_changed = true;
+    }
+
+    /// The number of an event that is recorded now, under this hash of its id.
+    pub fn add_event(&mut self, hash: i64) -> i64 {
+        self.now.event += 1;
+        self.ids.push((hash, self.now.event));
+        self.write_back.add_id(hash, self.now.event);
+        self.now.event
+    }
+
+    // --- accounts ---
+
+    /// The account as it is now; `None` for one that never was.
+    pub fn holdings(&mut self, db: &Connection, shared: &Shared, account: AccountId) -> Result<Option<Holdings>> {
+        Ok(self.staged(db, shared, account)?.and_then(|staged| staged.holdings.clone()))
+    }
+
+    /// From here on it is the batch's own: what is only in everyone's memory can leave it at any time.
+    fn staged(&mut self, db: &Connection, shared: &Shared, account: AccountId) -> Result<Option<&mut Staged>> {
+        if !self.accounts.contains_key(&account) {
+            let live = shared.accounts.with(account, |live| live.holdings.clone());
+            let (holdings, replaces) = match live {
+                Some(holdings) => (holdings, false),
+                None => match projection::load(db, account)? {
+                    Some(written) => (Holdings::new(written), true),
+                    None => return Ok(None),
+                },
+            };
+            self.remember(account);
+            self.accounts.insert(account, Staged { holdings: Some(holdings), entries: Vec::new(), replaces });
+        }
+        let Some(staged) = self.accounts.get_mut(&account) else { return Ok(None) };
+        if staged.holdings.is_none() {
+            staged.holdings = projection::load(db, account)?.map(Holdings::new);
+        }
+        Ok(Some(staged))
+    }
+
+    fn changing(&mut self, db: &Connection, shared: &Shared, account: AccountId) -> Result<&mut Staged> {
+        self.remember(account);
+        self.staged(db, shared, account)?.ok_or_else(|| Error::internal(format!("{account} is not there")))
+    }
+
+    /// Changes what is known of an account that is there.
+    pub fn change(
+        &mut self,
+        db: &Connection,
+        shared: &Shared,
+        account: AccountId,
+        change: impl FnOnce(&mut Holdings),
+    ) -> Result<()> {
+        if let Some(holdings) = &mut self.changing(db, shared, account)?.holdings {
+            change(holdings);
+        }
+        Ok(())
+    }
+
+    /// Notes spends that are in the ledger now.
+    pub fn spend(
+        &mut self,
+        db: &Connection,
+        shared: &Shared,
+        account: AccountId,
+        entries: &[ledger::Entry],
+    ) -> Result<()> {
+        let staged = self.changing(db, shared, account)?;
+        staged.entries.extend(entries.iter().map(|entry| entry.seq));
+        if let Some(holdings) = &mut staged.holdings {
+            holdings.spend(entries);
+        }
+        Ok(())
+    }
+
+    /// Makes an account's rows complete, for a change that is made to the rows themselves.
+    pub fn complete_rows(&mut self, db: &Connection, shared: &Shared, account: AccountId) -> Result<()> {
+        self.remember(account);
+        let live = |shared: &Shared| {
+            shared.accounts.with(account, |live| (live.holdings.unwritten().clone(), live.entries.clone()))
+        };
+        let (unwritten, entries) = match self.accounts.get(&account) {
+            Some(Staged { holdings: None, .. }) => return Ok(()),
+            Some(Staged { holdings: Some(holdings), entries, replaces }) => {
+                let mut all = if *replaces { Vec::new() } else { live(shared).unwrap_or_default().1 };
+                all.extend(entries);
+                (holdings.unwritten().clone(), all)
+            }
+            None => live(shared).unwrap_or_default(),
+        };
+        projection::write_back(db, account, &unwritten, &entries)?;
+        self.accounts.insert(account, Staged { holdings: None, entries: Vec::new(), replaces: true });
+        Ok(())
+    }
+
+    fn remember(&mut self, account: AccountId) {
+        if let Entry::Vacant(place) = self.undo.entry(account) {
+            place.insert(self.accounts.get(&account).cloned());
+        }
+    }
+
+    // --- jobs and batches ---
+
+    pub fn begin_job(&mut self) {
+        self.before_job = self.now;
+        self.ids_before_job = self.ids.len();
+        self.undo.clear();
+    }
+
+    pub fn undo_job(&mut self) {
+        self.now = self.before_job;
+        for (account, before) in self.undo.drain() {
+            match before {
+                Some(before) => self.accounts.insert(account, before),
+                None => self.accounts.remove(&account),
+            };
+        }
+        for (hash, event) in self.ids.drain(self.ids_before_job..) {
+            self.write_back.remove_id(hash, event);
+        }
+        self.programs.clear();
+    }
+
+    /// Reads again what was changed in its rows, within the transaction that is about to be committed.
+    pub fn read_changed(&mut self, db: &Connection) -> Result<()> {
+        for (account, staged) in &mut self.accounts {
+            if staged.holdings.is_none() {
+                staged.holdings = projection::load(db, *account)?.map(Holdings::new);
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing of the batch was kept.
+    pub fn drop_batch(&mut self) {
+        self.now = self.committed;
+        self.accounts.clear();
+        for (hash, event) in self.ids.drain(..) {
+            self.write_back.remove_id(hash, event);
+        }
+        self.figures.clear();
+        self.keys_changed = false;
+        self.programs.clear();
+    }
+
+    /// The batch is committed: readers see it from now on.
+    pub fn publish(&mut self, shared: &Shared) {
+        self.committed = self.now;
+        let completion = shared.completions.fetch_add(1, Ordering::SeqCst) + 1;
+        for (account, staged) in self.accounts.drain() {
+            let Some(holdings) = staged.holdings else {
+                shared.accounts.forget(account);
+                continue;
+            };
+            let added = staged.entries.len();
+            shared.accounts.change(account, |live| {
+                let (mut entries, completed) = match live {
+                    Some(live) if !staged.replaces => (live.entries, live.completed),
+                    _ => (Vec::new(), completion),
+                };
+                entries.extend(staged.entries);
+                let live = LiveAccount { holdings, entries, completed };
+                if !live.is_written() {
+                    self.write_back.note_dirty(account, live.is_laden(), added);
+                }
+                Some(live)
+            });
+        }
+        self.write_back.note_events(self.ids.len());
+        self.ids.clear();
+        for account in self.figures.drain() {
+            shared.figures.forget(account);
+        }
+        if std::mem::take(&mut self.keys_changed) {
+            shared.callers.clear();
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Bringing the projections up to date behind the writer's back: little by little, in the order of their keys.
+//!
+//! What has piled up is sealed and written in steps between the batches, each in a transaction of its own, while the
+//! next pile grows. When a pile is through, the mark is moved. Writing many changes of near keys together is what makes
+//! it cheap: one by one, each would cost a page of its own.
+
+use super::projection::{self, Mark};
+use super::tx::Shared;
+use crate::domain::error::Result;
+use crate::domain::id::AccountId;
+use rusqlite::Connection;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Entries and events in a pile. Also bounds what is to be read again after a crash.
+const SEAL_AT: usize = 200_000;
+/// A pile that grows slowly is sealed when it is this old.
+const SEAL_AFTER: Duration = Duration::from_secs(2);
+/// Entries and events that may wait at all, should the file refuse to take them.
+const MOST_WAITING: usize = 10 * SEAL_AT;
+
+struct Sealed {
+    /// Largest first, taken from the end.
+    accounts: Vec<AccountId>,
+    ids: BTreeSet<(i64, i64)>,
+    mark: Mark,
+}
+
+#[derive(Default)]
+pub struct WriteBack {
+    dirty: HashSet<AccountId>,
+    ids: BTreeSet<(i64, i64)>,
+    units: usize,
+    since: Option<Instant>,
+    /// Accounts with more than should wait.
+    laden: BTreeSet<AccountId>,
+    sealed: Option<Sealed>,
+}
+
+impl WriteBack {
+    pub fn add_id(&mut self, hash: i64, event: i64) {
+        self.ids.insert((hash, event));
+    }
+
+    pub fn remove_id(&mut self, hash: i64, event: i64) {
+        self.ids.remove(&(hash, event));
+    }
+
+    /// Events under this hash that `usage_id` may not have yet.
+    pub fn events(&self, hash: i64) -> Vec<i64> {
+        let range = (hash, i64::MIN)..=(hash, i64::MAX);
+        let sealed = self.sealed.iter().flat_map(|sealed| sealed.ids.range(range.clone()));
+        self.ids.range(range.clone()).chain(sealed).map(|(_, event)| *event).collect()
+    }
+
+    pub fn note_dirty(&mut self, account: AccountId, laden: bool, entries: usize) {
+        self.since.get_or_insert_with(Instant::now);
+        self.dirty.insert(account);
+        self.units += entries;
+        if laden {
+            self.laden.insert(account);
+        }
+    }
+
+    pub fn note_events(&mut self, count: usize) {
+        self.units += count;
+    }
+
+    /// How long the writer may wait for work before there is something to write back; `None`: nothing is to be done.
+    pub fn patience(&self) -> Option<Duration> {
+        if self.sealed.is_some() {
+            return Some(Duration::ZERO);
+        }
+        self.since.map(|since| SEAL_AFTER.saturating_sub(since.elapsed()))
+    }
+
+    /// Seals the pile if it is time.
+    pub fn seal_if_due(&mut self, now: Mark) {
+        if self.units >= SEAL_AT || self.patience().is_some_and(|wait| wait.is_zero()) {
+            self.seal(now);
+        }
+    }
+
+    /// Seals the pile; the one before it must be through.
+    pub fn seal(&mut self, now: Mark) {
+        if self.sealed.is_some() || self.since.is_none() {
+            return;
+        }
+        let mut accounts: Vec<AccountId> = self.dirty.drain().collect();
+        accounts.sort_unstable_by(|one, other| other.cmp(one));
+        self.sealed = Some(Sealed { accounts, ids: std::mem::take(&mut self.ids), mark: now });
+        (self.units, self.since) = (0, None);
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.sealed.is_none() && self.since.is_none()
+    }
+
+    /// Writes up to about `budget` rows in one transaction. An error leaves everything to be tried again.
+    pub fn step(&mut self, connection: &Connection, shared: &Shared, budget: usize) -> Result<()> {
+        if self.sealed.is_none() && self.laden.is_empty() {
+            return Ok(());
+        }
+        let (laden, mut accounts, mut ids) = (std::mem::take(&mut self.laden), Vec::new(), Vec::new());
+        let outcome = self.write(connection, shared, budget, &laden, &mut accounts, &mut ids);
+        if outcome.is_err() {
+            if !connection.is_autocommit() {
+                connection.execute_batch("ROLLBACK")?;
+            }
+            self.laden = laden;
+            if let Some(sealed) = &mut self.sealed {
+                sealed.accounts.extend(accounts.into_iter().rev());
+                sealed.ids.extend(ids);
+            }
+            return outcome;
+        }
+        let completion = shared.completions.fetch_add(1, Ordering::SeqCst) + 1;
+        for account in laden.into_iter().chain(accounts) {
+            shared.accounts.with(account, |live| {
+                live.holdings.note_written();
+                live.entries = Vec::new();
+                live.completed = completion;
+            });
+        }
+        if self.sealed.as_ref().is_some_and(|sealed| sealed.accounts.is_empty() && sealed.ids.is_empty()) {
+            self.sealed = None;
+        }
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        connection: &Connection,
+        shared: &Shared,
+        budget: usize,
+        laden: &BTreeSet<AccountId>,
+        accounts: &mut Vec<AccountId>,
+        ids: &mut Vec<(i64, i64)>,
+    ) -> Result<()> {
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        let mut rows = 0;
+        for account in laden {
+            rows += write_account(connection, shared, *account)?;
+        }
+        if let Some(sealed) = &mut self.sealed {
+            while rows < budget
+                && let Some(account) = sealed.accounts.pop()
+            {
+                if !laden.contains(&account) {
+                    accounts.push(account);
+                    rows += write_account(connection, shared, account)?;
+                }
+            }
+            while rows < budget
+                && let Some((hash, event)) = sealed.ids.pop_first()
+            {
+                ids.push((hash, event));
+                projection::write_usage_id(connection, hash, event)?;
+                rows += 1;
+            }
+            if sealed.accounts.is_empty() && sealed.ids.is_empty() {
+                projection::set_mark(connection, sealed.mark)?;
+            }
+        }
+        connection.execute_batch("COMMIT")?;
+        Ok(())
+    }
+
+    /// No more can be taken before some of it is written back.
+    pub fn is_full(&self) -> bool {
+        self.units > MOST_WAITING
+    }
+}
+
+/// Returns how many rows it took.
+fn write_account(connection: &Connection, shared: &Shared, account: AccountId) -> Result<usize> {
+    let live = |live: &mut super::staging::LiveAccount| (live.holdings.unwritten().clone(), live.entries.clone());
+    // Written already, and gone since, when there is none.
+    let Some((unwritten, entries)) = shared.accounts.with(account, live) else { return Ok(0) };
+    projection::write_back(connection, account, &unwritten, &entries)?;
+    Ok(2 + unwritten.spent.len() + entries.len())
+}
