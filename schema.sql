@@ -312,25 +312,28 @@ GROUP BY account_id;
 
 -- Only the next number on the right hash may be added. This also stops OR REPLACE and upserts from the sqlite3 shell,
 -- where recursive_triggers is off and the DELETE trigger would not fire.
-CREATE TRIGGER entry_extends_chain BEFORE INSERT ON entry
-WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM entry)
-  OR NEW.prev_hash IS NOT coalesce((SELECT hash FROM entry WHERE seq = NEW.seq - 1), zeroblob(32))
-BEGIN SELECT RAISE(ABORT, 'entry: not the next in the chain'); END;
-
+--
 -- A movement belongs to a lot of the same account, and only its own reversal may take more than is left of it, up to
 -- what was granted. The lot that is reversed or repaid is the same account's too. Where spends are still to be
 -- projected, more seems to be left than is: the server counts them, and so does `refloop verify`.
-CREATE TRIGGER entry_fits_lot BEFORE INSERT ON entry
-WHEN NEW.kind <> 'grant' AND NOT EXISTS (
-  SELECT 1 FROM lot
-  WHERE seq = NEW.lot AND account_id = NEW.account_id AND project_id = NEW.project_id
-    AND (remaining + NEW.amount BETWEEN 0 AND granted OR (NEW.kind = 'reverse' AND NEW.lot = NEW.origin_lot)
-      OR (NEW.kind = 'repay' AND NEW.amount > 0 AND remaining + NEW.amount <= 0)))
-  OR NEW.origin_lot IS NOT NULL AND NOT EXISTS (
-  SELECT 1 FROM lot
-  WHERE seq = NEW.origin_lot AND account_id = NEW.account_id AND project_id = NEW.project_id
-    AND (NEW.kind <> 'reverse' OR reversed - NEW.amount <= granted))
-BEGIN SELECT RAISE(ABORT, 'entry: does not fit its lot'); END;
+CREATE TRIGGER entry_follows BEFORE INSERT ON entry
+BEGIN
+  SELECT CASE
+    WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM entry)
+      OR NEW.prev_hash IS NOT coalesce((SELECT hash FROM entry WHERE seq = NEW.seq - 1), zeroblob(32))
+    THEN RAISE(ABORT, 'entry: not the next in the chain')
+    WHEN NEW.kind <> 'grant' AND NOT EXISTS (
+      SELECT 1 FROM lot
+      WHERE seq = NEW.lot AND account_id = NEW.account_id AND project_id = NEW.project_id
+        AND (remaining + NEW.amount BETWEEN 0 AND granted OR (NEW.kind = 'reverse' AND NEW.lot = NEW.origin_lot)
+          OR (NEW.kind = 'repay' AND NEW.amount > 0 AND remaining + NEW.amount <= 0)))
+      OR NEW.origin_lot IS NOT NULL AND NOT EXISTS (
+      SELECT 1 FROM lot
+      WHERE seq = NEW.origin_lot AND account_id = NEW.account_id AND project_id = NEW.project_id
+        AND (NEW.kind <> 'reverse' OR reversed - NEW.amount <= granted))
+    THEN RAISE(ABORT, 'entry: does not fit its lot')
+  END AS refusal;
+END;
 
 CREATE TRIGGER entry_no_update BEFORE UPDATE ON entry
 BEGIN SELECT RAISE(ABORT, 'entry: the ledger is append-only'); END;

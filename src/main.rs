@@ -1,6 +1,6 @@
 //! Parses the command line, runs it, and turns the outcome into an exit status.
 
-#[cfg(target_env = "musl")]
+/// What one thread makes and another drops is the rule here; and memory that is free again goes back to the system.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -68,8 +68,9 @@ impl Engine {
         if *owner != project {
             return Ok(None);
         }
-        let has = reader.holdings(project, *account)?;
-        Ok(has.map(|mut has| (*account, has.balance(self.now_ms()).available)))
+        let now_ms = self.now_ms();
+        let available = reader.with_holdings(project, *account, |has| has.balance(now_ms).available)?;
+        Ok(available.map(|available| (*account, available)))
     }
 
     /// `Conflict` at twenty keys.

@@ -168,7 +168,7 @@ impl Engine {
                     has_referral: tx.referral_of(project, account)?.is_some(),
                     owns_code: row.as_ref().is_some_and(|row| row.owner == account),
                     signed_up_at_ms: referee.created_at_ms,
-                    calls: tx.holdings(project, account)?.map_or(0, |has| has.calls()),
+                    calls: tx.with_holdings(project, account, |has| has.calls())?.unwrap_or(0),
                 };
                 referral::may_apply(applicant, &program, tx.now_ms())?;
                 referral::usable("code", row.as_ref().map(CodeRow::state), &program)?;

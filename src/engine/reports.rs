@@ -68,8 +68,8 @@ impl Engine {
         let today = now_ms.div_euclid(DAY_MS);
         let first_day = today - days + 1;
         let figures = self.store.figures(project, account, first_day).await?;
-        let gone = || Error::not_found("No such account.");
-        let mut has = reader.holdings(project, account)?.ok_or_else(gone)?;
+        let has = reader.with_holdings(project, account, |has| (has.totals(), has.balance(now_ms)))?;
+        let (totals, balance) = has.ok_or_else(|| Error::not_found("No such account."))?;
         let mut series: Vec<SeriesDay> = (first_day..=today)
             .map(|day| SeriesDay { date: time::date(day * DAY_MS), row: DayRow { day, ..DayRow::default() } })
             .collect();
@@ -84,8 +84,8 @@ impl Engine {
         let counts = figures.counts;
         Ok(Stats {
             counts,
-            totals: has.totals(),
-            balance: has.balance(now_ms),
+            totals,
+            balance,
             milestones: Milestones {
                 signed_up: counts.total,
                 first_call: counts.first_call,

@@ -63,8 +63,8 @@ impl Engine {
 pub fn find(tx: &Tx<'_>, project: ProjectId, who: &Who) -> Result<std::result::Result<AccountId, &'static str>> {
     Ok(match who {
         Who::Developer(id) => {
-            let found = tx.holdings(project, *id)?.filter(|has| !has.is_erased());
-            found.map(|_| *id).ok_or("unknown_developer")
+            let erased = tx.with_holdings(project, *id, |has| has.is_erased())?;
+            if erased == Some(false) { Ok(*id) } else { Err("unknown_developer") }
         }
         Who::External(id) => tx.account_with_external_id(project, id)?.ok_or("unknown_developer"),
         Who::Key(secret) => match tx.caller(secret)? {

@@ -122,11 +122,11 @@ impl Snapshot<'_> {
 
     /// What an account has at this time.
     pub fn balance(&self, project: ProjectId, account: AccountId) -> Result<Balance> {
-        Ok(self.holdings(project, account)?.map_or_else(Balance::default, |mut has| has.balance(self.now_ms())))
+        Ok(self.with_holdings(project, account, |has| has.balance(self.now_ms()))?.unwrap_or_default())
     }
 
     pub fn totals(&self, project: ProjectId, account: AccountId) -> Result<Totals> {
-        Ok(self.holdings(project, account)?.map_or_else(Totals::default, |has| has.totals()))
+        Ok(self.with_holdings(project, account, |has| has.totals())?.unwrap_or_default())
     }
 
     /// What a referral has brought to one of its two accounts, with each grant's reason. The account's
@@ -274,7 +274,7 @@ pub(super) fn projected_lot(row: &Row<'_>) -> rusqlite::Result<Lot> {
 impl Tx<'_> {
     /// An account's open lots, in spend order.
     pub fn open_lots(&self, project: ProjectId, account: AccountId) -> Result<Vec<Lot>> {
-        Ok(self.holdings(project, account)?.map_or_else(Vec::new, |has| has.lots().collect()))
+        Ok(self.with_holdings(project, account, |has| has.lots().collect())?.unwrap_or_default())
     }
 
     /// What a purchase has brought to anyone, each lot with the decision behind it. Completes the rows of those.

@@ -42,6 +42,7 @@ pub use reports::{DayRow, Figures, LeaderRow, ReferralCounts};
 pub use tx::{Clock, Instance, Snapshot, Tx};
 pub use usage::UsageRow;
 pub use verify::{Fault, Verdict, verify_file};
+pub use write_back::Pace;
 
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
@@ -59,11 +60,12 @@ use writer::Writer;
 pub struct Capacity {
     pub queued_writes: usize,
     pub readers: u32,
+    pub pace: Pace,
 }
 
 impl Default for Capacity {
     fn default() -> Self {
-        Self { queued_writes: 16_384, readers: 8 }
+        Self { queued_writes: 16_384, readers: 8, pace: Pace::default() }
     }
 }
 
@@ -80,22 +82,24 @@ impl Reader {
         on_snapshot(&self.connection, &self.shared, work)
     }
 
-    /// What an account has; `None` when there is no such account in the project. From memory, where it stays.
-    pub fn holdings(&self, project: ProjectId, account: AccountId) -> Result<Option<Holdings>> {
-        let (accounts, now_ms) = (&self.shared.accounts, self.shared.clock.now_ms());
-        let live = accounts.with(account, |live| {
-            live.holdings.balance(now_ms);
-            live.holdings.clone()
-        });
-        if live.is_some() {
-            return Ok(live.filter(|holdings| holdings.project() == project));
+    /// Looks at what an account has; `None` when there is no such account in the project. In memory, where it stays.
+    pub fn with_holdings<T>(
+        &self,
+        project: ProjectId,
+        account: AccountId,
+        look: impl FnOnce(&mut Holdings) -> T,
+    ) -> Result<Option<T>> {
+        let (accounts, mut look) = (&self.shared.accounts, Some(look));
+        let mut in_project =
+            |holdings: &mut Holdings| look.take().filter(|_| holdings.project() == project).map(|look| look(holdings));
+        if let Some(seen) = accounts.with(account, |live| in_project(&mut live.holdings)) {
+            return Ok(seen);
         }
         let ticket = accounts.ticket(account);
-        let found = self.read(|db| db.holdings(project, account))?;
-        if let Some(holdings) = &found {
-            accounts.offer(account, LiveAccount::written(holdings.clone()), ticket);
-        }
-        Ok(found)
+        let Some(mut holdings) = self.read(|db| db.holdings(project, account))? else { return Ok(None) };
+        let seen = in_project(&mut holdings);
+        accounts.offer(account, LiveAccount::written(holdings), ticket);
+        Ok(seen)
     }
 }
 
@@ -136,7 +140,7 @@ impl Store {
             .map_err(|fault| Error::internal(format!("cannot open {} for reading: {fault}", path.display())))?;
         let shared = Arc::new(Shared::new(instance, clock, lock.is_some()));
         let checkpoints = Checkpoints::start(path)?;
-        let writer = Writer::start(connection, Arc::clone(&shared), checkpoints, capacity.queued_writes)?;
+        let writer = Writer::start(connection, Arc::clone(&shared), checkpoints, capacity)?;
         Ok(Self { path: path.to_owned(), shared, readers, writer, _lock: lock })
     }
 

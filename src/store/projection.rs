@@ -6,7 +6,7 @@ use super::{ledger, referrals};
 use crate::domain::error::Result;
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::Head;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use std::collections::BTreeMap;
 
 /// A place in the file's two logs: the newest entry and the newest usage event.
@@ -91,17 +91,35 @@ pub fn write_back(connection: &Connection, account: AccountId, unwritten: &Unwri
                    SET calls = usage_total.calls + excluded.calls, events_to = excluded.events_to";
         connection.prepare_cached(sql)?.execute(params![account.0, unwritten.calls, unwritten.events_to])?;
     }
-    let sql = "INSERT INTO account_entry (account_id, seq) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-    let mut insert = connection.prepare_cached(sql)?;
-    for seq in entries {
-        insert.execute(params![account.0, seq])?;
-    }
-    Ok(())
+    let entries: Vec<_> = entries.iter().map(|seq| (account.0, *seq)).collect();
+    insert_pairs(connection, "account_entry (account_id, seq)", &entries)
 }
 
-pub fn write_usage_id(connection: &Connection, hash: i64, event: i64) -> Result<()> {
-    let sql = "INSERT INTO usage_id (hash, event_seq) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-    connection.prepare_cached(sql)?.execute(params![hash, event])?;
+/// `ids` are hashes with their events, in order.
+pub fn write_usage_ids(connection: &Connection, ids: &[(i64, i64)]) -> Result<()> {
+    insert_pairs(connection, "usage_id (hash, event_seq)", ids)
+}
+
+/// Many rows a statement, as most of a short statement's time goes into starting it.
+fn insert_pairs(connection: &Connection, table: &str, pairs: &[(i64, i64)]) -> Result<()> {
+    const MANY: usize = 16;
+    let insert = |rows: usize| {
+        let rows: Vec<String> = (1..=rows).map(|row| format!("(${}, ${})", 2 * row - 1, 2 * row)).collect();
+        connection.prepare_cached(&format!("INSERT INTO {table} VALUES {} ON CONFLICT DO NOTHING", rows.join(", ")))
+    };
+    let (chunks, rest) = pairs.as_chunks::<MANY>();
+    if !chunks.is_empty() {
+        let mut many = insert(MANY)?;
+        for chunk in chunks {
+            many.execute(params_from_iter(chunk.iter().flat_map(|(one, other)| [one, other])))?;
+        }
+    }
+    if !rest.is_empty() {
+        let mut one = insert(1)?;
+        for pair in rest {
+            one.execute([pair.0, pair.1])?;
+        }
+    }
     Ok(())
 }
 
@@ -158,9 +176,7 @@ pub fn catch_up(connection: &Connection, from: Mark, usage_hash: impl Fn(Project
             hashes.push((usage_hash(ProjectId(row.get(1)?), &event_id), row.get(0)?));
         }
         hashes.sort_unstable();
-        for (hash, event) in hashes {
-            write_usage_id(connection, hash, event)?;
-        }
+        write_usage_ids(connection, &hashes)?;
         set_mark(connection, to)?;
     }
     Ok(to)

@@ -67,7 +67,7 @@ pub(super) fn of_referee(connection: &Connection, referee: AccountId) -> Result<
 impl Snapshot<'_> {
     /// The referral that brought this account in, rejected ones too.
     pub fn referral_of(&self, project: ProjectId, referee: AccountId) -> Result<Option<Referral>> {
-        Ok(self.holdings(project, referee)?.and_then(|has| has.referral().cloned()))
+        Ok(self.with_holdings(project, referee, |has| has.referral().cloned())?.flatten())
     }
 
     pub fn mailbox_was_referred(&self, project: ProjectId, identity: &Identity) -> Result<bool> {

@@ -5,7 +5,7 @@ use super::holdings::Holdings;
 use super::programs::VersionedProgram;
 use super::projection::{self, Mark};
 use super::tx::Shared;
-use super::write_back::WriteBack;
+use super::write_back::{Pace, WriteBack};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::{self, Head};
@@ -75,7 +75,7 @@ pub struct Staging {
 }
 
 impl Staging {
-    pub fn new(head: Head, event: i64) -> Self {
+    pub fn new(head: Head, event: i64, pace: Pace) -> Self {
         let place = Place { head, event };
         Self {
             committed: place,
@@ -88,7 +88,7 @@ impl Staging {
             figures: HashSet::new(),
             keys_changed: false,
             programs: HashMap::new(),
-            write_back: WriteBack::default(),
+            write_back: WriteBack::new(pace),
         }
     }
 
@@ -142,8 +142,8 @@ impl Staging {
     // --- accounts ---
 
     /// The account as it is now; `None` for one that never was.
-    pub fn holdings(&mut self, db: &Connection, shared: &Shared, account: AccountId) -> Result<Option<Holdings>> {
-        Ok(self.staged(db, shared, account)?.and_then(|staged| staged.holdings.clone()))
+    pub fn holdings(&mut self, db: &Connection, shared: &Shared, account: AccountId) -> Result<Option<&mut Holdings>> {
+        Ok(self.staged(db, shared, account)?.and_then(|staged| staged.holdings.as_mut()))
     }
 
     /// From here on it is the batch's own: what is only in everyone's memory can leave it at any time.

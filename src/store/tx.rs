@@ -137,26 +137,38 @@ impl<'c> Snapshot<'c> {
         Self { connection, shared, staging: None, completions, now_ms: shared.clock.now_ms() }
     }
 
-    /// What an account has; `None` when there is no such account in the project.
-    pub fn holdings(&self, project: ProjectId, account: AccountId) -> Result<Option<Holdings>> {
+    /// Looks at what an account has; `None` when there is no such account in the project.
+    pub fn with_holdings<T>(
+        &self,
+        project: ProjectId,
+        account: AccountId,
+        look: impl FnOnce(&mut Holdings) -> T,
+    ) -> Result<Option<T>> {
         if !self.shared.serves {
             let message = "A running server has this file: what accounts have is known to it alone.";
             return Err(Error::conflict("server_running", message));
         }
-        let found = if let Some(staging) = self.staging {
-            staging.borrow_mut().holdings(self.connection, self.shared, account)?
-        } else if let Some(live) = self.shared.accounts.with(account, |live| live.holdings.clone()) {
-            Some(live)
-        } else {
-            let written = projection::load(self.connection, account)?;
-            // It was not in memory a moment ago. Its rows are what there is, unless they were incomplete when this
-            // snapshot was taken, and were completed and the account dropped from memory since.
-            if self.shared.accounts.newest_departed() > self.completions {
-                return Err(Error::busy("Too much is changing at once."));
-            }
-            written.map(Holdings::new)
-        };
-        Ok(found.filter(|holdings| holdings.project() == project))
+        let mut look = Some(look);
+        let mut in_project =
+            |holdings: &mut Holdings| look.take().filter(|_| holdings.project() == project).map(|look| look(holdings));
+        if let Some(staging) = self.staging {
+            return Ok(staging.borrow_mut().holdings(self.connection, self.shared, account)?.and_then(in_project));
+        }
+        if let Some(seen) = self.shared.accounts.with(account, |live| in_project(&mut live.holdings)) {
+            return Ok(seen);
+        }
+        let written = projection::load(self.connection, account)?;
+        // It was not in memory a moment ago. Its rows are what there is, unless they were incomplete when this
+        // snapshot was taken, and were completed and the account dropped from memory since.
+        if self.shared.accounts.newest_departed() > self.completions {
+            return Err(Error::busy("Too much is changing at once."));
+        }
+        Ok(written.and_then(|written| in_project(&mut Holdings::new(written))))
+    }
+
+    /// What an account has; `None` when there is no such account in the project.
+    pub fn holdings(&self, project: ProjectId, account: AccountId) -> Result<Option<Holdings>> {
+        self.with_holdings(project, account, |has| has.clone())
     }
 
     pub fn now_ms(&self) -> i64 {
@@ -194,7 +206,7 @@ impl<'c> Tx<'c> {
 
     /// [`Tx::complete_rows`] for an account of this project.
     pub fn complete_rows_of(&self, project: ProjectId, account: AccountId) -> Result<()> {
-        if self.holdings(project, account)?.is_some() { self.complete_rows(account) } else { Ok(()) }
+        if self.with_holdings(project, account, |_| ())?.is_some() { self.complete_rows(account) } else { Ok(()) }
     }
 
     /// A fresh key for a row with a public id.

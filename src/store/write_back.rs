@@ -13,12 +13,25 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// Entries and events in a pile. Also bounds what is to be read again after a crash.
-const SEAL_AT: usize = 200_000;
 /// A pile that grows slowly is sealed when it is this old.
 const SEAL_AFTER: Duration = Duration::from_secs(2);
-/// Entries and events that may wait at all, should the file refuse to take them.
-const MOST_WAITING: usize = 10 * SEAL_AT;
+/// Entries and events that may wait, should the file refuse to take them.
+const MOST_WAITING: usize = 2_000_000;
+
+/// How much is written back at a time.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Entries and events in a pile. Also bounds what is to be read again after a crash.
+    pub pile: usize,
+    /// Rows between two batches, at least.
+    pub rows: usize,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { pile: 200_000, rows: 512 }
+    }
+}
 
 struct Sealed {
     /// Largest first, taken from the end.
@@ -27,8 +40,8 @@ struct Sealed {
     mark: Mark,
 }
 
-#[derive(Default)]
 pub struct WriteBack {
+    pace: Pace,
     dirty: HashSet<AccountId>,
     ids: BTreeSet<(i64, i64)>,
     units: usize,
@@ -39,6 +52,18 @@ pub struct WriteBack {
 }
 
 impl WriteBack {
+    pub fn new(pace: Pace) -> Self {
+        Self {
+            pace,
+            dirty: HashSet::new(),
+            ids: BTreeSet::new(),
+            units: 0,
+            since: None,
+            laden: BTreeSet::new(),
+            sealed: None,
+        }
+    }
+
     pub fn add_id(&mut self, hash: i64, event: i64) {
         self.ids.insert((hash, event));
     }
@@ -77,7 +102,7 @@ impl WriteBack {
 
     /// Seals the pile if it is time.
     pub fn seal_if_due(&mut self, now: Mark) {
-        if self.units >= SEAL_AT || self.patience().is_some_and(|wait| wait.is_zero()) {
+        if self.units >= self.pace.pile || self.patience().is_some_and(|wait| wait.is_zero()) {
             self.seal(now);
         }
     }
@@ -95,6 +120,12 @@ impl WriteBack {
 
     pub fn is_done(&self) -> bool {
         self.sealed.is_none() && self.since.is_none()
+    }
+
+    /// Rows to be written beside so many units of work.
+    pub fn budget(&self, units: usize) -> usize {
+        const IDLE: usize = 4;
+        if units == 0 { IDLE * self.pace.rows } else { self.pace.rows.max(2 * units) }
     }
 
     /// Writes up to about `budget` rows in one transaction. An error leaves everything to be tried again.
@@ -153,12 +184,12 @@ impl WriteBack {
                 }
             }
             while rows < budget
-                && let Some((hash, event)) = sealed.ids.pop_first()
+                && let Some(id) = sealed.ids.pop_first()
             {
-                ids.push((hash, event));
-                projection::write_usage_id(connection, hash, event)?;
+                ids.push(id);
                 rows += 1;
             }
+            projection::write_usage_ids(connection, ids)?;
             if sealed.accounts.is_empty() && sealed.ids.is_empty() {
                 projection::set_mark(connection, sealed.mark)?;
             }

@@ -3,6 +3,7 @@
 //! It takes what is waiting, runs each job in a savepoint of its own, commits once with `synchronous=FULL`, and only
 //! then replies. Batches come from load, not from a timer.
 
+use super::Capacity;
 use super::checkpoint::Checkpoints;
 use super::projection;
 use super::staging::Staging;
@@ -20,9 +21,6 @@ use tokio::sync::oneshot;
 
 /// How long the writer waits for work before it looks whether another program has written to the file.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
-/// Rows written back between two batches, at least, and when there is nothing else to do.
-const LEAST_ROWS: usize = 512;
-const IDLE_ROWS: usize = 2_048;
 /// Before a write-back is tried again.
 const AFTER_A_FAULT: Duration = Duration::from_millis(20);
 
@@ -81,8 +79,9 @@ impl Writer {
         connection: Connection,
         shared: Arc<Shared>,
         checkpoints: Checkpoints,
-        most_waiting: usize,
+        capacity: Capacity,
     ) -> Result<Self> {
+        let most_waiting = capacity.queued_writes;
         let (queue, inbox) = sync_channel(most_waiting);
         let waiting = Arc::new(AtomicUsize::new(0));
         if shared.serves {
@@ -99,7 +98,7 @@ impl Writer {
             shared,
             waiting: Arc::clone(&waiting),
             checkpoints,
-            staging: RefCell::new(Staging::new(head, event)),
+            staging: RefCell::new(Staging::new(head, event, capacity.pace)),
             last_key: Cell::new(0),
         };
         let thread = std::thread::Builder::new()
@@ -294,7 +293,7 @@ impl Loop {
         }
         let now = staging.committed();
         staging.write_back.seal_if_due(now);
-        let budget = if units == 0 { IDLE_ROWS } else { (2 * units).max(LEAST_ROWS) };
+        let budget = staging.write_back.budget(units);
         if let Err(fault) = staging.write_back.step(&self.connection, &self.shared, budget) {
             tracing::error!(%fault, "the projections are behind");
             std::thread::sleep(AFTER_A_FAULT);
@@ -307,7 +306,8 @@ impl Loop {
         let now = staging.committed();
         while !staging.write_back.is_done() {
             staging.write_back.seal(now);
-            staging.write_back.step(&self.connection, &self.shared, IDLE_ROWS)?;
+            let budget = staging.write_back.budget(0);
+            staging.write_back.step(&self.connection, &self.shared, budget)?;
         }
         Ok(())
     }

@@ -101,8 +101,11 @@ async fn finish<B: MessageBody + 'static>(
     let (started, method) = (Instant::now(), request.method().clone());
     let request_body = unread::share(&mut request);
     let response = next.call(request).await?;
-    let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".into());
     let status = response.status();
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".into());
+        tracing::debug!(%method, route, status = status.as_u16(), micros = started.elapsed().as_micros(), "request");
+    }
     let mut response = match status {
         StatusCode::METHOD_NOT_ALLOWED => {
             let allow = response.headers().get(header::ALLOW).cloned();
@@ -127,7 +130,6 @@ async fn finish<B: MessageBody + 'static>(
             headers.insert(name, HeaderValue::from_static(value));
         }
     }
-    tracing::debug!(%method, route, status = status.as_u16(), micros = started.elapsed().as_micros(), "request");
     Ok(unread::keep(response, request_body))
 }
 

@@ -3,7 +3,7 @@
 
 use refloop::domain::access::Scope;
 use refloop::engine::{Engine, Settings, Swept};
-use refloop::store::{Capacity, Clock, Store, verify_file};
+use refloop::store::{Capacity, Clock, Pace, Store, verify_file};
 use refloop::web::{self, Context, Limits, Quota, TrustedProxies, WebSettings};
 use serde_json::{Value, json};
 use std::net::TcpListener;
@@ -55,8 +55,9 @@ impl App {
             body_timeout: Duration::from_millis(500),
         };
         change(&mut settings);
-        let store = Store::open(&dir.path().join("refloop.db"), Clock::Manual(Arc::clone(&clock)), Capacity::default())
-            .unwrap();
+        // Little by little, so that every test sees the projections at all stages of being written back.
+        let capacity = Capacity { pace: Pace { pile: 7, rows: 3 }, ..Capacity::default() };
+        let store = Store::serve(&dir.path().join("refloop.db"), Clock::Manual(Arc::clone(&clock)), capacity).unwrap();
         let store = Arc::new(store);
         let engine = Arc::new(Engine::new(Arc::clone(&store), Settings::default()));
         let first = engine.first_start().unwrap().unwrap();

@@ -20,7 +20,7 @@ type Answer = std::result::Result<(), (Kind, &'static str)>;
 
 fn open(dir: &Path, queued_writes: usize) -> Store {
     let clock = Clock::Manual(Arc::new(AtomicI64::new(START_MS)));
-    Store::open(&dir.join("refloop.db"), clock, Capacity { queued_writes, readers: 4 }).unwrap()
+    Store::open(&dir.join("refloop.db"), clock, Capacity { queued_writes, readers: 4, ..Capacity::default() }).unwrap()
 }
 
 /// Makes an account: a change that is easy to see.
