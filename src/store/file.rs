@@ -4,6 +4,7 @@ use super::tx::{Clock, Instance};
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::program::Preset;
 use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use rusqlite::{Connection, OpenFlags, params};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -83,8 +84,23 @@ pub fn open_for_writing(path: &Path, clock: &Clock) -> Result<(Connection, Insta
     if is_new {
         create(&connection, clock.now_ms())?;
     }
+    log_statements(&connection);
     let instance = read_instance(&connection)?;
     Ok((connection, instance))
+}
+
+/// With `REFLOOP_LOG=refloop::sql=trace` the log says which statements run, without what is bound to them.
+fn log_statements(connection: &Connection) {
+    if tracing::enabled!(target: "refloop::sql", tracing::Level::TRACE) {
+        connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(log_statement));
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "SQLite's callback has this shape")]
+fn log_statement(event: TraceEvent<'_>) {
+    if let TraceEvent::Stmt(_, sql) = event {
+        tracing::trace!(target: "refloop::sql", sql);
+    }
 }
 
 /// Whether the file is empty. Refuses files of others and schemas from the future.
@@ -148,6 +164,7 @@ pub fn read_instance(connection: &Connection) -> Result<Instance> {
 const READER_FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 fn prepare_reader(connection: &Connection) -> rusqlite::Result<()> {
+    log_statements(connection);
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(128);
     connection.execute_batch(READER_PRAGMAS)

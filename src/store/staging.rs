@@ -76,11 +76,11 @@ pub struct Staging {
 
 impl Staging {
     pub fn new(head: Head, event: i64, pace: Pace) -> Self {
-        let place = Place { head, event };
+        let now = Place { head, event };
         Self {
-            committed: place,
-            before_job: place,
-            now: place,
+            committed: now,
+            before_job: now,
+            now,
             accounts: HashMap::new(),
             undo: HashMap::new(),
             ids: Vec::new(),

@@ -3,12 +3,13 @@
 use super::file::{SCHEMA, check_identity, unusable};
 use super::ledger;
 use super::projection::{self, Tail};
-use crate::domain::error::Result;
+use crate::domain::error::{Error, Result};
 use crate::domain::id::AccountId;
-use crate::domain::ledger::{Books, Head, Lot, SignedHead, Totals};
+use crate::domain::ledger::{Books, Entry, Head, Lot, SignedHead, Totals};
 use rusqlite::{Connection, OpenFlags};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
+use std::sync::mpsc::sync_channel;
 
 /// What a check of a whole file came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,17 +29,63 @@ pub struct Fault {
 /// Checks the chain, a head that someone kept, the projections, and the triggers, in this order.
 /// Reads one snapshot, also beside a running server. An error means that the file cannot be read at all.
 pub fn verify_file(path: &Path, kept: Option<&SignedHead>) -> Result<Verdict> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)
-        .or_else(|_| Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY))?;
-    connection.execute_batch("PRAGMA query_only = ON; BEGIN")?;
+    let connection = open(path)?;
+    connection.execute_batch("BEGIN")?;
     if check_identity(&connection, path)? {
         return Err(unusable(format!("{} is empty", path.display())));
     }
-    let mut books = Books::default();
-    let fault =
-        fold(&connection, &mut books)?.map_or_else(|| check_rest(&connection, &books, kept), |f| Ok(Some(f)))?;
+    let marked = projection::mark(&connection).map_or(0, |mark| mark.entry);
+    let (folded, listed) = std::thread::scope(|scope| {
+        let listed = scope.spawn(|| listed_entries(path, marked));
+        let folded = fold(&connection, marked);
+        (folded, listed.join().unwrap_or_else(|_| Err(Error::internal("a check panicked"))))
+    });
+    let Folded { books, entries, fault } = folded?;
+    let fault = match fault {
+        Some(fault) => Some(fault),
+        None => match check_rest(&connection, &books, kept)? {
+            Some(fault) => Some(fault),
+            None => check_listed(&connection, &entries, &listed?)?
+                .map_or_else(|| check_schema(&connection), |f| Ok(Some(f)))?,
+        },
+    };
     Ok(Verdict { entries: books.head().seq, head: books.head(), fault })
+}
+
+fn open(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)
+        .or_else(|_| Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY))?;
+    connection.execute_batch("PRAGMA query_only = ON; PRAGMA wal_autocheckpoint = 0")?;
+    Ok(connection)
+}
+
+/// Which entries are an account's, as a sum over their numbers: two lists that differ have different ones, but for a
+/// chance of one in 2⁶⁴.
+type EntrySums = HashMap<AccountId, u64>;
+
+fn add_entry(sums: &mut EntrySums, account: AccountId, seq: i64) {
+    let mixed = seq.cast_unsigned().wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let sum = sums.entry(account).or_default();
+    *sum = sum.wrapping_add((mixed ^ (mixed >> 29)).wrapping_mul(0x94d0_49bb_1331_11eb));
+}
+
+/// What `account_entry` lists up to the mark. Below it nothing is added any more, so a snapshot of its own is right.
+fn listed_entries(path: &Path, marked: i64) -> Result<EntrySums> {
+    let connection = open(path)?;
+    let mut statement = connection.prepare("SELECT account_id, seq FROM account_entry WHERE seq <= $1")?;
+    let (mut rows, mut sums) = (statement.query([marked])?, EntrySums::new());
+    while let Some(row) = rows.next()? {
+        add_entry(&mut sums, AccountId(row.get(0)?), row.get(1)?);
+    }
+    Ok(sums)
+}
+
+fn check_listed(connection: &Connection, entries: &EntrySums, listed: &EntrySums) -> Result<Option<Fault>> {
+    let differs = |account: &&AccountId| entries.get(account) != listed.get(account);
+    let Some(account) = entries.keys().chain(listed.keys()).filter(differs).min() else { return Ok(None) };
+    let problem = format!("the list of {account}'s entries is not what the ledger has");
+    Ok(Some(Fault { seq: newest_entry_of(connection, *account)?, problem }))
 }
 
 fn check_rest(connection: &Connection, books: &Books, kept: Option<&SignedHead>) -> Result<Option<Fault>> {
@@ -55,30 +102,59 @@ fn check_rest(connection: &Connection, books: &Books, kept: Option<&SignedHead>)
     if let Some(fault) = check_totals(connection, books, &tail)? {
         return Ok(Some(fault));
     }
-    if let Some(fault) = check_accounts(connection, books)? {
-        return Ok(Some(fault));
-    }
-    check_schema(connection)
+    check_accounts(connection, books)
 }
 
-fn fold(connection: &Connection, books: &mut Books) -> Result<Option<Fault>> {
-    let mut statement = connection.prepare(&ledger::all_entries_sql())?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let seq: i64 = row.get(0)?;
-        let Ok(entry) = ledger::entry(row) else {
-            return Ok(Some(Fault {
-                seq,
-                problem: "the entry does not read: a field has another type or word".into(),
-            }));
-        };
-        if let Err(problem) = books.apply(&entry) {
-            // What is missing is named by its own number, and so is what stands in the wrong place.
-            let seq = seq.min(books.head().seq + 1);
-            return Ok(Some(Fault { seq, problem }));
+#[derive(Default)]
+struct Folded {
+    books: Books,
+    /// Up to the mark.
+    entries: EntrySums,
+    fault: Option<Fault>,
+}
+
+/// Adds up all entries from the first on, until one is off. Reading them and checking them go side by side.
+fn fold(connection: &Connection, marked: i64) -> Result<Folded> {
+    const MANY: usize = 1_000;
+    let (sender, receiver) = sync_channel::<Vec<(i64, Option<Entry>)>>(8);
+    std::thread::scope(|scope| {
+        let folder = scope.spawn(move || {
+            let mut folded = Folded::default();
+            for (seq, entry) in receiver.into_iter().flatten() {
+                if let Err(fault) = fold_one(&mut folded, seq, entry.as_ref(), marked) {
+                    folded.fault = Some(fault);
+                    break;
+                }
+            }
+            folded
+        });
+        let mut statement = connection.prepare(&ledger::all_entries_sql())?;
+        let mut rows = statement.query([])?;
+        let mut read = Vec::with_capacity(MANY);
+        while let Some(row) = rows.next()? {
+            read.push((row.get(0)?, ledger::entry(row).ok()));
+            // The other end is gone when it has found a fault.
+            if read.len() == MANY && sender.send(std::mem::replace(&mut read, Vec::with_capacity(MANY))).is_err() {
+                break;
+            }
         }
+        let _ = sender.send(read);
+        drop(sender);
+        folder.join().map_err(|_| Error::internal("a check panicked"))
+    })
+}
+
+fn fold_one(folded: &mut Folded, seq: i64, entry: Option<&Entry>, marked: i64) -> std::result::Result<(), Fault> {
+    let unreadable = || Fault { seq, problem: "the entry does not read: a field has another type or word".into() };
+    let entry = entry.ok_or_else(unreadable)?;
+    if let Err(problem) = folded.books.apply(entry) {
+        // What is missing is named by its own number, and so is what stands in the wrong place.
+        return Err(Fault { seq: seq.min(folded.books.head().seq + 1), problem });
     }
-    Ok(None)
+    if seq <= marked {
+        add_entry(&mut folded.entries, entry.account, seq);
+    }
+    Ok(())
 }
 
 fn check_kept_head(connection: &Connection, head: Head, kept: &SignedHead) -> Result<Option<Fault>> {
