@@ -7,7 +7,7 @@ use refloop::domain::code::Code;
 use refloop::domain::id::{AccountId, ProjectId};
 use refloop::domain::program::{Party, Preset, Trigger};
 use refloop::engine::{Applied, Engine, Settings, UsageEvent, UsageStatus, Who};
-use refloop::store::{Capacity, Clock, NewAccount, NewKey, Store};
+use refloop::store::{Capacity, Clock, NewAccount, NewKey, Snapshot, Store};
 use serde_json::json;
 use std::io::{BufWriter, Write};
 use std::ops::Range;
@@ -100,7 +100,7 @@ impl Seeder {
     }
 
     pub fn entries(&self) -> Outcome<i64> {
-        Ok(self.store.read_blocking(|db| db.ledger_head())?.seq)
+        Ok(self.store.read_blocking(newest)?)
     }
 
     /// Records so many events, spread over all developers (or the first one alone), in transactions of `together`,
@@ -158,6 +158,10 @@ impl Seeder {
     }
 }
 
+fn newest(db: &Snapshot<'_>) -> refloop::domain::error::Result<i64> {
+    Ok(db.ledger_head()?.seq)
+}
+
 fn referral_code(number: usize) -> refloop::domain::error::Result<Code> {
     Code::parse("code", &format!("LOAD{:08}", number / BY_ONE_REFERRER))
 }
@@ -201,7 +205,7 @@ pub fn charged(db: &Path, list: &Path) -> Outcome {
     let list = std::fs::read_to_string(list)?;
     let ids = list.lines().filter_map(|line| line.split(' ').next()).filter(|word| word.starts_with("dev_"));
     let accounts: Vec<AccountId> = ids.map(str::parse).collect::<Result<_, _>>().map_err(|_| "not a list of ids")?;
-    let entries = store.read_blocking(|db| db.ledger_head())?.seq;
+    let entries = store.read_blocking(newest)?;
     println!("{}", json!({ "charged": spent(&store, &accounts)?, "entries": entries }));
     Ok(())
 }
