@@ -37,8 +37,11 @@ start() {
     died "$name" "it did not answer on ${url[$name]}$path"
 }
 
+# No limits by rate, and room for the largest batches of all connections at once: a refusal is not a measurement.
 start_refloop() {
-    start "$1" /readyz "$REFLOOP" serve --db "${db[$1]}" \
+    local most=${connections##* } room
+    room=$((most * batch * 2))
+    start "$1" /readyz "$REFLOOP" serve --db "${db[$1]}" --queued-writes $((room > 16384 ? room : 16384)) \
         --signup-per-hour 0 --gateway-per-second 0 --developer-per-minute 0 --public-per-minute 0
     events_acknowledged[$1]=${events_acknowledged[$1]:-0}
 }
@@ -141,8 +144,8 @@ record() {
     jq -c --argjson run "$run" --arg server "$server" --arg kind "$name" --argjson connections "$connections" \
         --argjson events "$events" --argjson bytes "$bytes" --argjson rss_mb "$(status_mb "$server" VmRSS)" \
         '{$run, $server, $kind, $connections, $rss_mb} + .
-            + {rate: (.requests / .seconds), events: ($events * .requests / .seconds),
-               bytes_per_event: (if $events > 0 then $bytes / ((.requests - .non_2xx) * $events) else null end)}' \
+            + ((.requests - .non_2xx) as $answered | {rate: ($answered / .seconds), events: ($events * $answered / .seconds),
+               bytes_per_event: (if $events > 0 then $bytes / ($answered * $events) else null end)})' \
         <<<"$line" >>"$results"
     tail -n 1 "$results" | jq -r '[.run, .server, .kind, .connections, (.rate | round), (.events | round), .p50_ms,
         .p99_ms, .p999_ms, ((.bytes_per_event // 0) | round), .rss_mb] | @tsv' | awk -F '\t' -v format="$columns" \
@@ -185,7 +188,7 @@ together() {
 
 # figure EXPRESSION: in jq, on all results. A ratio is taken within a run; what is printed is the median of the runs.
 figure() {
-    jq -rs 'def median: sort | if length == 0 then null
+    jq -rs 'def median: map(values) | sort | if length == 0 then null
                 elif length % 2 == 1 then .[length / 2 | floor] else (.[length / 2 - 1] + .[length / 2]) / 2 end;
             def those(s; k; c): .[] | select(.server == s and .kind == k and .connections == c);
             def typical(s; k; c; f): [those(s; k; c) | f] | median;

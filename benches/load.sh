@@ -158,6 +158,7 @@ start_full_s=$started_s
 stop_well full
 check full
 verified_per_s=$(calc "$entries / $verify_s")
+verify_full_s=$verify_s
 entries_at_end=$entries
 rm -f "${db[full]}"
 
@@ -191,7 +192,7 @@ beside() { round "$(figure "ratio(\"empty\"; \"$1_mixed\"; \"empty\"; \"$1_besid
 printf 'mixed, against the same load while the other one is at the no-op server: writes %s, reads %s\n' \
     "$(beside usage)" "$(beside read)"
 printf 'the large file: %s entries at the end, answers /readyz after %s s, verified in %s s\n\n' \
-    "$entries_at_end" "$(round "$start_full_s")" "$(round "$verify_s")"
+    "$entries_at_end" "$(round "$start_full_s")" "$(round "$verify_full_s")"
 
 goal "one event / no-op POST, 64 connections" "$(figure 'ratio("empty"; "usage"; "noop"; "usage"; 64)')" ">=" 0.35
 goal "one event / no-op POST, 256 connections" "$(figure 'ratio("empty"; "usage"; "noop"; "usage"; 256)')" ">=" 0.45
