@@ -62,7 +62,7 @@ growth() {
 if [ "$mode" = growth ]; then
     limit_s=${GROWTH_SECONDS:-600}
     printf '| series | developers | entries | µs/event | bytes/event |\n|---|---|---|---|---|\n'
-    growth entries "$limit_s" --developers 1000 --entries 2000,10000,100000,1000000,10000000
+    growth entries "$limit_s" --developers 100 --entries 1000,10000,100000,1000000,10000000
     for n in 10 100 1000 10000 100000 1000000; do
         # Every developer has two entries from the start.
         growth developers "$limit_s" --developers "$n" --entries $((n * 2 > 100000 ? n * 2 : 100000))

@@ -6,8 +6,10 @@ use serde_json::json;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Events of one sample, how many in a transaction, and how many of those under way.
+/// Events of one sample (fewer on small files, which it would outgrow).
 const SAMPLE: usize = 20_000;
+const SMALLEST_SAMPLE: usize = 2_000;
+/// Events in a transaction, and how many of those are under way.
 const TOGETHER: usize = 100;
 const AT_ONCE: usize = 8;
 const CREDITS: i64 = 1_000_000_000;
@@ -30,15 +32,16 @@ pub fn measure(db: &Path, developers: usize, sizes: &[i64], hot: bool, seconds: 
             return Ok(());
         }
         let entries = seeder.entries()?;
+        let sample = usize::try_from(entries)?.clamp(SMALLEST_SAMPLE, SAMPLE);
         let (written, started) = (Written::now()?, Instant::now());
-        seeder.record(SAMPLE, TOGETHER, AT_ONCE, hot)?;
+        seeder.record(sample, TOGETHER, AT_ONCE, hot)?;
         let took = started.elapsed();
         let (bytes, counter) = Written::now()?.since(&written);
         println!(
             "{}",
             json!({ "developers": developers, "entries": entries, "hot": hot,
-                    "ns_per_event": took.as_nanos() / SAMPLE as u128,
-                    "bytes_per_event": bytes / SAMPLE as u64, "counter": counter })
+                    "ns_per_event": took.as_nanos() / sample as u128,
+                    "bytes_per_event": bytes / sample as u64, "counter": counter })
         );
     }
     Ok(())
