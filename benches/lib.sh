@@ -1,5 +1,6 @@
 # What benches/load.sh is made of: processes, one measurement, and figures out of many. Sourced, not run.
-# shellcheck shell=bash
+# Settings come from there, and some of what is set here is read there.
+# shellcheck shell=bash disable=SC2034,SC2154
 
 declare -A url=() pid=() list=() db=() events_acknowledged=() charged_before=()
 refused=0       # requests that were refused or failed, over all measurements

@@ -198,6 +198,7 @@ goal "one event / no-op POST, 64 connections" "$(figure 'ratio("empty"; "usage";
 goal "one event / no-op POST, 256 connections" "$(figure 'ratio("empty"; "usage"; "noop"; "usage"; 256)')" ">=" 0.45
 goal "one event, p99, 64 connections" "$(figure 'typical("empty"; "usage"; 64; .p99_ms)')" "<" 10 ms
 events=$(figure 'typical("empty"; "batch"; 64; .events)')
+# shellcheck disable=SC2016
 of_raw=$(figure '[those("empty"; "batch"; 64) as $a | those("sqlite"; "raw"; 1000) | select(.run == $a.run)
     | $a.events / .rate] | median')
 if [ "$(calc "$events >= 100000")" = true ]; then
