@@ -33,8 +33,11 @@ pub fn measure(db: &Path, developers: usize, sizes: &[i64], hot: bool, seconds: 
         }
         let entries = seeder.entries()?;
         let sample = usize::try_from(entries)?.clamp(SMALLEST_SAMPLE, SAMPLE);
+        seeder.store.catch_up_blocking()?;
         let (written, started) = (Written::now()?, Instant::now());
         seeder.record(sample, TOGETHER, AT_ONCE, hot)?;
+        // All of it, though a busy server writes back ten times as much at a time.
+        seeder.store.catch_up_blocking()?;
         let took = started.elapsed();
         let (bytes, counter) = Written::now()?.since(&written);
         println!(

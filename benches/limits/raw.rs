@@ -1,8 +1,8 @@
 //! One usage event as plain SQL on the product's schema: what the file costs without the product around it.
 
 use super::Outcome;
-use refloop::domain::id::{self, AccountId, ProjectId};
-use refloop::domain::ledger::{Draft, EntryKind, Head, Movement};
+use refloop::domain::id::{AccountId, ProjectId};
+use refloop::domain::ledger::{Draft, Entry, EntryKind, Head, Movement};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Map, json};
 use std::path::Path;
@@ -21,11 +21,11 @@ struct Event<'a> {
     lot: i64,
     id: &'a str,
     /// The event's row.
-    key: i64,
+    seq: i64,
     now_ms: i64,
 }
 
-/// Everything that one event writes: the entry (its triggers keep the projections), the event's id, the calls.
+/// Everything that one event comes to in the file: the entry, the event, and the projections of both.
 /// The one place to change when the schema does. Returns the new head.
 fn insert_event(connection: &Connection, head: Head, event: &Event<'_>) -> Outcome<Head> {
     let draft = Draft {
@@ -56,13 +56,40 @@ fn insert_event(connection: &Connection, head: Head, event: &Event<'_>) -> Outco
         entry.prev_hash,
         entry.hash
     ])?;
-    let sql = "INSERT INTO usage_event (id, project_id, event_id, account_id, calls, charged, uncovered, group_seq)
-               VALUES ($1, $2, $3, $4, 1, 1, 0, $5)";
-    connection.prepare_cached(sql)?.execute(params![event.key, project.0, event.id, account.0, entry.group_seq])?;
-    let sql = "INSERT INTO usage_total (account_id, calls) VALUES ($1, 1)
-               ON CONFLICT (account_id) DO UPDATE SET calls = calls + 1";
-    connection.prepare_cached(sql)?.execute(params![account.0])?;
+    let sql =
+        "INSERT INTO usage_event (seq, project_id, event_id, account_id, calls, charged, uncovered, group_seq, at_ms)
+               VALUES ($1, $2, $3, $4, 1, 1, 0, $5, $6)";
+    connection.prepare_cached(sql)?.execute(params![
+        event.seq,
+        project.0,
+        event.id,
+        account.0,
+        entry.group_seq,
+        event.now_ms
+    ])?;
+    project_event(connection, entry, event)?;
     Ok(Head { seq: entry.seq, hash: entry.hash })
+}
+
+/// What the product writes back later, many at a time.
+fn project_event(connection: &Connection, entry: &Entry, event: &Event<'_>) -> Outcome {
+    let account = event.account.0;
+    let sql = "UPDATE lot SET remaining = remaining - 1 WHERE seq = $1";
+    connection.prepare_cached(sql)?.execute(params![event.lot])?;
+    let sql = "UPDATE balance SET spent = spent + 1, open = open - 1, spends_to = $1 WHERE account_id = $2";
+    connection.prepare_cached(sql)?.execute(params![entry.seq, account])?;
+    let sql = "INSERT INTO usage_total (account_id, calls, events_to) VALUES ($1, 1, $2)
+               ON CONFLICT (account_id) DO UPDATE SET calls = calls + 1, events_to = excluded.events_to";
+    connection.prepare_cached(sql)?.execute(params![account, event.seq])?;
+    let sql = "INSERT INTO account_entry (account_id, seq) VALUES ($1, $2)";
+    connection.prepare_cached(sql)?.execute(params![account, entry.seq])?;
+    let hash = i64::from_le_bytes(blake3::hash(event.id.as_bytes()).as_bytes()[..8].try_into()?);
+    connection.prepare_cached("INSERT INTO usage_id (hash, event_seq) VALUES ($1, $2)")?.execute([hash, event.seq])?;
+    Ok(())
+}
+
+fn newest_event(connection: &Connection) -> Outcome<i64> {
+    Ok(connection.query_row("SELECT coalesce(max(seq), 0) FROM usage_event", [], |row| row.get(0))?)
 }
 
 fn head(connection: &Connection) -> Outcome<Head> {
@@ -103,26 +130,27 @@ fn now_ms() -> Outcome<i64> {
 /// The obvious server: a connection behind a lock, everything looked up in the file, a transaction for each event.
 pub struct Naive {
     project: ProjectId,
-    /// The connection, and the last key that was given out.
+    /// The connection, and the newest event's number.
     file: Mutex<(Connection, i64)>,
 }
 
 impl Naive {
     pub fn open(db: &Path) -> Outcome<Self> {
         let (connection, project) = open(db)?;
-        Ok(Self { project, file: Mutex::new((connection, 0)) })
+        let newest = newest_event(&connection)?;
+        Ok(Self { project, file: Mutex::new((connection, newest)) })
     }
 
     /// Answers after the commit.
     pub fn record(&self, event_id: &str, developer: &str) -> Outcome {
         let account: AccountId = developer.parse().map_err(|_| "not a developer's id")?;
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let (connection, last_key) = &mut *file;
+        let (connection, newest) = &mut *file;
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let now_ms = now_ms()?;
-        *last_key = id::next_key(now_ms, 0, *last_key);
+        *newest += 1;
         let lot = lot_of(&transaction, account)?;
-        let event = Event { project: self.project, account, lot, id: event_id, key: *last_key, now_ms };
+        let event = Event { project: self.project, account, lot, id: event_id, seq: *newest, now_ms };
         insert_event(&transaction, head(&transaction)?, &event)?;
         Ok(transaction.commit()?)
     }
@@ -137,7 +165,7 @@ pub fn measure(db: &Path, rows: usize, seconds: u64) -> Outcome {
     if accounts.is_empty() {
         return Err("no account has credits".into());
     }
-    let (mut chain, mut last_key, run) = (head(&connection)?, 0, now_ms()?);
+    let (mut chain, mut newest, run) = (head(&connection)?, newest_event(&connection)?, now_ms()?);
     let mut rates = Map::new();
     for size in [1, 100, 1_000] {
         let (started, mut done) = (Instant::now(), 0);
@@ -145,14 +173,11 @@ pub fn measure(db: &Path, rows: usize, seconds: u64) -> Outcome {
             let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
             for _ in 0..size {
                 let now_ms = now_ms()?;
-                last_key = id::next_key(now_ms, 0, last_key);
+                newest += 1;
                 let (account, lot) = accounts[done % accounts.len()];
                 let id = format!("raw-{run}-{size}-{done:010}");
-                chain = insert_event(
-                    &transaction,
-                    chain,
-                    &Event { project, account, lot, id: &id, key: last_key, now_ms },
-                )?;
+                chain =
+                    insert_event(&transaction, chain, &Event { project, account, lot, id: &id, seq: newest, now_ms })?;
                 done += 1;
             }
             transaction.commit()?;

@@ -196,7 +196,10 @@ pub fn seed(db: &Path, developers: usize, entries: i64, credits: i64, out: &Path
 }
 
 fn spent(store: &Store, accounts: &[AccountId]) -> Outcome<i64> {
-    Ok(store.read_blocking(|db| accounts.iter().map(|account| Ok(db.totals(*account)?.spent)).sum())?)
+    Ok(store.read_blocking(|db| {
+        let project = db.project_named("default")?.id;
+        accounts.iter().map(|account| Ok(db.totals(project, *account)?.spent)).sum()
+    })?)
 }
 
 /// Prints what the listed developers were charged in all, and how long the ledger is.

@@ -237,7 +237,8 @@ fn deletions_are_named_by_what_is_missing() {
         );
         assert_eq!(evidence.verify(&file, None)["seq"], seq);
     }
-    let file = evidence.tampered("all", "DELETE FROM entry; DELETE FROM lot; DELETE FROM balance");
+    let file =
+        evidence.tampered("all", "DELETE FROM entry; DELETE FROM lot; DELETE FROM balance; DELETE FROM account_entry");
     evidence.finds(&file, Some(&evidence.head), 1, "cut");
 }
 
@@ -253,7 +254,8 @@ fn a_cut_tail_needs_a_kept_head() {
     let spend = entries(&evidence.copy("before")).pop().unwrap();
     assert_eq!((spend.kind, spend.amount), (EntryKind::Spend, -30));
     let mend = format!(
-        "{cut}; UPDATE lot SET remaining = remaining + 30 WHERE seq = {};
+        "{cut}; DELETE FROM account_entry WHERE seq = {last};
+         UPDATE lot SET remaining = remaining + 30 WHERE seq = {};
          UPDATE balance SET spent = spent - 30, open = open + 30 WHERE account_id = {}",
         spend.lot, spend.account.0
     );
