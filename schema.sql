@@ -176,7 +176,9 @@ CREATE TABLE entry (
   account_id      INTEGER NOT NULL REFERENCES account,
   lot             INTEGER NOT NULL,                                -- seq of the grant that brought these credits in
   kind            TEXT    NOT NULL
-                  CHECK (kind IN ('grant', 'spend', 'expire', 'reverse', 'payout', 'payout_return', 'repay')),
+                  -- Not IN: SQLite would build a table of the seven words for every row.
+                  CHECK (kind = 'spend' OR kind = 'grant' OR kind = 'expire' OR kind = 'reverse' OR kind = 'payout'
+                    OR kind = 'payout_return' OR kind = 'repay'),
   amount          INTEGER NOT NULL CHECK (amount <> 0),
   reason          TEXT    NOT NULL CHECK (length(reason) BETWEEN 1 AND 40),
   group_seq       INTEGER NOT NULL,                                -- seq of the movement's first entry
@@ -243,7 +245,7 @@ CREATE TABLE lot (
   expires_at_ms INTEGER NOT NULL,                                  -- 9223372036854775807: never
   granted       INTEGER NOT NULL,
   remaining     INTEGER NOT NULL,
-  side          INTEGER NOT NULL DEFAULT 1,                        -- remaining's sign, which changes rarely, for indexes
+  side          INTEGER NOT NULL DEFAULT 0,                        -- remaining's sign, which changes rarely, for indexes
   expired       INTEGER NOT NULL DEFAULT 0,
   reversed      INTEGER NOT NULL DEFAULT 0,                        -- of this grant, whichever lots paid for it
   paid          INTEGER NOT NULL DEFAULT 0,
@@ -319,8 +321,9 @@ GROUP BY account_id;
 CREATE TRIGGER entry_follows BEFORE INSERT ON entry
 BEGIN
   SELECT CASE
-    WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM entry)
-      OR NEW.prev_hash IS NOT coalesce((SELECT hash FROM entry WHERE seq = NEW.seq - 1), zeroblob(32))
+    WHEN NEW.prev_hash IS NOT coalesce(
+      (SELECT CASE seq WHEN NEW.seq - 1 THEN hash ELSE x'' END FROM entry ORDER BY seq DESC LIMIT 1),
+      CASE NEW.seq WHEN 1 THEN zeroblob(32) END)
     THEN RAISE(ABORT, 'entry: not the next in the chain')
     WHEN NEW.kind <> 'grant' AND NOT EXISTS (
       SELECT 1 FROM lot
@@ -340,20 +343,18 @@ BEGIN SELECT RAISE(ABORT, 'entry: the ledger is append-only'); END;
 CREATE TRIGGER entry_no_delete BEFORE DELETE ON entry
 BEGIN SELECT RAISE(ABORT, 'entry: the ledger is append-only'); END;
 
-CREATE TRIGGER entry_opens_lot AFTER INSERT ON entry WHEN NEW.kind = 'grant'
+-- One trigger, as a second one would cost every spend as much again only to find that it has nothing to do.
+CREATE TRIGGER entry_moves_lot AFTER INSERT ON entry WHEN NEW.kind <> 'spend'
 BEGIN
   INSERT INTO lot (seq, project_id, account_id, referral_id, purchase_id, decision_id, granted_at_ms, vests_at_ms,
                    vesting, expires_at_ms, granted, remaining)
-  VALUES (NEW.seq, NEW.project_id, NEW.account_id, NEW.referral_id, NEW.purchase_id, NEW.decision_id, NEW.at_ms,
-          NEW.vests_at_ms, NEW.vesting, coalesce(NEW.expires_at_ms, 9223372036854775807), NEW.amount, NEW.amount);
-  INSERT INTO balance (account_id, granted, open) VALUES (NEW.account_id, NEW.amount, NEW.amount)
-  ON CONFLICT (account_id) DO UPDATE SET granted = granted + NEW.amount, open = open + NEW.amount;
-  INSERT INTO account_entry (account_id, seq) VALUES (NEW.account_id, NEW.seq);
-END;
-
-CREATE TRIGGER entry_moves_lot AFTER INSERT ON entry WHEN NEW.kind NOT IN ('grant', 'spend')
-BEGIN
+  SELECT NEW.seq, NEW.project_id, NEW.account_id, NEW.referral_id, NEW.purchase_id, NEW.decision_id, NEW.at_ms,
+         NEW.vests_at_ms, NEW.vesting, coalesce(NEW.expires_at_ms, 9223372036854775807), NEW.amount, 0
+  WHERE NEW.kind = 'grant';
+  INSERT INTO balance (account_id, granted, open) SELECT NEW.account_id, 0, 0 WHERE NEW.kind = 'grant'
+  ON CONFLICT (account_id) DO NOTHING;
   UPDATE balance SET
+    granted  = granted  + CASE WHEN NEW.kind = 'grant'   THEN NEW.amount ELSE 0 END,
     expired  = expired  - CASE WHEN NEW.kind = 'expire'  THEN NEW.amount ELSE 0 END,
     reversed = reversed - CASE WHEN NEW.kind = 'reverse' THEN NEW.amount ELSE 0 END,
     paid     = paid     - CASE WHEN NEW.kind IN ('payout', 'payout_return') THEN NEW.amount ELSE 0 END,

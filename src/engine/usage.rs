@@ -51,9 +51,9 @@ impl Engine {
     /// Records events in their order, all in one transaction.
     pub async fn record_usage(&self, project: ProjectId, events: Vec<UsageEvent>) -> Result<Vec<UsageAnswer>> {
         self.store
-            .write_much(events.len(), move |tx| {
+            .write_repeatable(events.len(), move |tx| {
                 let program = tx.program(project)?;
-                events.into_iter().map(|event| record(tx, project, &program, event)).collect()
+                events.iter().map(|event| record(tx, project, &program, event)).collect()
             })
             .await
     }
@@ -74,10 +74,11 @@ pub fn find(tx: &Tx<'_>, project: ProjectId, who: &Who) -> Result<std::result::R
     })
 }
 
-fn record(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, event: UsageEvent) -> Result<UsageAnswer> {
-    if let Some(known) = tx.usage_event(project, &event.id)? {
+fn record(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, event: &UsageEvent) -> Result<UsageAnswer> {
+    let hash = tx.usage_hash(project, &event.id);
+    if let Some(known) = tx.usage_event(project, &event.id, hash)? {
         return Ok(UsageAnswer {
-            id: event.id,
+            id: event.id.clone(),
             account: Some(known.account),
             status: UsageStatus::Duplicate,
             charged: known.charged,
@@ -108,10 +109,10 @@ fn record(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, event: Us
     let charged: i64 = drafts.iter().map(|draft| -draft.amount).sum();
     let group_seq = tx.append(Movement { project, account, reason: "api_usage".into(), drafts })?;
     let usage = UsageRow { account, charged, uncovered: event.spend - charged };
-    tx.add_usage_event(project, &event.id, event.calls, usage, group_seq)?;
+    tx.add_usage_event(project, &event.id, hash, event.calls, usage, group_seq)?;
     let earned = reach_milestones(tx, project, program, &has, event.calls)?;
     Ok(UsageAnswer {
-        id: event.id,
+        id: event.id.clone(),
         account: Some(account),
         status: UsageStatus::Recorded,
         charged,

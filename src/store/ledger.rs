@@ -298,13 +298,16 @@ impl Tx<'_> {
         }
         let account = movement.account;
         let only_spends = movement.drafts.iter().all(|draft| draft.kind == EntryKind::Spend);
-        if !only_spends {
-            self.complete_rows(account)?;
+        if only_spends {
+            let mut staging = self.staging.borrow_mut();
+            let entries = movement.seal(staging.head(), self.now_ms());
+            staging.spend(self.connection, self.shared, account, &entries)?;
+            return Ok(staging.append_later(entries));
         }
+        self.complete_rows(account)?;
         let entries = movement.seal(self.staging.borrow().head(), self.now_ms());
-        let mut statement = self.connection.prepare_cached(APPEND)?;
         for entry in &entries {
-            statement.execute(params![
+            self.connection.prepare_cached(APPEND)?.execute(params![
                 entry.seq,
                 entry.project.0,
                 entry.account.0,
@@ -330,11 +333,7 @@ impl Tx<'_> {
         if let Some(last) = entries.last() {
             staging.note_head(Head { seq: last.seq, hash: last.hash });
         }
-        if only_spends {
-            staging.spend(self.connection, self.shared, account, &entries)?;
-        } else {
-            staging.note_figures(account);
-        }
+        staging.note_figures(account);
         Ok(entries.first().map(|entry| entry.group_seq))
     }
 }

@@ -4,6 +4,7 @@
 //! each. Both see the database through [`Snapshot`]; what changes it is on [`Tx`].
 
 mod accounts;
+mod bulk;
 mod cache;
 mod checkpoint;
 mod codes;
@@ -170,6 +171,16 @@ impl Store {
         F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
     {
         self.writer.submit(units, work)?.await.unwrap_or_else(|_| Err(Error::internal("the writer stopped")))
+    }
+
+    /// [`Store::write_much`] for work that can be run again if it is undone, which makes it cheaper.
+    pub async fn write_repeatable<T, F>(&self, units: usize, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        let answer = self.writer.submit_repeatable(units, work)?;
+        answer.await.unwrap_or_else(|_| Err(Error::internal("the writer stopped")))
     }
 
     /// [`Store::write`] for threads that may block: the command line and the background worker.

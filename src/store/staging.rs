@@ -1,6 +1,7 @@
 //! What the writer knows ahead of the file: the accounts, the ledger's head and the newest event as the batch under way
 //! leaves them. It becomes everyone's after the commit, and is dropped when there is none.
 
+use super::bulk::Appends;
 use super::holdings::Holdings;
 use super::programs::VersionedProgram;
 use super::projection::{self, Mark};
@@ -57,10 +58,27 @@ struct Place {
     event: i64,
 }
 
+/// A usage event that is to become a row.
+pub struct EventRow {
+    pub seq: i64,
+    pub project: ProjectId,
+    pub event_id: String,
+    pub account: AccountId,
+    pub calls: i64,
+    pub charged: i64,
+    pub uncovered: i64,
+    pub group_seq: Option<i64>,
+    pub at_ms: i64,
+}
+
 pub struct Staging {
     committed: Place,
     before_job: Place,
     now: Place,
+    /// Spends and events of the jobs under way that are not rows yet.
+    spends: Vec<ledger::Entry>,
+    events: Vec<EventRow>,
+    appends: Appends,
     accounts: HashMap<AccountId, Staged>,
     /// Accounts as they were before the job under way.
     undo: HashMap<AccountId, Option<Staged>>,
@@ -81,6 +99,9 @@ impl Staging {
             committed: now,
             before_job: now,
             now,
+            spends: Vec::new(),
+            events: Vec::new(),
+            appends: Appends::new(),
             accounts: HashMap::new(),
             undo: HashMap::new(),
             ids: Vec::new(),
@@ -137,6 +158,25 @@ impl Staging {
         self.ids.push((hash, self.now.event));
         self.write_back.add_id(hash, self.now.event);
         self.now.event
+    }
+
+    /// The ledger goes on behind these spends, which become rows a little later. Returns their `group_seq`.
+    pub fn append_later(&mut self, entries: Vec<ledger::Entry>) -> Option<i64> {
+        let group_seq = entries.first().map(|entry| entry.group_seq);
+        if let Some(last) = entries.last() {
+            self.now.head = Head { seq: last.seq, hash: last.hash };
+        }
+        self.spends.extend(entries);
+        group_seq
+    }
+
+    pub fn record_later(&mut self, event: EventRow) {
+        self.events.push(event);
+    }
+
+    pub fn append_now(&mut self, db: &Connection) -> Result<()> {
+        let (spends, events) = (std::mem::take(&mut self.spends), std::mem::take(&mut self.events));
+        self.appends.run(db, &spends, &events)
     }
 
     // --- accounts ---
@@ -204,6 +244,8 @@ impl Staging {
 
     /// Makes an account's rows complete, for a change that is made to the rows themselves.
     pub fn complete_rows(&mut self, db: &Connection, shared: &Shared, account: AccountId) -> Result<()> {
+        // First: a spend fits its lot as it was before.
+        self.append_now(db)?;
         self.remember(account);
         let live = |shared: &Shared| {
             shared.accounts.with(account, |live| (live.holdings.unwritten().clone(), live.entries.clone()))
@@ -238,6 +280,8 @@ impl Staging {
 
     pub fn undo_job(&mut self) {
         self.now = self.before_job;
+        self.spends.clear();
+        self.events.clear();
         for (account, before) in self.undo.drain() {
             match before {
                 Some(before) => self.accounts.insert(account, before),
@@ -263,6 +307,8 @@ impl Staging {
     /// Nothing of the batch was kept.
     pub fn drop_batch(&mut self) {
         self.now = self.committed;
+        self.spends.clear();
+        self.events.clear();
         self.accounts.clear();
         for (hash, event) in self.ids.drain(..) {
             self.write_back.remove_id(hash, event);

@@ -204,6 +204,11 @@ impl<'c> Tx<'c> {
         self.staging.borrow_mut().complete_rows(self.connection, self.shared, account)
     }
 
+    /// Makes rows of the spends and events that are gathered: before anything looks for them, or follows them.
+    pub(super) fn append_now(&self) -> Result<()> {
+        self.staging.borrow_mut().append_now(self.connection)
+    }
+
     /// [`Tx::complete_rows`] for an account of this project.
     pub fn complete_rows_of(&self, project: ProjectId, account: AccountId) -> Result<()> {
         if self.with_holdings(project, account, |_| ())?.is_some() { self.complete_rows(account) } else { Ok(()) }

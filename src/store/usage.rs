@@ -1,5 +1,6 @@
 //! Usage events by their own id, and how many calls an account has made.
 
+use super::staging::EventRow;
 use super::tx::Tx;
 use crate::domain::error::Result;
 use crate::domain::id::{AccountId, ProjectId};
@@ -13,14 +14,26 @@ pub struct UsageRow {
     pub uncovered: i64,
 }
 
+/// Of an event's id within its project.
+#[derive(Debug, Clone, Copy)]
+pub struct UsageHash(i64);
+
 impl Tx<'_> {
-    pub fn usage_event(&self, project: ProjectId, event_id: &str) -> Result<Option<UsageRow>> {
-        let hash = self.shared.usage_hash(project, event_id);
+    /// The hash by which an event is found.
+    pub fn usage_hash(&self, project: ProjectId, event_id: &str) -> UsageHash {
+        UsageHash(self.shared.usage_hash(project, event_id))
+    }
+
+    pub fn usage_event(&self, project: ProjectId, event_id: &str, hash: UsageHash) -> Result<Option<UsageRow>> {
+        let UsageHash(hash) = hash;
         let sql = "SELECT event_seq FROM usage_id WHERE hash = $1";
         let mut written = self.connection.prepare_cached(sql)?;
         let mut candidates = self.staging.borrow().write_back.events(hash);
         for event in written.query_map(params![hash], |row| row.get(0))? {
             candidates.push(event?);
+        }
+        if !candidates.is_empty() {
+            self.append_now()?;
         }
         let sql = "SELECT account_id, charged, uncovered FROM usage_event
                    WHERE seq = $1 AND project_id = $2 AND event_id = $3";
@@ -41,27 +54,24 @@ impl Tx<'_> {
         &self,
         project: ProjectId,
         event_id: &str,
+        hash: UsageHash,
         calls: i64,
         usage: UsageRow,
         group_seq: Option<i64>,
     ) -> Result<()> {
         let mut staging = self.staging.borrow_mut();
-        let seq = staging.add_event(self.shared.usage_hash(project, event_id));
-        let sql =
-            "INSERT INTO usage_event (seq, project_id, event_id, account_id, calls, charged, uncovered, group_seq,
-                                            at_ms)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-        self.connection.prepare_cached(sql)?.execute(params![
+        let seq = staging.add_event(hash.0);
+        staging.record_later(EventRow {
             seq,
-            project.0,
-            event_id,
-            usage.account.0,
+            project,
+            event_id: event_id.to_owned(),
+            account: usage.account,
             calls,
-            usage.charged,
-            usage.uncovered,
+            charged: usage.charged,
+            uncovered: usage.uncovered,
             group_seq,
-            self.now_ms()
-        ])?;
+            at_ms: self.now_ms(),
+        });
         staging.change(self.connection, self.shared, usage.account, |has| has.count(calls, seq))
     }
 

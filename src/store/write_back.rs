@@ -9,7 +9,8 @@ use super::tx::Shared;
 use crate::domain::error::Result;
 use crate::domain::id::AccountId;
 use rusqlite::Connection;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -36,14 +37,48 @@ impl Default for Pace {
 struct Sealed {
     /// Largest first, taken from the end.
     accounts: Vec<AccountId>,
-    ids: BTreeSet<(i64, i64)>,
+    /// Those that are not written yet, largest first, taken from the end.
+    unwritten_ids: Vec<(i64, i64)>,
+    ids: Ids,
     mark: Mark,
+}
+
+/// Events by the hash of their id. Two of one hash are as good as never seen.
+#[derive(Default)]
+struct Ids {
+    first: HashMap<i64, i64>,
+    others: Vec<(i64, i64)>,
+}
+
+impl Ids {
+    fn insert(&mut self, hash: i64, event: i64) {
+        match self.first.entry(hash) {
+            Entry::Vacant(place) => drop(place.insert(event)),
+            Entry::Occupied(_) => self.others.push((hash, event)),
+        }
+    }
+
+    fn remove(&mut self, hash: i64, event: i64) {
+        if self.first.get(&hash) == Some(&event) {
+            self.first.remove(&hash);
+        }
+        self.others.retain(|other| *other != (hash, event));
+    }
+
+    fn events(&self, hash: i64) -> impl Iterator<Item = i64> + '_ {
+        let others = self.others.iter().filter(move |(other, _)| *other == hash).map(|(_, event)| *event);
+        self.first.get(&hash).copied().into_iter().chain(others)
+    }
+
+    fn all(&self) -> Vec<(i64, i64)> {
+        self.first.iter().map(|(hash, event)| (*hash, *event)).chain(self.others.iter().copied()).collect()
+    }
 }
 
 pub struct WriteBack {
     pace: Pace,
     dirty: HashSet<AccountId>,
-    ids: BTreeSet<(i64, i64)>,
+    ids: Ids,
     units: usize,
     since: Option<Instant>,
     /// Accounts with more than should wait.
@@ -56,7 +91,7 @@ impl WriteBack {
         Self {
             pace,
             dirty: HashSet::new(),
-            ids: BTreeSet::new(),
+            ids: Ids::default(),
             units: 0,
             since: None,
             laden: BTreeSet::new(),
@@ -65,18 +100,16 @@ impl WriteBack {
     }
 
     pub fn add_id(&mut self, hash: i64, event: i64) {
-        self.ids.insert((hash, event));
+        self.ids.insert(hash, event);
     }
 
     pub fn remove_id(&mut self, hash: i64, event: i64) {
-        self.ids.remove(&(hash, event));
+        self.ids.remove(hash, event);
     }
 
     /// Events under this hash that `usage_id` may not have yet.
     pub fn events(&self, hash: i64) -> Vec<i64> {
-        let range = (hash, i64::MIN)..=(hash, i64::MAX);
-        let sealed = self.sealed.iter().flat_map(|sealed| sealed.ids.range(range.clone()));
-        self.ids.range(range.clone()).chain(sealed).map(|(_, event)| *event).collect()
+        self.ids.events(hash).chain(self.sealed.iter().flat_map(|sealed| sealed.ids.events(hash))).collect()
     }
 
     pub fn note_dirty(&mut self, account: AccountId, laden: bool, entries: usize) {
@@ -114,7 +147,10 @@ impl WriteBack {
         }
         let mut accounts: Vec<AccountId> = self.dirty.drain().collect();
         accounts.sort_unstable_by(|one, other| other.cmp(one));
-        self.sealed = Some(Sealed { accounts, ids: std::mem::take(&mut self.ids), mark: now });
+        let ids = std::mem::take(&mut self.ids);
+        let mut unwritten_ids = ids.all();
+        unwritten_ids.sort_unstable_by(|one, other| other.cmp(one));
+        self.sealed = Some(Sealed { accounts, unwritten_ids, ids, mark: now });
         (self.units, self.since) = (0, None);
     }
 
@@ -142,7 +178,7 @@ impl WriteBack {
             self.laden = laden;
             if let Some(sealed) = &mut self.sealed {
                 sealed.accounts.extend(accounts.into_iter().rev());
-                sealed.ids.extend(ids);
+                sealed.unwritten_ids.extend(ids.into_iter().rev());
             }
             return outcome;
         }
@@ -154,7 +190,7 @@ impl WriteBack {
                 live.completed = completion;
             });
         }
-        if self.sealed.as_ref().is_some_and(|sealed| sealed.accounts.is_empty() && sealed.ids.is_empty()) {
+        if self.sealed.as_ref().is_some_and(|sealed| sealed.accounts.is_empty() && sealed.unwritten_ids.is_empty()) {
             self.sealed = None;
         }
         Ok(())
@@ -184,13 +220,13 @@ impl WriteBack {
                 }
             }
             while rows < budget
-                && let Some(id) = sealed.ids.pop_first()
+                && let Some(id) = sealed.unwritten_ids.pop()
             {
                 ids.push(id);
                 rows += 1;
             }
             projection::write_usage_ids(connection, ids)?;
-            if sealed.accounts.is_empty() && sealed.ids.is_empty() {
+            if sealed.accounts.is_empty() && sealed.unwritten_ids.is_empty() {
                 projection::set_mark(connection, sealed.mark)?;
             }
         }

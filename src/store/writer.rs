@@ -36,8 +36,12 @@ enum Message {
 
 /// A caller's closure with the way back to the caller.
 trait Job: Send {
-    /// Whether its savepoint is to be kept.
+    /// Whether what it did is to be kept.
     fn run(&mut self, tx: &Tx<'_>) -> bool;
+    /// What it did could not be kept after all.
+    fn fail(&mut self, fault: Error);
+    /// It can run again after it was undone.
+    fn is_repeatable(&self) -> bool;
     /// Replies; with the batch's fault instead of the job's own answer when there is one.
     fn reply(self: Box<Self>, fault: Option<&Error>);
 }
@@ -60,10 +64,53 @@ where
         self.answer.is_ok()
     }
 
+    fn fail(&mut self, fault: Error) {
+        self.answer = Err(fault);
+    }
+
+    fn is_repeatable(&self) -> bool {
+        false
+    }
+
     fn reply(self: Box<Self>, fault: Option<&Error>) {
         // A caller that has gone away does not want the answer.
         let _ = self.caller.send(fault.map_or(self.answer, |fault| Err(fault.clone())));
     }
+}
+
+/// Work that borrows what it needs, and so can be run a second time.
+struct RepeatableWork<F, T> {
+    closure: F,
+    answer: Result<T>,
+    caller: oneshot::Sender<Result<T>>,
+}
+
+impl<F, T> Job for RepeatableWork<F, T>
+where
+    F: Fn(&Tx<'_>) -> Result<T> + Send,
+    T: Send,
+{
+    fn run(&mut self, tx: &Tx<'_>) -> bool {
+        self.answer = Err(panicked());
+        self.answer = (self.closure)(tx);
+        self.answer.is_ok()
+    }
+
+    fn fail(&mut self, fault: Error) {
+        self.answer = Err(fault);
+    }
+
+    fn is_repeatable(&self) -> bool {
+        true
+    }
+
+    fn reply(self: Box<Self>, fault: Option<&Error>) {
+        let _ = self.caller.send(fault.map_or(self.answer, |fault| Err(fault.clone())));
+    }
+}
+
+fn panicked() -> Error {
+    Error::internal("a job panicked")
 }
 
 pub struct Writer {
@@ -116,8 +163,23 @@ impl Writer {
         F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
     {
         let (caller, answer) = oneshot::channel();
-        let never_ran = Err(Error::internal("a job panicked"));
-        let job = Box::new(Work { closure: Some(work), answer: never_ran, caller });
+        self.queue_up(units, Box::new(Work { closure: Some(work), answer: Err(panicked()), caller }))?;
+        Ok(answer)
+    }
+
+    /// [`Writer::submit`] for work that is cheaper in company: it shares a savepoint with its neighbours of the same
+    /// kind, and if one of them fails, all of them run again in savepoints of their own.
+    pub fn submit_repeatable<T, F>(&self, units: usize, work: F) -> Result<oneshot::Receiver<Result<T>>>
+    where
+        T: Send + 'static,
+        F: Fn(&Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        let (caller, answer) = oneshot::channel();
+        self.queue_up(units, Box::new(RepeatableWork { closure: work, answer: Err(panicked()), caller }))?;
+        Ok(answer)
+    }
+
+    fn queue_up(&self, units: usize, job: Box<dyn Job>) -> Result<()> {
         let before = self.waiting.fetch_add(units, Ordering::SeqCst);
         let sent = if before > 0 && before + units > self.most_waiting {
             Err(too_much_waiting())
@@ -127,7 +189,7 @@ impl Writer {
         if sent.is_err() {
             self.waiting.fetch_sub(units, Ordering::SeqCst);
         }
-        sent.map(|()| answer)
+        sent
     }
 
     pub fn truncate_wal(&self) -> Result<oneshot::Receiver<Result<bool>>> {
@@ -265,23 +327,42 @@ impl Loop {
     }
 
     fn run_jobs(&self, jobs: &mut [Box<dyn Job>]) -> Result<()> {
-        for job in jobs {
-            self.connection.prepare_cached("SAVEPOINT job")?.execute([])?;
-            self.staging.borrow_mut().begin_job();
-            let tx = Tx::new(&self.connection, &self.shared, &self.last_key, &self.staging);
-            let keep = catch_unwind(AssertUnwindSafe(|| job.run(&tx))).unwrap_or(false);
-            if self.connection.is_autocommit() {
-                // A full disk or an I/O fault can end the whole transaction, not only the statement.
-                return Err(Error::busy("The database cannot take this at the moment; nothing was changed."));
+        for company in jobs.chunk_by_mut(|one, next| one.is_repeatable() && next.is_repeatable()) {
+            if company.len() == 1 || !self.run_together(company)? {
+                for job in company {
+                    self.run_together(std::slice::from_mut(job))?;
+                }
             }
-            if !keep {
-                self.connection.execute_batch("ROLLBACK TO job")?;
-                self.staging.borrow_mut().undo_job();
-                self.shared.forget_programs();
-            }
-            self.connection.prepare_cached("RELEASE job")?.execute([])?;
         }
         self.staging.borrow_mut().read_changed(&self.connection)
+    }
+
+    /// Runs jobs in one savepoint. Whether it was kept: it is undone when one of them fails.
+    fn run_together(&self, jobs: &mut [Box<dyn Job>]) -> Result<bool> {
+        self.connection.prepare_cached("SAVEPOINT job")?.execute([])?;
+        self.staging.borrow_mut().begin_job();
+        let keep = jobs.iter_mut().all(|job| {
+            let tx = Tx::new(&self.connection, &self.shared, &self.last_key, &self.staging);
+            catch_unwind(AssertUnwindSafe(|| job.run(&tx))).unwrap_or(false)
+        });
+        let appended = if keep { self.staging.borrow_mut().append_now(&self.connection) } else { Ok(()) };
+        let keep = keep && appended.is_ok();
+        if let Err(fault) = appended {
+            for job in jobs.iter_mut() {
+                job.fail(fault.clone());
+            }
+        }
+        if self.connection.is_autocommit() {
+            // A full disk or an I/O fault can end the whole transaction, not only the statement.
+            return Err(Error::busy("The database cannot take this at the moment; nothing was changed."));
+        }
+        if !keep {
+            self.connection.execute_batch("ROLLBACK TO job")?;
+            self.staging.borrow_mut().undo_job();
+            self.shared.forget_programs();
+        }
+        self.connection.prepare_cached("RELEASE job")?.execute([])?;
+        Ok(keep)
     }
 
     /// What there is to do beside the callers' work, in small portions.
