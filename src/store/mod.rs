@@ -61,12 +61,14 @@ use writer::Writer;
 pub struct Capacity {
     pub queued_writes: usize,
     pub readers: u32,
+    /// Accounts, and keys, that are kept in memory: more than a busy gateway sees in a minute, at half a kilobyte each.
+    pub accounts_in_memory: usize,
     pub pace: Pace,
 }
 
 impl Default for Capacity {
     fn default() -> Self {
-        Self { queued_writes: 16_384, readers: 8, pace: Pace::default() }
+        Self { queued_writes: 16_384, readers: 8, accounts_in_memory: 131_072, pace: Pace::default() }
     }
 }
 
@@ -139,7 +141,7 @@ impl Store {
             .connection_timeout(std::time::Duration::from_secs(5))
             .build(file::reader_manager(path))
             .map_err(|fault| Error::internal(format!("cannot open {} for reading: {fault}", path.display())))?;
-        let shared = Arc::new(Shared::new(instance, clock, lock.is_some()));
+        let shared = Arc::new(Shared::new(instance, clock, lock.is_some(), capacity.accounts_in_memory));
         let checkpoints = Checkpoints::start(path)?;
         let writer = Writer::start(connection, Arc::clone(&shared), checkpoints, capacity)?;
         Ok(Self { path: path.to_owned(), shared, readers, writer, _lock: lock })

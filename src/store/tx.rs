@@ -41,8 +41,7 @@ pub struct Instance {
     pub pepper: [u8; 32],
 }
 
-/// Accounts and keys that are kept in memory, for a second of a busy gateway and more.
-const MOST_ACCOUNTS: usize = 131_072;
+/// Referrers whose figures are kept in memory.
 const MOST_FIGURES: usize = 16_384;
 
 /// What every connection of a store has in common.
@@ -64,15 +63,15 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn new(instance: Instance, clock: Clock, serves: bool) -> Self {
+    pub fn new(instance: Instance, clock: Clock, serves: bool, accounts_in_memory: usize) -> Self {
         let usage_id_key = blake3::derive_key("refloop 2026 usage id", &instance.pepper);
         Self {
             instance,
             clock,
             programs: Mutex::default(),
-            accounts: Cache::pinning(MOST_ACCOUNTS, |live| !live.is_written(), |live| live.completed),
+            accounts: Cache::pinning(accounts_in_memory, |live| !live.is_written(), |live| live.completed),
             completions: AtomicU64::new(0),
-            callers: Cache::new(MOST_ACCOUNTS),
+            callers: Cache::new(accounts_in_memory),
             figures: Cache::new(MOST_FIGURES),
             serves,
             usage_id_key,

@@ -43,6 +43,18 @@ impl App {
     }
 
     pub fn start_with(change: impl FnOnce(&mut WebSettings)) -> Self {
+        // Little by little and with hardly any memory, so that every test sees the projections at all stages of being
+        // written back, and accounts that come and go.
+        let pace = Pace { pile: 7, rows: 3 };
+        Self::start_over(Capacity { pace, accounts_in_memory: 64, ..Capacity::default() }, change)
+    }
+
+    /// As it is served: what is spent is written back after a while.
+    pub fn start_unhurried() -> Self {
+        Self::start_over(Capacity::default(), |_| ())
+    }
+
+    pub fn start_over(capacity: Capacity, change: impl FnOnce(&mut WebSettings)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(AtomicI64::new(START_MS));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -55,8 +67,6 @@ impl App {
             body_timeout: Duration::from_millis(500),
         };
         change(&mut settings);
-        // Little by little, so that every test sees the projections at all stages of being written back.
-        let capacity = Capacity { pace: Pace { pile: 7, rows: 3 }, ..Capacity::default() };
         let store = Store::serve(&dir.path().join("refloop.db"), Clock::Manual(Arc::clone(&clock)), capacity).unwrap();
         let store = Arc::new(store);
         let engine = Arc::new(Engine::new(Arc::clone(&store), Settings::default()));

@@ -1,0 +1,105 @@
+//! No query of a hot path reads a table from one end to the other. The log tells which statements run, SQLite how.
+
+use crate::process::{Caller, NO_LIMITS, Server, empty_dir, refloop, sqlite3};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+fn statements(dir: &Path) -> BTreeSet<String> {
+    let log = std::fs::read_to_string(dir.join("stderr.log")).unwrap();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let sql = lines
+        .filter(|line| line["target"] == "refloop::sql")
+        .filter_map(|line| Some(line["fields"]["sql"].as_str()?.to_owned()));
+    sql.filter(|sql| ["SELECT", "INSERT", "UPDATE", "DELETE"].iter().any(|verb| sql.starts_with(verb))).collect()
+}
+
+/// Statements that may look at all of something: it has one row, or it is the start.
+fn may_scan(sql: &str, step: &str) -> bool {
+    ["instance", "projected", "sqlite_schema"].iter().any(|table| step == format!("SCAN {table}"))
+        || step.contains("CONSTANT ROW")
+        // The newest row: one step from the end.
+        || (sql.contains("ORDER BY seq DESC LIMIT 1") || sql.contains("max(seq)")) && !step.contains("USING")
+}
+
+#[test]
+fn no_query_of_a_hot_path_scans() {
+    let (_keep, dir) = empty_dir();
+    let mut command = refloop(&dir);
+    command.env("REFLOOP_LOG", "refloop::sql=trace");
+    command.args(["serve", "--json", "--workers", "1", "--listen", "127.0.0.1:0"]).args(NO_LIMITS);
+    let mut server = Server::spawn(command, &dir);
+    let (caller, gateway) = (Caller::new(&server.url), server.gateway_key());
+    let post = |key: Option<&str>, path: &str, body: Value| {
+        let reply = caller.post(key, path, &body).unwrap();
+        assert!(reply.status < 300, "{path}: {}", reply.body);
+        reply.json()
+    };
+    let get = |key: &str, path: &str| {
+        let request = ureq::get(format!("{}{path}", server.url)).header("Authorization", format!("Bearer {key}"));
+        assert_eq!(request.call().unwrap().status(), 200, "{path}");
+    };
+    let sign_up = |name: &str, code: Option<&str>| {
+        let email = format!("me@{name}.example");
+        let body = json!({ "email": email, "password": "secure-password", "name": name, "referral_code": code });
+        post(None, "/v1/developers/signup", body)
+    };
+    let alice = sign_up("alice", None);
+    let alice_key = alice["api_key"].as_str().unwrap();
+    let code = post(Some(alice_key), "/v1/developers/referral-code", json!({}));
+    let code = code["referral_code"].as_str().unwrap();
+    let bob = sign_up("bob", Some(code));
+    let (bob_id, bob_key) = (&bob["developer"]["id"], bob["api_key"].as_str().unwrap());
+    // The gateway's calls and the developers' reads: each kind of event, again, and by each name.
+    for who in [("developer_id", bob_id.clone()), ("api_key", json!(bob_key)), ("external_id", json!("none"))] {
+        for id in ["one", "two", "one"] {
+            let id = format!("{id}-{}", who.0);
+            post(Some(&gateway), "/v1/usage", json!({ "id": id, (who.0): who.1, "calls": 60 }));
+        }
+    }
+    let many: Vec<_> = (0..40).map(|n| json!({ "id": format!("m{n}"), "developer_id": bob_id, "calls": 1 })).collect();
+    post(Some(&gateway), "/v1/usage", json!({ "events": many }));
+    for _ in 0..2 {
+        post(Some(&gateway), "/v1/keys/verify", json!({ "api_key": bob_key }));
+    }
+    let purchase = json!({ "id": "p", "developer_id": bob_id, "amount": 500, "currency": "usd" });
+    post(Some(&gateway), "/v1/purchases", purchase);
+    post(Some(&gateway), "/v1/refunds", json!({ "id": "r", "purchase_id": "p", "amount": 500 }));
+    for key in [alice_key, bob_key] {
+        for path in ["me", "referral-stats", "referrals", "ledger", "ledger.csv", "api-keys"] {
+            get(key, &format!("/v1/developers/{path}"));
+        }
+    }
+    get(alice_key, &format!("/signup?ref={code}"));
+    get(alice_key, "/v1/ledger/head");
+    // The end writes everything back.
+    server.terminate();
+    assert_eq!(server.wait().0, Some(0));
+
+    let seen = statements(&dir);
+    for part in [
+        "INSERT INTO entry",
+        "INSERT INTO usage_event",
+        "FROM usage_id",
+        "INSERT INTO usage_id",
+        "UPDATE lot",
+        "FROM account_entry",
+        "FROM api_key",
+        "FROM referral",
+        "FROM decision",
+        "UPDATE balance",
+    ] {
+        assert!(seen.iter().any(|sql| sql.contains(part)), "{part} was not seen among {} statements", seen.len());
+    }
+    let mut scans = Vec::new();
+    for sql in &seen {
+        let plan = sqlite3(&dir.join("refloop.db"), &format!("EXPLAIN QUERY PLAN {sql}"));
+        assert!(!plan.contains("rror:"), "{sql}: {plan}");
+        for step in plan.lines().map(|line| line.trim_start_matches(['|', '-', '`', ' '])) {
+            if step.starts_with("SCAN") && !may_scan(sql, step) {
+                scans.push(format!("{step}: {sql}"));
+            }
+        }
+    }
+    assert!(scans.is_empty(), "{scans:#?}");
+}
