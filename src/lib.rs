@@ -11,7 +11,8 @@
 //!   earns, [`domain::ledger`] which lots a movement touches.
 //! - [`store`]: one SQLite file, one writer thread that commits many callers' work together and replies after the
 //!   disk has it, and a pool of read-only snapshots. The entries of the ledger are the truth; lots and balances are
-//!   projections that triggers keep and `verify` recomputes.
+//!   projections that `verify` recomputes. What usage spends is known in memory first (`staging`, `holdings`, `cache`)
+//!   and is written back to the projections in bulk (`write_back`, `projection`).
 //! - [`engine`]: the use cases. One method, one transaction.
 //! - [`web`]: the faces over HTTP: the developers' API and the pages.
 //! - [`work`]: what tidies up behind the clock. No balance depends on it.

@@ -2,6 +2,11 @@
 //!
 //! Writes are closures that the writer thread runs and commits together; reads run on a read-only pool, one snapshot
 //! each. Both see the database through [`Snapshot`]; what changes it is on [`Tx`].
+//!
+//! What comes by the thousand, usage, is kept off the disk where it can be: an event is two appends in the transaction
+//! that answers it, and what it does to its account is known in memory ([`Holdings`], staged by the batch, then
+//! everyone's) until it is written back in bulk. The rule that keeps this right: whoever changes or lists an account's
+//! rows has them completed before. Only the process that holds the file's lock keeps accounts in memory.
 
 mod accounts;
 mod bulk;
