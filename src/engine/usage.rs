@@ -136,6 +136,11 @@ fn reach_milestones(
     let (before, after) = (had.calls(), had.calls().saturating_add(calls));
     let progress = referral.progress.after_calls(program, before, after, tx.now_ms());
     let rules_changed = referral.judged_version != program.version;
+    let event = Event::Calls { before, after, rules_changed };
+    let awaited = program.awaits(event);
+    if progress == referral.progress && !rules_changed && !awaited {
+        return Ok(false);
+    }
     let mut referral = referral.clone();
     if progress != referral.progress {
         referral = tx.set_progress(project, &referral, &progress)?;
@@ -143,8 +148,7 @@ fn reach_milestones(
     if rules_changed {
         referral = tx.set_judged_version(project, &referral, program.version)?;
     }
-    let event = Event::Calls { before, after, rules_changed };
-    if !program.awaits(event) {
+    if !awaited {
         return Ok(false);
     }
     let granted = reward(tx, project, program, &referral, event, None)?;
