@@ -216,7 +216,8 @@ CREATE TABLE usage_event (
   at_ms      INTEGER NOT NULL
 ) STRICT;
 
--- Projections: what the entries and the usage events above add up to. `refloop verify` recomputes them.
+-- Projections: what the entries and the usage events above add up to. `refloop verify` recomputes them (calls only as
+-- long as no event is pruned).
 --
 -- Every kind of entry is projected by a trigger in its own transaction, but for the one that comes by the thousand: what
 -- a `spend` does to lot, balance and account_entry, and an event to usage_total and usage_id, the server keeps in

@@ -188,7 +188,7 @@ impl Engine {
         limit: usize,
     ) -> Result<ReferralPage> {
         self.store
-            .read(move |db| {
+            .read_rows(project, referrer, move |db| {
                 let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
                 let mut lines = db.referrals(project, referrer, status, before, one_more)?;
                 let more = lines.len() > limit;

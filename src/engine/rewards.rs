@@ -98,11 +98,12 @@ fn barred(account: Option<&Account>) -> Option<&'static str> {
 }
 
 /// Books what has expired by the clock, so that no movement's outcome depends on when a sweep ran.
-pub fn settle(tx: &Tx<'_>, project: ProjectId, account: AccountId) -> Result<()> {
+/// Whether there was anything.
+pub fn settle(tx: &Tx<'_>, project: ProjectId, account: AccountId) -> Result<bool> {
     if tx.balance(project, account)?.lapsed == 0 {
-        return Ok(());
+        return Ok(false);
     }
     let drafts = ledger::expire(&tx.open_lots(project, account)?, tx.now_ms());
     tx.append(Movement { project, account, reason: "expired".into(), drafts })?;
-    Ok(())
+    Ok(true)
 }

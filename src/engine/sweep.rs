@@ -47,7 +47,7 @@ impl Engine {
         let mut booked = 0;
         for (project, account) in lapsed {
             match self.store.write_blocking(move |tx| settle(tx, project, account)) {
-                Ok(()) => booked += 1,
+                Ok(expired) => booked += usize::from(expired),
                 Err(fault) => tracing::error!(%account, %fault, "expired credits are not booked"),
             }
         }

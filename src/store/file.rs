@@ -36,6 +36,19 @@ pub struct ServeLock {
 }
 
 impl ServeLock {
+    /// [`ServeLock::take`] that gives a command a moment to end.
+    pub fn wait_for(database: &Path) -> Result<Option<Self>> {
+        const TRIES: u32 = 10;
+        const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+        for _ in 1..TRIES {
+            if let Some(lock) = Self::take(database)? {
+                return Ok(Some(lock));
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Self::take(database)
+    }
+
     /// `None` when another process has it.
     pub fn take(database: &Path) -> Result<Option<Self>> {
         if database.is_dir() {

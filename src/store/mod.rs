@@ -106,7 +106,10 @@ impl Reader {
         let ticket = accounts.ticket(account);
         let Some(mut holdings) = self.read(|db| db.holdings(project, account))? else { return Ok(None) };
         let seen = in_project(&mut holdings);
-        accounts.offer(account, LiveAccount::written(holdings), ticket);
+        // One that has come into memory meanwhile is there already, perhaps with spends to be written back.
+        if holdings.is_written() {
+            accounts.offer(account, LiveAccount::written(holdings), ticket);
+        }
         Ok(seen)
     }
 }
@@ -125,9 +128,11 @@ impl Store {
     /// Opens the file to serve it, and makes it when there is none. Refuses what is not refloop's, what is newer, and
     /// what another process serves.
     pub fn serve(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
-        let lock = ServeLock::take(path)?.ok_or_else(|| {
+        let lock = ServeLock::wait_for(path)?.ok_or_else(|| {
             let path = path.display();
-            file::unusable(format!("another refloop is serving {path}; two on one file would be wrong"))
+            file::unusable(format!(
+                "another refloop is serving {path}, or at work on it; two on one file would be wrong"
+            ))
         })?;
         Self::with(path, clock, capacity, Some(lock))
     }

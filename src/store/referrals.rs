@@ -117,7 +117,7 @@ impl Snapshot<'_> {
 
 impl Tx<'_> {
     pub fn add_referral(&self, project: ProjectId, new: &NewReferral<'_>) -> Result<ReferralId> {
-        // What its two accounts know of it is read again.
+        // What is known of the referee is read again.
         self.complete_rows(new.referee)?;
         self.staging.borrow_mut().note_figures(new.referrer);
         let id = ReferralId(self.next_key()?);

@@ -320,6 +320,9 @@ impl Staging {
 
     /// The batch is committed: readers see it from now on.
     pub fn publish(&mut self, shared: &Shared) {
+        if (self.now.head.seq, self.now.event) != (self.committed.head.seq, self.committed.event) {
+            self.write_back.note_commit(self.ids.len());
+        }
         self.committed = self.now;
         let completion = shared.completions.fetch_add(1, Ordering::SeqCst) + 1;
         for (account, staged) in self.accounts.drain() {
@@ -341,7 +344,6 @@ impl Staging {
                 Some(live)
             });
         }
-        self.write_back.note_events(self.ids.len());
         self.ids.clear();
         for account in self.figures.drain() {
             shared.figures.forget(account);

@@ -59,12 +59,27 @@ pub struct Shared {
     pub figures: Cache<AccountId, KnownFigures>,
     /// Whether this process serves the file. Beside the one that does, it cannot know what accounts have.
     pub serves: bool,
-    usage_id_key: [u8; 32],
+    usage_hasher: UsageHasher,
+}
+
+/// Hashes of usage events' ids. Keyed, so that nobody can choose ids that collide.
+pub struct UsageHasher([u8; 32]);
+
+impl UsageHasher {
+    pub fn new(pepper: &[u8; 32]) -> Self {
+        Self(blake3::derive_key("refloop 2026 usage id", pepper))
+    }
+
+    pub fn hash(&self, project: ProjectId, event_id: &str) -> i64 {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        hasher.update(&project.0.to_le_bytes()).update(event_id.as_bytes());
+        i64::from_le_bytes(hasher.finalize().as_bytes()[..8].try_into().unwrap_or_default())
+    }
 }
 
 impl Shared {
     pub fn new(instance: Instance, clock: Clock, serves: bool, accounts_in_memory: usize) -> Self {
-        let usage_id_key = blake3::derive_key("refloop 2026 usage id", &instance.pepper);
+        let usage_hasher = UsageHasher::new(&instance.pepper);
         Self {
             instance,
             clock,
@@ -74,15 +89,13 @@ impl Shared {
             callers: Cache::new(accounts_in_memory),
             figures: Cache::new(MOST_FIGURES),
             serves,
-            usage_id_key,
+            usage_hasher,
         }
     }
 
-    /// The hash by which an event is found. Keyed, so that nobody can choose ids that collide.
+    /// The hash by which an event is found.
     pub fn usage_hash(&self, project: ProjectId, event_id: &str) -> i64 {
-        let mut hasher = blake3::Hasher::new_keyed(&self.usage_id_key);
-        hasher.update(&project.0.to_le_bytes()).update(event_id.as_bytes());
-        i64::from_le_bytes(hasher.finalize().as_bytes()[..8].try_into().unwrap_or_default())
+        self.usage_hasher.hash(project, event_id)
     }
 
     /// After a transaction was undone.

@@ -2,11 +2,12 @@
 
 use super::file::{SCHEMA, check_identity, unusable};
 use super::ledger;
-use super::projection::{self, Tail};
+use super::projection::{self, Mark, Tail};
+use super::tx::UsageHasher;
 use crate::domain::error::{Error, Result};
-use crate::domain::id::AccountId;
-use crate::domain::ledger::{Books, Entry, Head, Lot, SignedHead, Totals};
-use rusqlite::{Connection, OpenFlags};
+use crate::domain::id::{AccountId, ProjectId};
+use crate::domain::ledger::{Books, Entry, EntryKind, Head, Lot, SignedHead, Totals};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
@@ -34,20 +35,30 @@ pub fn verify_file(path: &Path, kept: Option<&SignedHead>) -> Result<Verdict> {
     if check_identity(&connection, path)? {
         return Err(unusable(format!("{} is empty", path.display())));
     }
-    let marked = projection::mark(&connection).map_or(0, |mark| mark.entry);
-    let (folded, listed) = std::thread::scope(|scope| {
-        let listed = scope.spawn(|| listed_entries(path, marked));
-        let folded = fold(&connection, marked);
-        (folded, listed.join().unwrap_or_else(|_| Err(Error::internal("a check panicked"))))
+    let mark = projection::mark(&connection)?;
+    let reported = reported_groups(&connection, mark)?;
+    let (folded, listed, usage) = std::thread::scope(|scope| {
+        let listed = scope.spawn(|| listed_entries(path, mark));
+        let usage = scope.spawn(|| usage(path, mark));
+        let folded = fold(&connection, mark, &reported);
+        let panicked = |_| Err(Error::internal("a check panicked"));
+        (
+            folded,
+            listed.join().unwrap_or_else(panicked),
+            usage.join().unwrap_or_else(|_| Err(Error::internal("a check panicked"))),
+        )
     });
-    let Folded { books, entries, fault } = folded?;
+    let Folded { books, entries, spends, charged, fault } = folded?;
+    let checks: [&dyn Fn() -> Result<Option<Fault>>; 5] = [
+        &|| check_rest(&connection, &books, kept),
+        &|| check_progress(&connection, mark, books.head(), &spends),
+        &|| check_listed(&connection, &entries, listed.as_ref().map_err(Clone::clone)?),
+        &|| Ok(check_usage(usage.as_ref().map_err(Clone::clone)?, first_event(&connection)?, charged)),
+        &|| check_schema(&connection),
+    ];
     let fault = match fault {
         Some(fault) => Some(fault),
-        None => match check_rest(&connection, &books, kept)? {
-            Some(fault) => Some(fault),
-            None => check_listed(&connection, &entries, &listed?)?
-                .map_or_else(|| check_schema(&connection), |f| Ok(Some(f)))?,
-        },
+        None => checks.iter().find_map(|check| check().transpose()).transpose()?,
     };
     Ok(Verdict { entries: books.head().seq, head: books.head(), fault })
 }
@@ -65,23 +76,181 @@ fn open(path: &Path) -> Result<Connection> {
 type EntrySums = HashMap<AccountId, u64>;
 
 fn add_entry(sums: &mut EntrySums, account: AccountId, seq: i64) {
-    let mixed = seq.cast_unsigned().wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let sum = sums.entry(account).or_default();
-    *sum = sum.wrapping_add((mixed ^ (mixed >> 29)).wrapping_mul(0x94d0_49bb_1331_11eb));
+    *sum = sum.wrapping_add(mixed(seq));
 }
 
-/// What `account_entry` lists up to the mark. Below it nothing is added any more, so a snapshot of its own is right.
-fn listed_entries(path: &Path, marked: i64) -> Result<EntrySums> {
+fn mixed(number: i64) -> u64 {
+    let mixed = number.cast_unsigned().wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    (mixed ^ (mixed >> 29)).wrapping_mul(0x94d0_49bb_1331_11eb)
+}
+
+/// What `account_entry` lists.
+struct Listed {
+    /// Up to the mark. Below it nothing is added any more, so a snapshot of its own is right.
+    sums: EntrySums,
+    /// Listed after the mark, and not the account's; or not listed, and no spend.
+    fault: Option<Fault>,
+}
+
+fn listed_entries(path: &Path, mark: Mark) -> Result<Listed> {
     let connection = open(path)?;
-    let mut statement = connection.prepare("SELECT account_id, seq FROM account_entry WHERE seq <= $1")?;
-    let (mut rows, mut sums) = (statement.query([marked])?, EntrySums::new());
+    connection.execute_batch("BEGIN")?;
+    let mut statement = connection.prepare("SELECT account_id, seq FROM account_entry")?;
+    let mut is_there = connection.prepare("SELECT EXISTS (SELECT 1 FROM entry WHERE seq = $1 AND account_id = $2)")?;
+    let (mut rows, mut listed) = (statement.query([])?, Listed { sums: EntrySums::new(), fault: None });
     while let Some(row) = rows.next()? {
-        add_entry(&mut sums, AccountId(row.get(0)?), row.get(1)?);
+        let (account, seq) = (AccountId(row.get(0)?), row.get(1)?);
+        if seq <= mark.entry {
+            add_entry(&mut listed.sums, account, seq);
+        } else if !is_there.query_row([seq, account.0], |row| row.get::<_, bool>(0))? {
+            let problem = format!("the list of {account}'s entries has one that is not theirs");
+            listed.fault.get_or_insert(Fault { seq, problem });
+        }
     }
-    Ok(sums)
+    let sql = "SELECT min(seq) FROM entry WHERE seq > $1 AND kind <> 'spend' AND NOT EXISTS (
+                 SELECT 1 FROM account_entry WHERE account_id = entry.account_id AND account_entry.seq = entry.seq)";
+    if let Some(seq) = connection.query_row(sql, [mark.entry], |row| row.get(0))? {
+        listed.fault.get_or_insert(Fault { seq, problem: "the entry is not in its account's list".into() });
+    }
+    Ok(listed)
 }
 
-fn check_listed(connection: &Connection, entries: &EntrySums, listed: &EntrySums) -> Result<Option<Fault>> {
+/// Usage up to the mark, as the events have it and as it is looked up.
+#[derive(Default)]
+struct Usage {
+    first: Option<i64>,
+    by_event: u64,
+    by_id: u64,
+    charged: i128,
+    /// Two events of one id, events that go back, calls that do not add up.
+    problem: Option<String>,
+}
+
+fn usage(path: &Path, mark: Mark) -> Result<Usage> {
+    let connection = open(path)?;
+    connection.execute_batch("BEGIN")?;
+    let hasher = UsageHasher::new(&super::file::read_instance(&connection)?.pepper);
+    let mut usage = Usage::default();
+    let (mut calls, mut newest) = (HashMap::<AccountId, i64>::new(), 0);
+    let mut statement = connection
+        .prepare("SELECT seq, project_id, event_id, account_id, calls, charged FROM usage_event ORDER BY seq")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (seq, event_id): (i64, String) = (row.get(0)?, row.get(2)?);
+        (usage.first, newest) = (usage.first.or(Some(seq)), seq);
+        *calls.entry(AccountId(row.get(3)?)).or_default() += row.get::<_, i64>(4)?;
+        if seq <= mark.event {
+            usage.charged += i128::from(row.get::<_, i64>(5)?);
+            let hash = hasher.hash(ProjectId(row.get(1)?), &event_id);
+            usage.by_event = usage.by_event.wrapping_add(mixed(hash ^ seq.rotate_left(32)));
+        }
+    }
+    if newest > 0 && newest < mark.event {
+        usage.problem = Some("the projections are said to be ahead of the usage events".into());
+    }
+    let same = "SELECT EXISTS (SELECT 1 FROM usage_event AS one JOIN usage_event AS other
+                ON other.project_id = one.project_id AND other.event_id = one.event_id WHERE one.seq = $1 AND other.seq = $2)";
+    let mut same = connection.prepare(same)?;
+    let mut statement = connection.prepare("SELECT hash, event_seq FROM usage_id ORDER BY hash, event_seq")?;
+    let (mut rows, mut before) = (statement.query([])?, None);
+    while let Some(row) = rows.next()? {
+        let (hash, seq): (i64, i64) = (row.get(0)?, row.get(1)?);
+        if seq <= mark.event {
+            usage.by_id = usage.by_id.wrapping_add(mixed(hash ^ seq.rotate_left(32)));
+        }
+        if let Some((_, other)) = before.replace((hash, seq)).filter(|(other, _)| *other == hash)
+            && same.query_row([other, seq], |row| row.get::<_, bool>(0))?
+        {
+            usage.problem = Some(format!("usage events {other} and {seq} have the same id"));
+        }
+    }
+    // As long as none is pruned.
+    if usage.first.is_none_or(|first| first == 1) && (newest > 0 || mark.event == 0) {
+        check_calls(&connection, &mut usage, &calls, mark)?;
+    }
+    Ok(usage)
+}
+
+fn check_calls(connection: &Connection, usage: &mut Usage, calls: &HashMap<AccountId, i64>, mark: Mark) -> Result<()> {
+    let tail = projection::tail(connection, mark)?;
+    let mut known = HashMap::new();
+    let mut statement = connection.prepare("SELECT account_id, calls FROM usage_total")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        known.insert(AccountId(row.get(0)?), row.get::<_, i64>(1)?);
+    }
+    for (account, (unwritten, _)) in &tail {
+        *known.entry(*account).or_default() += unwritten.calls;
+    }
+    let differs = |account: &&AccountId| calls.get(account).unwrap_or(&0) != known.get(account).unwrap_or(&0);
+    if let Some(account) = calls.keys().chain(known.keys()).filter(differs).min() {
+        usage.problem = Some(format!("the calls of {account} are not what its usage events add up to"));
+    }
+    Ok(())
+}
+
+fn check_usage(usage: &Usage, first: Option<i64>, charged: i128) -> Option<Fault> {
+    let problem = match &usage.problem {
+        Some(problem) => Some(problem.clone()),
+        None if usage.by_event != usage.by_id => Some("usage_id is not what the usage events have".into()),
+        // Unless a running server has pruned some just now.
+        None if usage.first == first && usage.charged != charged => {
+            Some("the usage events were charged another sum than the ledger's entries for them".into())
+        }
+        None => None,
+    };
+    problem.map(|problem| Fault { seq: 0, problem })
+}
+
+fn first_event(connection: &Connection) -> Result<Option<i64>> {
+    Ok(connection.query_row("SELECT min(seq) FROM usage_event", [], |row| row.get(0))?)
+}
+
+/// The movements of the events that are kept, up to the mark.
+fn reported_groups(connection: &Connection, mark: Mark) -> Result<std::ops::RangeInclusive<i64>> {
+    let group = |order: &str| {
+        let sql = format!(
+            "SELECT group_seq FROM usage_event WHERE seq <= $1 AND group_seq IS NOT NULL ORDER BY seq {order} LIMIT 1"
+        );
+        connection.query_row(&sql, [mark.event], |row| row.get(0)).optional()
+    };
+    Ok(group("ASC")?.unwrap_or(1)..=group("DESC")?.unwrap_or(0))
+}
+
+/// What says up to where projections are complete.
+fn check_progress(
+    connection: &Connection,
+    mark: Mark,
+    head: Head,
+    spends: &HashMap<AccountId, Spends>,
+) -> Result<Option<Fault>> {
+    if mark.entry > head.seq {
+        let problem = "the projections are said to be ahead of the ledger".into();
+        return Ok(Some(Fault { seq: head.seq, problem }));
+    }
+    let mut statement = connection.prepare("SELECT account_id, spends_to FROM balance")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (account, spends_to) = (AccountId(row.get(0)?), row.get(1)?);
+        let known = spends.get(&account).copied().unwrap_or_default();
+        if !(known.marked..=known.newest).contains(&spends_to) {
+            let problem = format!("the balance of {account} is said to be complete up to another entry than it is");
+            return Ok(Some(Fault { seq: newest_entry_of(connection, account)?, problem }));
+        }
+    }
+    let sql = "SELECT min(account_id) FROM usage_total
+               WHERE events_to > max($1, (SELECT coalesce(max(seq), 0) FROM usage_event))";
+    let ahead: Option<i64> = connection.query_row(sql, [mark.event], |row| row.get(0))?;
+    let problem = |account| format!("the calls of {} are said to be ahead of the usage events", AccountId(account));
+    Ok(ahead.map(|account| Fault { seq: 0, problem: problem(account) }))
+}
+
+fn check_listed(connection: &Connection, entries: &EntrySums, listed: &Listed) -> Result<Option<Fault>> {
+    if let Some(fault) = &listed.fault {
+        return Ok(Some(fault.clone()));
+    }
+    let listed = &listed.sums;
     let differs = |account: &&AccountId| entries.get(account) != listed.get(account);
     let Some(account) = entries.keys().chain(listed.keys()).filter(differs).min() else { return Ok(None) };
     let problem = format!("the list of {account}'s entries is not what the ledger has");
@@ -110,18 +279,28 @@ struct Folded {
     books: Books,
     /// Up to the mark.
     entries: EntrySums,
+    spends: HashMap<AccountId, Spends>,
+    /// By the movements of the events that are kept, up to the mark.
+    charged: i128,
     fault: Option<Fault>,
 }
 
+/// An account's newest spend up to the mark, and in all.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spends {
+    marked: i64,
+    newest: i64,
+}
+
 /// Adds up all entries from the first on, until one is off. Reading them and checking them go side by side.
-fn fold(connection: &Connection, marked: i64) -> Result<Folded> {
+fn fold(connection: &Connection, mark: Mark, reported: &std::ops::RangeInclusive<i64>) -> Result<Folded> {
     const MANY: usize = 1_000;
     let (sender, receiver) = sync_channel::<Vec<(i64, Option<Entry>)>>(8);
     std::thread::scope(|scope| {
         let folder = scope.spawn(move || {
             let mut folded = Folded::default();
             for (seq, entry) in receiver.into_iter().flatten() {
-                if let Err(fault) = fold_one(&mut folded, seq, entry.as_ref(), marked) {
+                if let Err(fault) = fold_one(&mut folded, seq, entry.as_ref(), mark, reported) {
                     folded.fault = Some(fault);
                     break;
                 }
@@ -144,15 +323,29 @@ fn fold(connection: &Connection, marked: i64) -> Result<Folded> {
     })
 }
 
-fn fold_one(folded: &mut Folded, seq: i64, entry: Option<&Entry>, marked: i64) -> std::result::Result<(), Fault> {
+fn fold_one(
+    folded: &mut Folded,
+    seq: i64,
+    entry: Option<&Entry>,
+    mark: Mark,
+    reported: &std::ops::RangeInclusive<i64>,
+) -> std::result::Result<(), Fault> {
     let unreadable = || Fault { seq, problem: "the entry does not read: a field has another type or word".into() };
     let entry = entry.ok_or_else(unreadable)?;
     if let Err(problem) = folded.books.apply(entry) {
         // What is missing is named by its own number, and so is what stands in the wrong place.
         return Err(Fault { seq: seq.min(folded.books.head().seq + 1), problem });
     }
-    if seq <= marked {
+    let is_marked = seq <= mark.entry;
+    if is_marked {
         add_entry(&mut folded.entries, entry.account, seq);
+    }
+    if entry.kind == EntryKind::Spend {
+        let spends = folded.spends.entry(entry.account).or_default();
+        *spends = Spends { marked: if is_marked { seq } else { spends.marked }, newest: seq };
+        if reported.contains(&entry.group_seq) {
+            folded.charged -= i128::from(entry.amount);
+        }
     }
     Ok(())
 }

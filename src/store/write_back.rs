@@ -113,7 +113,6 @@ impl WriteBack {
     }
 
     pub fn note_dirty(&mut self, account: AccountId, laden: bool, entries: usize) {
-        self.since.get_or_insert_with(Instant::now);
         self.dirty.insert(account);
         self.units += entries;
         if laden {
@@ -121,8 +120,10 @@ impl WriteBack {
         }
     }
 
-    pub fn note_events(&mut self, count: usize) {
-        self.units += count;
+    /// After a commit that recorded so many events, or added to the ledger.
+    pub fn note_commit(&mut self, events: usize) {
+        self.since.get_or_insert_with(Instant::now);
+        self.units += events;
     }
 
     /// How long the writer may wait for work before there is something to write back; `None`: nothing is to be done.
@@ -161,7 +162,14 @@ impl WriteBack {
     /// Rows to be written beside so many units of work.
     pub fn budget(&self, units: usize) -> usize {
         const IDLE: usize = 4;
-        if units == 0 { IDLE * self.pace.rows } else { self.pace.rows.max(2 * units) }
+        /// A unit is up to five rows: its id, its entry, and an account with a lot of its own.
+        const MOST_ROWS: usize = 6;
+        let falls_behind = self.sealed.is_some() && self.units > self.pace.pile / 2;
+        match units {
+            0 => IDLE * self.pace.rows,
+            _ if falls_behind => (IDLE * self.pace.rows).max(MOST_ROWS * units),
+            _ => self.pace.rows.max(2 * units),
+        }
     }
 
     /// Writes up to about `budget` rows in one transaction. An error leaves everything to be tried again.
@@ -172,13 +180,13 @@ impl WriteBack {
         let (laden, mut accounts, mut ids) = (std::mem::take(&mut self.laden), Vec::new(), Vec::new());
         let outcome = self.write(connection, shared, budget, &laden, &mut accounts, &mut ids);
         if outcome.is_err() {
-            if !connection.is_autocommit() {
-                connection.execute_batch("ROLLBACK")?;
-            }
             self.laden = laden;
             if let Some(sealed) = &mut self.sealed {
                 sealed.accounts.extend(accounts.into_iter().rev());
                 sealed.unwritten_ids.extend(ids.into_iter().rev());
+            }
+            if !connection.is_autocommit() {
+                connection.execute_batch("ROLLBACK")?;
             }
             return outcome;
         }
@@ -205,6 +213,10 @@ impl WriteBack {
         accounts: &mut Vec<AccountId>,
         ids: &mut Vec<(i64, i64)>,
     ) -> Result<()> {
+        if !connection.is_autocommit() {
+            // An earlier roll-back failed; nothing can begin before it is done.
+            connection.execute_batch("ROLLBACK")?;
+        }
         connection.execute_batch("BEGIN IMMEDIATE")?;
         let mut rows = 0;
         for account in laden {

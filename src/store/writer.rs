@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 /// How long the writer waits for work before it looks whether another program has written to the file.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
 /// Before a write-back is tried again.
-const AFTER_A_FAULT: Duration = Duration::from_millis(20);
+const AFTER_A_FAULT: Duration = Duration::from_millis(100);
 
 /// Bounds what one commit carries, in units of work, so that the first of a batch does not wait for ever.
 const MAX_BATCH: usize = 2_000;
@@ -133,9 +133,10 @@ impl Writer {
         let waiting = Arc::new(AtomicUsize::new(0));
         if shared.serves {
             let hash = |project, id: &str| shared.usage_hash(project, id);
-            let transaction = connection.unchecked_transaction()?;
-            projection::catch_up(&transaction, projection::mark(&transaction)?, hash)?;
-            transaction.commit()?;
+            // Immediate: a command may be writing at this moment.
+            connection.execute_batch("BEGIN IMMEDIATE")?;
+            projection::catch_up(&connection, projection::mark(&connection)?, hash)?;
+            connection.execute_batch("COMMIT")?;
         }
         let head = projection::head(&connection)?;
         let event = projection::newest_event(&connection)?;
@@ -317,13 +318,14 @@ impl Loop {
             // An earlier roll-back failed; nothing can begin before it is done.
             self.connection.execute_batch("ROLLBACK")?;
         }
-        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        if data_version(&self.connection)? != self.data_version {
+        loop {
+            self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+            if data_version(&self.connection)? == self.data_version {
+                return Ok(());
+            }
             self.connection.execute_batch("ROLLBACK")?;
             self.meet_others()?;
-            self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         }
-        Ok(())
     }
 
     fn run_jobs(&self, jobs: &mut [Box<dyn Job>]) -> Result<()> {

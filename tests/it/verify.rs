@@ -255,8 +255,11 @@ fn a_cut_tail_needs_a_kept_head() {
     assert_eq!((spend.kind, spend.amount), (EntryKind::Spend, -30));
     let mend = format!(
         "{cut}; DELETE FROM account_entry WHERE seq = {last};
-         UPDATE lot SET remaining = remaining + 30 WHERE seq = {};
-         UPDATE balance SET spent = spent - 30, open = open + 30 WHERE account_id = {}",
+         UPDATE lot SET remaining = remaining + 30 WHERE seq = {0};
+         UPDATE usage_event SET charged = 0, group_seq = NULL WHERE group_seq = {last};
+         UPDATE projected SET entry_seq = entry_seq - 1;
+         UPDATE balance SET spent = spent - 30, open = open + 30, spends_to = (
+           SELECT coalesce(max(seq), 0) FROM entry WHERE account_id = {1} AND kind = 'spend') WHERE account_id = {1}",
         spend.lot, spend.account.0
     );
     let file = evidence.tampered("careful", &mend);

@@ -3,7 +3,7 @@
 use crate::harness::{App, Developer};
 use crate::process::{Caller, Dice, Server, empty_dir, run, sqlite3};
 use refloop::domain::error::Kind;
-use refloop::store::{Capacity, Clock, Store};
+use refloop::store::{Capacity, Clock, Store, verify_file};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -126,6 +126,76 @@ fn a_flood_is_refused_in_part_and_answered_in_full() {
     assert!(taken > 0 && refused > 0, "{taken} taken, {refused} refused");
     let counted = app.sqlite3("SELECT count(*) FROM usage_event WHERE event_id NOT LIKE 'single%'");
     assert_eq!(counted.trim().parse(), Ok(taken));
+}
+
+#[test]
+fn what_is_written_back_is_never_trusted() {
+    for (sql, problem) in [
+        ("UPDATE projected SET entry_seq = entry_seq + 5", "ahead of the ledger"),
+        ("UPDATE projected SET event_seq = event_seq + 5", "ahead of the usage events"),
+        ("UPDATE balance SET spends_to = 1000000 WHERE spends_to > 0", "complete up to another entry"),
+        ("UPDATE balance SET spends_to = 1 WHERE spends_to > 0", "complete up to another entry"),
+        ("UPDATE usage_total SET events_to = 1000000", "ahead of the usage events"),
+        ("UPDATE usage_total SET calls = calls + 1", "not what its usage events add up to"),
+        ("DELETE FROM usage_total", "not what its usage events add up to"),
+        ("DELETE FROM usage_id", "usage_id"),
+        ("UPDATE usage_id SET event_seq = 3 - event_seq", "usage_id"),
+        ("INSERT INTO usage_id VALUES (5, 1)", "usage_id"),
+        ("DELETE FROM usage_event", "usage_id"),
+        ("UPDATE usage_event SET event_id = 'c' WHERE event_id = 'b'", "usage_id"),
+        ("UPDATE usage_event SET charged = charged + 1 WHERE seq = 1", "another sum"),
+        ("UPDATE usage_event SET account_id = (SELECT min(id) FROM account) WHERE seq = 1", "add up to"),
+        (
+            "INSERT INTO usage_event SELECT 3, project_id, event_id, account_id, 0, 0, 0, NULL, at_ms FROM usage_event
+            WHERE seq = 2; INSERT INTO usage_id SELECT hash, 3 FROM usage_id WHERE event_seq = 2",
+            "the same id",
+        ),
+        ("INSERT INTO account_entry SELECT account_id, 1000000 FROM balance", "is not theirs"),
+        ("DELETE FROM account_entry WHERE seq = 2", "not what the ledger has"),
+        ("UPDATE account_entry SET account_id = account_id + 1 WHERE seq = 2", "not what the ledger has"),
+    ] {
+        let app = App::start_unhurried();
+        let (_, bob) = pair(&app);
+        for id in ["a", "b"] {
+            bob.use_api(&app.gateway(), id, 1);
+        }
+        app.sqlite3("SELECT 1");
+        assert_eq!(verify_file(&app.db(), None).unwrap().fault, None);
+        app.expect_tampering();
+        assert_eq!(app.sqlite3_unprepared(sql), "", "{sql}");
+        let fault = verify_file(&app.db(), None).unwrap().fault.unwrap_or_else(|| panic!("{sql}"));
+        assert!(fault.problem.contains(problem), "{sql}: {fault:?}");
+    }
+}
+
+#[test]
+fn grants_and_events_that_pay_their_own_account_are_behind_the_mark_in_the_end() {
+    let app = App::start_unhurried();
+    app.change_program(|program| {
+        let rule = json!({ "on": "calls:1", "to": "referee", "amount": 7, "reason": "busy_bee" });
+        program["rules"].as_array_mut().unwrap().push(rule);
+    });
+    let (_, bob) = pair(&app);
+    assert_eq!(bob.use_api(&app.gateway(), "e", 1)["available"], 1_006);
+    let seen = state(&app.sqlite3(STATE));
+    assert_eq!((seen[0], seen[2]), (seen[1], seen[3]), "{seen:?}");
+    assert_eq!(app.sqlite3("SELECT count(*) FROM usage_id").trim(), "1");
+}
+
+#[test]
+fn a_list_of_referrals_says_of_a_grant_that_is_spent_in_memory_only_what_it_says_later() {
+    let app = App::start_unhurried();
+    app.change_program(|program| program["rules"][1]["expires_days"] = json!(30));
+    let alice = app.developer("Alice");
+    app.referee("Bob", &alice.code());
+    app.advance_days(30);
+    app.advance_ms(-1);
+    assert_eq!(alice.use_api(&app.gateway(), "all", 500)["charged"], 500);
+    app.advance_ms(1);
+    let status = || alice.get("/v1/developers/referrals").json()["data"][0]["credits"][0]["status"].clone();
+    let at_once = status();
+    app.sqlite3("SELECT 1");
+    assert_eq!(at_once, status());
 }
 
 /// Signs up a referrer and some referees; returns the gateway key and the referees' ids.
