@@ -19,8 +19,9 @@ pub struct Ticket(u64);
 /// that what stays is what was used of late, at no cost but a second look-up.
 struct Shard<K, V> {
     changes: u64,
-    young: HashMap<K, V>,
-    old: HashMap<K, V>,
+    // Boxed: a table that has just grown is half empty.
+    young: HashMap<K, Box<V>>,
+    old: HashMap<K, Box<V>>,
 }
 
 pub struct Cache<K, V> {
@@ -62,7 +63,7 @@ impl<K: Hash + Eq + Copy, V> Cache<K, V> {
     }
 
     /// Of a generation that goes, what is pinned stays.
-    fn keep_pinned(&self, values: &mut HashMap<K, V>) {
+    fn keep_pinned(&self, values: &mut HashMap<K, Box<V>>) {
         values.retain(|_, value| {
             let stays = (self.is_pinned)(value);
             if !stays {
@@ -93,7 +94,7 @@ impl<K: Hash + Eq + Copy, V> Cache<K, V> {
     pub fn offer(&self, key: K, value: V, ticket: Ticket) {
         let mut shard = self.shard(key);
         if ticket == Ticket(shard.changes) && !shard.old.contains_key(&key) && !shard.young.contains_key(&key) {
-            self.insert(&mut shard, key, value);
+            self.insert(&mut shard, key, Box::new(value));
         }
     }
 
@@ -102,8 +103,8 @@ impl<K: Hash + Eq + Copy, V> Cache<K, V> {
         let mut shard = self.shard(key);
         shard.changes += 1;
         let (young, old) = (shard.young.remove(&key), shard.old.remove(&key));
-        if let Some(value) = change(young.or(old)) {
-            self.insert(&mut shard, key, value);
+        if let Some(value) = change(young.or(old).map(|value| *value)) {
+            self.insert(&mut shard, key, Box::new(value));
         }
     }
 
@@ -121,7 +122,7 @@ impl<K: Hash + Eq + Copy, V> Cache<K, V> {
         }
     }
 
-    fn insert(&self, shard: &mut Shard<K, V>, key: K, value: V) {
+    fn insert(&self, shard: &mut Shard<K, V>, key: K, value: Box<V>) {
         if shard.young.len() >= self.most_young {
             self.keep_pinned(&mut shard.old);
             let young = std::mem::take(&mut shard.young);

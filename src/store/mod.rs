@@ -66,14 +66,15 @@ use writer::Writer;
 pub struct Capacity {
     pub queued_writes: usize,
     pub readers: u32,
-    /// Accounts, and keys, that are kept in memory: more than a busy gateway sees in a minute, at half a kilobyte each.
+    /// Accounts, and keys, that are kept in memory, at about a kilobyte both. Those with spends to be written back come on
+    /// top of it.
     pub accounts_in_memory: usize,
     pub pace: Pace,
 }
 
 impl Default for Capacity {
     fn default() -> Self {
-        Self { queued_writes: 16_384, readers: 8, accounts_in_memory: 131_072, pace: Pace::default() }
+        Self { queued_writes: 16_384, readers: 8, accounts_in_memory: 65_536, pace: Pace::default() }
     }
 }
 
