@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 const ACCOUNTS_A_STEP: usize = 100;
 const EVENTS_A_STEP: usize = 1_000;
+const KEYS_A_WRITE: usize = 500;
 
 /// What one step of the sweep did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,9 +60,12 @@ impl Engine {
         if used.is_empty() {
             return Ok(());
         }
-        let keys = used.clone();
-        let written =
-            self.store.write_blocking(move |tx| keys.iter().try_for_each(|(key, hour)| tx.set_key_used(*key, *hour)));
+        // In portions: one job of all would hold everyone up, and keep all pages that it changes in memory.
+        let keys: Vec<_> = used.iter().map(|(key, hour)| (*key, *hour)).collect();
+        let written = keys.chunks(KEYS_A_WRITE).try_for_each(|keys| {
+            let keys = keys.to_vec();
+            self.store.write_blocking(move |tx| keys.iter().try_for_each(|(key, hour)| tx.set_key_used(*key, *hour)))
+        });
         if written.is_err() {
             let mut noted = self.used_keys.lock().unwrap_or_else(PoisonError::into_inner);
             for (key, hour) in used {
