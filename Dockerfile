@@ -15,7 +15,8 @@ RUN apt-get update \
  && rustup target add "$(uname -m)-unknown-linux-musl"
 WORKDIR /refloop
 
-# The dependencies, in a layer that only a change of Cargo.toml or Cargo.lock makes anew: refloop without its sources.
+# The dependencies, in a layer that only a change of these three makes anew: refloop without its sources.
+COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src \
  && touch src/lib.rs \
