@@ -2,7 +2,7 @@
 //! spent and counted since and is still to be written back to them.
 
 use super::referrals::Referral;
-use crate::domain::id::{AccountId, ProjectId};
+use crate::domain::id::ProjectId;
 use crate::domain::ledger::{Balance, Entry, Lot, Totals};
 use std::sync::Arc;
 
@@ -10,7 +10,6 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Written {
     pub project: ProjectId,
-    pub account: AccountId,
     pub erased: bool,
     pub totals: Totals,
     pub calls: i64,
@@ -65,6 +64,15 @@ struct Known {
     balance: Balance,
     from_ms: i64,
     until_ms: i64,
+}
+
+/// Looks at the first holdings that it is shown, if they are the project's.
+pub fn look_once<T>(
+    project: ProjectId,
+    look: impl FnOnce(&mut Holdings) -> T,
+) -> impl FnMut(&mut Holdings) -> Option<T> {
+    let mut look = Some(look);
+    move |holdings| look.take().filter(|_| holdings.project() == project).map(|look| look(holdings))
 }
 
 #[derive(Debug, Clone)]

@@ -98,9 +98,7 @@ impl Reader {
         account: AccountId,
         look: impl FnOnce(&mut Holdings) -> T,
     ) -> Result<Option<T>> {
-        let (accounts, mut look) = (&self.shared.accounts, Some(look));
-        let mut in_project =
-            |holdings: &mut Holdings| look.take().filter(|_| holdings.project() == project).map(|look| look(holdings));
+        let (accounts, mut in_project) = (&self.shared.accounts, holdings::look_once(project, look));
         if let Some(seen) = accounts.with(account, |live| in_project(&mut live.holdings)) {
             return Ok(seen);
         }
@@ -236,9 +234,12 @@ impl Store {
 
     /// What a referrer's referrals and grants add up to, with the days from `first_day` on. From memory if it is there.
     pub async fn figures(&self, project: ProjectId, account: AccountId, first_day: i64) -> Result<Arc<Figures>> {
-        let known = self.shared.figures.with(account, |known| Arc::clone(known));
-        if let Some(known) = known.filter(|known| known.first_day == first_day && known.project == Some(project)) {
-            return Ok(known);
+        if let Some(known) = self.shared.figures.with(account, |known| Arc::clone(known)) {
+            if known.first_day == first_day && known.project == project {
+                return Ok(known);
+            }
+            // Of another day or length: it would stand in the way of the new ones.
+            self.shared.figures.forget(account);
         }
         let ticket = self.shared.figures.ticket(account);
         let figures = Arc::new(self.read(move |db| db.figures(project, account, first_day)).await?);

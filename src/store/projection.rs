@@ -52,7 +52,6 @@ pub fn load(connection: &Connection, account: AccountId) -> Result<Option<Writte
     let found = connection.prepare_cached(sql)?.query_row(params![account.0], |row| {
         Ok(Written {
             project: ProjectId(row.get(0)?),
-            account,
             erased: row.get(1)?,
             calls: row.get(2)?,
             totals: ledger::totals(row, 3)?,

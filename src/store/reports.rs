@@ -29,9 +29,9 @@ pub struct DayRow {
 
 /// What the referrals and grants of a referrer add up to: counts, and days from `first_day` on on which something
 /// happened, in no order; a day may come more than once.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Figures {
-    pub project: Option<ProjectId>,
+    pub project: ProjectId,
     pub counts: ReferralCounts,
     pub first_day: i64,
     pub days: Vec<DayRow>,
@@ -71,12 +71,7 @@ impl Snapshot<'_> {
 
     pub fn figures(&self, project: ProjectId, referrer: AccountId, first_day: i64) -> Result<Figures> {
         let counts = self.referral_counts(project, referrer)?;
-        Ok(Figures {
-            project: Some(project),
-            counts,
-            first_day,
-            days: self.referrer_days(project, referrer, first_day)?,
-        })
+        Ok(Figures { project, counts, first_day, days: self.referrer_days(project, referrer, first_day)? })
     }
 
     fn referrer_days(&self, project: ProjectId, referrer: AccountId, first_day: i64) -> Result<Vec<DayRow>> {

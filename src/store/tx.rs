@@ -1,7 +1,7 @@
 //! What a read and a write see: the connection, the time, and what the instance is.
 
 use super::cache::Cache;
-use super::holdings::Holdings;
+use super::holdings::{self, Holdings};
 use super::keys::KnownCaller;
 use super::projection;
 use super::reports::KnownFigures;
@@ -160,9 +160,7 @@ impl<'c> Snapshot<'c> {
             let message = "A running server has this file: what accounts have is known to it alone.";
             return Err(Error::conflict("server_running", message));
         }
-        let mut look = Some(look);
-        let mut in_project =
-            |holdings: &mut Holdings| look.take().filter(|_| holdings.project() == project).map(|look| look(holdings));
+        let mut in_project = holdings::look_once(project, look);
         if let Some(staging) = self.staging {
             return Ok(staging.borrow_mut().holdings(self.connection, self.shared, account)?.and_then(in_project));
         }

@@ -41,12 +41,7 @@ pub fn verify_file(path: &Path, kept: Option<&SignedHead>) -> Result<Verdict> {
         let listed = scope.spawn(|| listed_entries(path, mark));
         let usage = scope.spawn(|| usage(path, mark));
         let folded = fold(&connection, mark, &reported);
-        let panicked = |_| Err(Error::internal("a check panicked"));
-        (
-            folded,
-            listed.join().unwrap_or_else(panicked),
-            usage.join().unwrap_or_else(|_| Err(Error::internal("a check panicked"))),
-        )
+        (folded, listed.join().unwrap_or_else(|_| Err(panicked())), usage.join().unwrap_or_else(|_| Err(panicked())))
     });
     let Folded { books, entries, spends, charged, fault } = folded?;
     let checks: [&dyn Fn() -> Result<Option<Fault>>; 5] = [
@@ -61,6 +56,10 @@ pub fn verify_file(path: &Path, kept: Option<&SignedHead>) -> Result<Verdict> {
         None => checks.iter().find_map(|check| check().transpose()).transpose()?,
     };
     Ok(Verdict { entries: books.head().seq, head: books.head(), fault })
+}
+
+fn panicked() -> Error {
+    Error::internal("a check panicked")
 }
 
 fn open(path: &Path) -> Result<Connection> {
@@ -319,7 +318,7 @@ fn fold(connection: &Connection, mark: Mark, reported: &std::ops::RangeInclusive
         }
         let _ = sender.send(read);
         drop(sender);
-        folder.join().map_err(|_| Error::internal("a check panicked"))
+        folder.join().map_err(|_| panicked())
     })
 }
 

@@ -131,6 +131,8 @@ impl Writer {
         let most_waiting = capacity.queued_writes;
         let (queue, inbox) = sync_channel(most_waiting);
         let waiting = Arc::new(AtomicUsize::new(0));
+        // Before anything is read: what others commit from here on is noticed.
+        let data_version = data_version(&connection)?;
         if shared.serves {
             let hash = |project, id: &str| shared.usage_hash(project, id);
             // Immediate: a command may be writing at this moment.
@@ -141,7 +143,7 @@ impl Writer {
         let head = projection::head(&connection)?;
         let event = projection::newest_event(&connection)?;
         let writer = Loop {
-            data_version: data_version(&connection)?,
+            data_version,
             connection,
             shared,
             waiting: Arc::clone(&waiting),
