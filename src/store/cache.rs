@@ -4,8 +4,9 @@
 //! its snapshot, and what it offers is taken only if nothing in that shard has changed since: otherwise the writer
 //! could have forgotten the very thing that the reader is about to add.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, RandomState};
+use foldhash::fast::RandomState;
+use foldhash::{HashMap, HashMapExt};
+use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -45,7 +46,7 @@ impl<K: Hash + Eq + Copy, V> Cache<K, V> {
         let shards = (0..SHARDS).map(|_| shard()).collect();
         let most_young = (most / SHARDS / 2).max(1);
         let newest_departed = AtomicU64::new(0);
-        Self { shards, hasher: RandomState::new(), most_young, is_pinned, stamp, newest_departed }
+        Self { shards, hasher: RandomState::default(), most_young, is_pinned, stamp, newest_departed }
     }
 
     fn shard(&self, key: K) -> MutexGuard<'_, Shard<K, V>> {

@@ -26,6 +26,7 @@ mod projects;
 mod purchases;
 mod referrals;
 mod reports;
+mod seen_ids;
 mod staging;
 mod tx;
 mod usage;
@@ -152,7 +153,7 @@ impl Store {
             .map_err(|fault| Error::internal(format!("cannot open {} for reading: {fault}", path.display())))?;
         let shared = Arc::new(Shared::new(instance, clock, lock.is_some(), capacity.accounts_in_memory));
         let checkpoints = Checkpoints::start(path)?;
-        let writer = Writer::start(connection, Arc::clone(&shared), checkpoints, capacity)?;
+        let writer = Writer::start(path, connection, Arc::clone(&shared), checkpoints, capacity)?;
         Ok(Self { path: path.to_owned(), shared, readers, writer, _lock: lock })
     }
 

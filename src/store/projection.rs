@@ -157,7 +157,11 @@ pub fn tail(connection: &Connection, from: Mark) -> Result<Tail> {
 
 /// Projects everything that is not projected yet, in one transaction: what a process that ended without doing so, or
 /// another program, has left. Returns the newest of both logs. Only for whoever has the file's lock.
-pub fn catch_up(connection: &Connection, from: Mark, usage_hash: impl Fn(ProjectId, &str) -> i64) -> Result<Mark> {
+pub fn catch_up(
+    connection: &Connection,
+    from: Mark,
+    mut usage_hash: impl FnMut(ProjectId, &str) -> i64,
+) -> Result<Mark> {
     let to = Mark { entry: head(connection)?.seq, event: newest_event(connection)? };
     if to.entry < from.entry || to.event < from.event {
         return Err(unusable("the file's projections are ahead of its entries: `refloop verify` says more".into()));

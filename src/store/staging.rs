@@ -6,13 +6,13 @@ use super::holdings::Holdings;
 use super::programs::VersionedProgram;
 use super::projection::{self, Mark};
 use super::tx::Shared;
-use super::write_back::{Pace, WriteBack};
+use super::write_back::WriteBack;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::{self, Head};
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use rusqlite::Connection;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
 /// An account in memory, for everyone.
@@ -93,7 +93,7 @@ pub struct Staging {
 }
 
 impl Staging {
-    pub fn new(head: Head, event: i64, pace: Pace) -> Self {
+    pub fn new(head: Head, event: i64, write_back: WriteBack) -> Self {
         let now = Place { head, event };
         Self {
             committed: now,
@@ -109,7 +109,7 @@ impl Staging {
             figures: HashSet::new(),
             keys_changed: false,
             programs: HashMap::new(),
-            write_back: WriteBack::new(pace),
+            write_back,
         }
     }
 

@@ -26,6 +26,9 @@ impl Tx<'_> {
 
     pub fn usage_event(&self, project: ProjectId, event_id: &str, hash: UsageHash) -> Result<Option<UsageRow>> {
         let UsageHash(hash) = hash;
+        if !self.staging.borrow().write_back.seen.may_have(hash) {
+            return Ok(None);
+        }
         let sql = "SELECT event_seq FROM usage_id WHERE hash = $1";
         let mut written = self.connection.prepare_cached(sql)?;
         let mut candidates = self.staging.borrow().write_back.events(hash);

@@ -7,8 +7,9 @@ use super::tx::UsageHasher;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::{Books, Entry, EntryKind, Head, Lot, SignedHead, Totals};
+use foldhash::{HashMap, HashMapExt};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 

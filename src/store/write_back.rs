@@ -5,17 +5,19 @@
 //! it cheap: one by one, each would cost a page of its own.
 
 use super::projection::{self, Mark};
+use super::seen_ids::SeenIds;
 use super::tx::Shared;
 use crate::domain::error::Result;
 use crate::domain::id::AccountId;
+use foldhash::{HashMap, HashSet, HashSetExt};
 use rusqlite::Connection;
+use std::collections::BTreeSet;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// A pile that grows slowly is sealed when it is this old.
-const SEAL_AFTER: Duration = Duration::from_secs(2);
+const SEAL_AFTER: Duration = Duration::from_secs(10);
 /// Entries and events that may wait, should the file refuse to take them.
 const MOST_WAITING: usize = 2_000_000;
 
@@ -30,7 +32,7 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { pile: 200_000, rows: 512 }
+        Self { pile: 400_000, rows: 512 }
     }
 }
 
@@ -70,6 +72,10 @@ impl Ids {
         self.first.get(&hash).copied().into_iter().chain(others)
     }
 
+    fn hashes(&self) -> impl Iterator<Item = i64> + '_ {
+        self.first.keys().copied().chain(self.others.iter().map(|(hash, _)| *hash))
+    }
+
     fn all(&self) -> Vec<(i64, i64)> {
         self.first.iter().map(|(hash, event)| (*hash, *event)).chain(self.others.iter().copied()).collect()
     }
@@ -79,6 +85,7 @@ pub struct WriteBack {
     pace: Pace,
     dirty: HashSet<AccountId>,
     ids: Ids,
+    pub seen: SeenIds,
     units: usize,
     since: Option<Instant>,
     /// Accounts with more than should wait.
@@ -87,11 +94,12 @@ pub struct WriteBack {
 }
 
 impl WriteBack {
-    pub fn new(pace: Pace) -> Self {
+    pub fn new(pace: Pace, seen: SeenIds) -> Self {
         Self {
             pace,
             dirty: HashSet::new(),
             ids: Ids::default(),
+            seen,
             units: 0,
             since: None,
             laden: BTreeSet::new(),
@@ -101,6 +109,7 @@ impl WriteBack {
 
     pub fn add_id(&mut self, hash: i64, event: i64) {
         self.ids.insert(hash, event);
+        self.seen.add(hash);
     }
 
     pub fn remove_id(&mut self, hash: i64, event: i64) {
@@ -134,9 +143,9 @@ impl WriteBack {
         self.since.map(|since| SEAL_AFTER.saturating_sub(since.elapsed()))
     }
 
-    /// Seals the pile if it is time.
-    pub fn seal_if_due(&mut self, now: Mark) {
-        if self.units >= self.pace.pile || self.patience().is_some_and(|wait| wait.is_zero()) {
+    /// Seals the pile if it is time, or if there is nothing else to do.
+    pub fn seal_if_due(&mut self, now: Mark, is_idle: bool) {
+        if is_idle || self.units >= self.pace.pile || self.patience().is_some_and(|wait| wait.is_zero()) {
             self.seal(now);
         }
     }
@@ -174,6 +183,7 @@ impl WriteBack {
 
     /// Writes up to about `budget` rows in one transaction. An error leaves everything to be tried again.
     pub fn step(&mut self, connection: &Connection, shared: &Shared, budget: usize) -> Result<()> {
+        self.seen.settle(self.ids.hashes().chain(self.sealed.iter().flat_map(|sealed| sealed.ids.hashes())));
         if self.sealed.is_none() && self.laden.is_empty() {
             return Ok(());
         }

@@ -6,12 +6,15 @@
 use super::Capacity;
 use super::checkpoint::Checkpoints;
 use super::projection;
+use super::seen_ids::SeenIds;
 use super::staging::Staging;
 use super::tx::{Shared, Tx};
+use super::write_back::WriteBack;
 use crate::domain::error::{Error, Result};
 use rusqlite::Connection;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -123,6 +126,7 @@ pub struct Writer {
 
 impl Writer {
     pub fn start(
+        path: &Path,
         connection: Connection,
         shared: Arc<Shared>,
         checkpoints: Checkpoints,
@@ -133,8 +137,9 @@ impl Writer {
         let waiting = Arc::new(AtomicUsize::new(0));
         // Before anything is read: what others commit from here on is noticed.
         let data_version = data_version(&connection)?;
+        let mut seen = if shared.serves { SeenIds::start(path)? } else { SeenIds::unknown(path) };
         if shared.serves {
-            let hash = |project, id: &str| shared.usage_hash(project, id);
+            let hash = |project, id: &str| seen.noted(shared.usage_hash(project, id));
             // Immediate: a command may be writing at this moment.
             connection.execute_batch("BEGIN IMMEDIATE")?;
             projection::catch_up(&connection, projection::mark(&connection)?, hash)?;
@@ -148,7 +153,7 @@ impl Writer {
             shared,
             waiting: Arc::clone(&waiting),
             checkpoints,
-            staging: RefCell::new(Staging::new(head, event, capacity.pace)),
+            staging: RefCell::new(Staging::new(head, event, WriteBack::new(capacity.pace, seen))),
             last_key: Cell::new(0),
         };
         let thread = std::thread::Builder::new()
@@ -377,7 +382,7 @@ impl Loop {
             return;
         }
         let now = staging.committed();
-        staging.write_back.seal_if_due(now);
+        staging.write_back.seal_if_due(now, units == 0);
         let budget = staging.write_back.budget(units);
         if let Err(fault) = staging.write_back.step(&self.connection, &self.shared, budget) {
             tracing::error!(%fault, "the projections are behind");
@@ -408,7 +413,8 @@ impl Loop {
         self.write_everything_back()?;
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         let from = self.staging.borrow().committed();
-        let hash = |project, id: &str| self.shared.usage_hash(project, id);
+        let seen = &mut self.staging.get_mut().write_back.seen;
+        let hash = |project, id: &str| seen.noted(self.shared.usage_hash(project, id));
         let caught_up = if self.shared.serves { projection::catch_up(&self.connection, from, hash) } else { Ok(from) };
         let met = caught_up.and_then(|mark| {
             let (head, version) = (projection::head(&self.connection)?, data_version(&self.connection)?);
