@@ -172,8 +172,8 @@ CREATE INDEX decision_referral ON decision (referral_id, id);
 -- The ledger: every movement of credits, one chain for the whole file. Append-only; README says how to check it.
 CREATE TABLE entry (
   seq             INTEGER PRIMARY KEY CHECK (seq > 0),
-  project_id      INTEGER NOT NULL REFERENCES project,
-  account_id      INTEGER NOT NULL REFERENCES account,
+  project_id      INTEGER NOT NULL,                                -- the lot's, which refers to it
+  account_id      INTEGER NOT NULL,                                -- the lot's, which refers to it
   lot             INTEGER NOT NULL,                                -- seq of the grant that brought these credits in
   kind            TEXT    NOT NULL,
   amount          INTEGER NOT NULL CHECK (amount <> 0),
@@ -210,7 +210,7 @@ CREATE INDEX entry_grant ON entry (account_id, at_ms) WHERE kind = 'grant';
 -- Usage events as they came. Only ever appended to, and pruned from the front by age.
 CREATE TABLE usage_event (
   seq        INTEGER PRIMARY KEY CHECK (seq > 0),
-  project_id INTEGER NOT NULL REFERENCES project,
+  project_id INTEGER NOT NULL,                                     -- the account's, which refers to it
   event_id   TEXT    NOT NULL,                                     -- the gateway's own; unique in its project
   account_id INTEGER NOT NULL REFERENCES account,
   calls      INTEGER NOT NULL CHECK (calls >= 0),
@@ -239,8 +239,8 @@ CREATE TABLE projected (
 -- What is left of each grant. Negative: spent before it was reversed, and owed.
 CREATE TABLE lot (
   seq           INTEGER PRIMARY KEY,
-  project_id    INTEGER NOT NULL,
-  account_id    INTEGER NOT NULL,
+  project_id    INTEGER NOT NULL REFERENCES project,
+  account_id    INTEGER NOT NULL REFERENCES account,
   referral_id   INTEGER,
   purchase_id   INTEGER,
   decision_id   INTEGER,

@@ -82,7 +82,7 @@ pub fn reward(
         };
         settle(tx, project, account)?;
         let drafts = ledger::grant(&tx.open_lots(project, account)?, grant);
-        tx.append(Movement { project, account, reason: decision.rule, drafts })?;
+        tx.append(Movement { project, account, reason: decision.rule.into(), drafts })?;
         granted.push(Granted { account, amount: terms.amount });
     }
     Ok(granted)

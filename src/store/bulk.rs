@@ -1,99 +1,91 @@
 //! Rows of many short inserts gathered into a few: most of a short statement's time goes into starting and ending it.
 
-use super::staging::EventRow;
 use crate::domain::error::Result;
-use crate::domain::ledger::Entry;
-use rusqlite::{Connection, ToSql, params_from_iter};
+use rusqlite::{Connection, Statement, ToSql};
 
 /// Rows in one statement.
 const MANY: usize = 16;
 
-/// One kind of insert, for one row and for many.
-struct Insert {
-    one: String,
-    many: String,
+/// One kind of insert, for one row and for many. Made by [`insert`].
+pub struct Insert {
+    pub one: &'static str,
+    pub many: &'static str,
 }
+
+/// An [`Insert`] of rows with their parameters as `?`; the tail says what to do with a row that is there.
+macro_rules! insert {
+    ($into:literal, $row:literal, $tail:literal) => {
+        $crate::store::bulk::Insert {
+            one: concat!("INSERT INTO ", $into, " VALUES ", $row, $tail),
+            many: concat!(
+                "INSERT INTO ",
+                $into,
+                " VALUES ",
+                $row,
+                ", ",
+                $row,
+                ", ",
+                $row,
+                ", ",
+                $row,
+                ", ",
+                $row,
+                ", ",
+                $row,
+                ", ",
+                $row,
+                ", ",
+                $row,
+                ", ",
+                $row,
+                ", ",
+                $row,
+                ", ",
+                $row,
+                ", ",
+                $row,
+                ", ",
+                $row,
+                ", ",
+                $row,
+                ", ",
+                $row,
+                ", ",
+                $row,
+                $tail
+            ),
+        }
+    };
+}
+pub(super) use insert;
 
 impl Insert {
-    /// `row` has its parameters as `?`, `columns` of them.
-    fn new(head: &str, row: &str, columns: usize) -> Self {
-        let numbered = |place: usize| {
-            let mut number = place * columns;
-            row.split('?').enumerate().fold(String::new(), |text, (part, piece)| {
-                if part == 0 {
-                    return piece.to_owned();
-                }
-                number += 1;
-                format!("{text}${number}{piece}")
-            })
+    /// Inserts `rows` in their order.
+    pub fn run<'r, T, const COLUMNS: usize>(
+        &self,
+        connection: &Connection,
+        rows: &'r [T],
+        values: impl Fn(&'r T) -> [&'r dyn ToSql; COLUMNS],
+    ) -> Result<()> {
+        let bind = |statement: &mut Statement<'_>, place: usize, row: &'r T| {
+            let mut numbered = values(row).into_iter().zip(place * COLUMNS + 1..);
+            numbered.try_for_each(|(value, number)| statement.raw_bind_parameter(number, value))
         };
-        let rows = |count: usize| (0..count).map(numbered).collect::<Vec<_>>().join(", ");
-        Self { one: format!("{head} VALUES {}", rows(1)), many: format!("{head} VALUES {}", rows(MANY)) }
-    }
-
-    fn run<T>(&self, connection: &Connection, rows: &[T], values: impl Fn(&T) -> Vec<&dyn ToSql>) -> Result<()> {
         let (chunks, rest) = rows.as_chunks::<MANY>();
-        for chunk in chunks {
-            connection.prepare_cached(&self.many)?.execute(params_from_iter(chunk.iter().flat_map(&values)))?;
+        if !chunks.is_empty() {
+            let mut statement = connection.prepare_cached(self.many)?;
+            for chunk in chunks {
+                chunk.iter().enumerate().try_for_each(|(place, row)| bind(&mut statement, place, row))?;
+                statement.raw_execute()?;
+            }
         }
-        for row in rest {
-            connection.prepare_cached(&self.one)?.execute(params_from_iter(values(row)))?;
+        if !rest.is_empty() {
+            let mut statement = connection.prepare_cached(self.one)?;
+            for row in rest {
+                bind(&mut statement, 0, row)?;
+                statement.raw_execute()?;
+            }
         }
         Ok(())
-    }
-}
-
-/// The two appends of a usage event.
-pub struct Appends {
-    spends: Insert,
-    events: Insert,
-}
-
-impl Appends {
-    pub fn new() -> Self {
-        Self {
-            spends: Insert::new(
-                "INSERT INTO entry (seq, project_id, account_id, lot, kind, amount, reason, group_seq, at_ms, prev_hash,
-                     hash)",
-                "(?, ?, ?, ?, 'spend', ?, ?, ?, ?, ?, ?)",
-                10,
-            ),
-            events: Insert::new(
-                "INSERT INTO usage_event (seq, project_id, event_id, account_id, calls, charged, uncovered, group_seq,
-                     at_ms)",
-                "(?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                9,
-            ),
-        }
-    }
-
-    pub fn run(&self, connection: &Connection, spends: &[Entry], events: &[EventRow]) -> Result<()> {
-        self.spends.run(connection, spends, |entry| {
-            vec![
-                &entry.seq,
-                &entry.project.0,
-                &entry.account.0,
-                &entry.lot,
-                &entry.amount,
-                &entry.reason,
-                &entry.group_seq,
-                &entry.at_ms,
-                &entry.prev_hash,
-                &entry.hash,
-            ]
-        })?;
-        self.events.run(connection, events, |event| {
-            vec![
-                &event.seq,
-                &event.project.0,
-                &event.event_id,
-                &event.account.0,
-                &event.calls,
-                &event.charged,
-                &event.uncovered,
-                &event.group_seq,
-                &event.at_ms,
-            ]
-        })
     }
 }

@@ -1,5 +1,6 @@
 //! The ledger's rows: appending movements, and reading entries and lots.
 
+use super::bulk::{Insert, insert};
 use super::fault::known;
 use super::projection;
 use super::tx::{Snapshot, Tx};
@@ -35,7 +36,7 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         lot: row.get(3)?,
         kind: known(EntryKind::parse(row.get_ref(4)?.as_str()?))?,
         amount: row.get(5)?,
-        reason: row.get(6)?,
+        reason: row.get::<_, String>(6)?.into(),
         group_seq: row.get(7)?,
         origin_lot: row.get(8)?,
         referral: row.get::<_, Option<i64>>(9)?.map(ReferralId),
@@ -336,6 +337,29 @@ impl Tx<'_> {
         staging.note_figures(account);
         Ok(entries.first().map(|entry| entry.group_seq))
     }
+}
+
+/// The rows of spends.
+pub(super) fn append_spends(connection: &Connection, spends: &[Entry]) -> Result<()> {
+    const SPENDS: Insert = insert!(
+        "entry (seq, project_id, account_id, lot, kind, amount, reason, group_seq, at_ms, prev_hash, hash)",
+        "(?, ?, ?, ?, 'spend', ?, ?, ?, ?, ?, ?)",
+        ""
+    );
+    SPENDS.run(connection, spends, |entry| {
+        [
+            &entry.seq,
+            &entry.project.0,
+            &entry.account.0,
+            &entry.lot,
+            &entry.amount,
+            &entry.reason,
+            &entry.group_seq,
+            &entry.at_ms,
+            &entry.prev_hash,
+            &entry.hash,
+        ]
+    })
 }
 
 const APPEND: &str = "INSERT INTO entry (seq, project_id, account_id, lot, kind, amount, reason, group_seq, origin_lot,

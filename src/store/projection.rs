@@ -1,13 +1,17 @@
 //! What spends and usage events do to the projections, written back in bulk: see the second half of `schema.sql`.
 
+use super::bulk::{Insert, insert};
 use super::file::unusable;
 use super::holdings::{Unwritten, Written};
 use super::{ledger, referrals};
 use crate::domain::error::Result;
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::Head;
-use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
+
+const ACCOUNT_ENTRIES: Insert = insert!("account_entry (account_id, seq)", "(?, ?)", " ON CONFLICT DO NOTHING");
+const USAGE_IDS: Insert = insert!("usage_id (hash, event_seq)", "(?, ?)", " ON CONFLICT DO NOTHING");
 
 /// A place in the file's two logs: the newest entry and the newest usage event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,36 +94,12 @@ pub fn write_back(connection: &Connection, account: AccountId, unwritten: &Unwri
                    SET calls = usage_total.calls + excluded.calls, events_to = excluded.events_to";
         connection.prepare_cached(sql)?.execute(params![account.0, unwritten.calls, unwritten.events_to])?;
     }
-    let entries: Vec<_> = entries.iter().map(|seq| (account.0, *seq)).collect();
-    insert_pairs(connection, "account_entry (account_id, seq)", &entries)
+    ACCOUNT_ENTRIES.run(connection, entries, |seq| [&account.0, seq])
 }
 
 /// `ids` are hashes with their events, in order.
 pub fn write_usage_ids(connection: &Connection, ids: &[(i64, i64)]) -> Result<()> {
-    insert_pairs(connection, "usage_id (hash, event_seq)", ids)
-}
-
-/// Many rows a statement, as most of a short statement's time goes into starting it.
-fn insert_pairs(connection: &Connection, table: &str, pairs: &[(i64, i64)]) -> Result<()> {
-    const MANY: usize = 16;
-    let insert = |rows: usize| {
-        let rows: Vec<String> = (1..=rows).map(|row| format!("(${}, ${})", 2 * row - 1, 2 * row)).collect();
-        connection.prepare_cached(&format!("INSERT INTO {table} VALUES {} ON CONFLICT DO NOTHING", rows.join(", ")))
-    };
-    let (chunks, rest) = pairs.as_chunks::<MANY>();
-    if !chunks.is_empty() {
-        let mut many = insert(MANY)?;
-        for chunk in chunks {
-            many.execute(params_from_iter(chunk.iter().flat_map(|(one, other)| [one, other])))?;
-        }
-    }
-    if !rest.is_empty() {
-        let mut one = insert(1)?;
-        for pair in rest {
-            one.execute([pair.0, pair.1])?;
-        }
-    }
-    Ok(())
+    USAGE_IDS.run(connection, ids, |(hash, event)| [hash, event])
 }
 
 /// What of the entries and events after `from` is not in the projections, by account.

@@ -137,3 +137,64 @@ impl Drop for SeenIds {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tx::Clock;
+
+    fn file_with(ids: std::ops::Range<i64>) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("refloop.db");
+        let (connection, _) = file::open_for_writing(&path, &Clock::System).unwrap();
+        for id in ids {
+            connection.execute("INSERT INTO usage_id VALUES ($1, $2)", [hash(id), id]).unwrap();
+        }
+        (dir, path)
+    }
+
+    fn hash(id: i64) -> i64 {
+        i64::from_le_bytes(blake3::hash(&id.to_le_bytes()).as_bytes()[..8].try_into().unwrap())
+    }
+
+    fn settle(seen: &mut SeenIds, pending: std::ops::Range<i64>) {
+        seen.settle(pending.map(hash));
+        while seen.filling.as_ref().is_some_and(|filling| !filling.thread.is_finished()) {
+            std::thread::yield_now();
+        }
+        seen.settle(std::iter::empty());
+    }
+
+    #[test]
+    fn what_the_file_has_or_was_added_is_never_denied() {
+        let (_dir, path) = file_with(0..1_000);
+        let mut seen = SeenIds::start(&path).unwrap();
+        assert!((0..10_000).all(|id| seen.may_have(hash(id))), "nothing is known before the file was read");
+        (2_000..2_500).for_each(|id| seen.add(hash(id)));
+        settle(&mut seen, 0..0);
+        (2_500..3_000).for_each(|id| seen.add(hash(id)));
+        assert!((0..1_000).chain(2_000..3_000).all(|id| seen.may_have(hash(id))));
+        let wrong = (10_000..20_000).filter(|id| seen.may_have(hash(*id))).count();
+        assert!(wrong < 100, "{wrong} of 10,000");
+    }
+
+    #[test]
+    fn a_larger_one_takes_over_with_what_is_not_in_the_file_yet() {
+        let (_dir, path) = file_with(0..100);
+        let mut seen = SeenIds::with_room(&path, 64).unwrap();
+        settle(&mut seen, 0..0);
+        for end in [500, 1_000, 10_000] {
+            (100..end).for_each(|id| seen.add(hash(id)));
+            settle(&mut seen, 100..end);
+            assert!((0..end).all(|id| seen.may_have(hash(id))), "{end}");
+            let wrong = (100_000..110_000).filter(|id| seen.may_have(hash(*id))).count();
+            assert!(wrong < 1_000, "{wrong} of 10,000 with {end}");
+        }
+    }
+
+    #[test]
+    fn a_process_that_adds_nothing_always_asks_the_file() {
+        let seen = SeenIds::unknown(Path::new("none"));
+        assert!(seen.may_have(1));
+    }
+}

@@ -1,11 +1,12 @@
 //! What the writer knows ahead of the file: the accounts, the ledger's head and the newest event as the batch under way
 //! leaves them. It becomes everyone's after the commit, and is dropped when there is none.
 
-use super::bulk::Appends;
 use super::holdings::Holdings;
+use super::ledger::append_spends;
 use super::programs::VersionedProgram;
 use super::projection::{self, Mark};
 use super::tx::Shared;
+use super::usage::{NewUsageEvent, append_events};
 use super::write_back::WriteBack;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
@@ -58,27 +59,13 @@ struct Place {
     event: i64,
 }
 
-/// A usage event that is to become a row.
-pub struct EventRow {
-    pub seq: i64,
-    pub project: ProjectId,
-    pub event_id: String,
-    pub account: AccountId,
-    pub calls: i64,
-    pub charged: i64,
-    pub uncovered: i64,
-    pub group_seq: Option<i64>,
-    pub at_ms: i64,
-}
-
 pub struct Staging {
     committed: Place,
     before_job: Place,
     now: Place,
     /// Spends and events of the jobs under way that are not rows yet.
     spends: Vec<ledger::Entry>,
-    events: Vec<EventRow>,
-    appends: Appends,
+    events: Vec<NewUsageEvent>,
     accounts: HashMap<AccountId, Staged>,
     /// Accounts as they were before the job under way.
     undo: HashMap<AccountId, Option<Staged>>,
@@ -101,7 +88,6 @@ impl Staging {
             now,
             spends: Vec::new(),
             events: Vec::new(),
-            appends: Appends::new(),
             accounts: HashMap::new(),
             undo: HashMap::new(),
             ids: Vec::new(),
@@ -170,13 +156,14 @@ impl Staging {
         group_seq
     }
 
-    pub fn record_later(&mut self, event: EventRow) {
+    pub fn record_later(&mut self, event: NewUsageEvent) {
         self.events.push(event);
     }
 
     pub fn append_now(&mut self, db: &Connection) -> Result<()> {
         let (spends, events) = (std::mem::take(&mut self.spends), std::mem::take(&mut self.events));
-        self.appends.run(db, &spends, &events)
+        append_spends(db, &spends)?;
+        append_events(db, &events)
     }
 
     // --- accounts ---

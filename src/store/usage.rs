@@ -1,10 +1,10 @@
 //! Usage events by their own id, and how many calls an account has made.
 
-use super::staging::EventRow;
+use super::bulk::{Insert, insert};
 use super::tx::Tx;
 use crate::domain::error::Result;
 use crate::domain::id::{AccountId, ProjectId};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 /// An event as it was recorded.
 #[derive(Debug, Clone, Copy)]
@@ -12,6 +12,41 @@ pub struct UsageRow {
     pub account: AccountId,
     pub charged: i64,
     pub uncovered: i64,
+}
+
+/// A usage event that is to become a row.
+pub struct NewUsageEvent {
+    pub seq: i64,
+    pub project: ProjectId,
+    pub event_id: String,
+    pub account: AccountId,
+    pub calls: i64,
+    pub charged: i64,
+    pub uncovered: i64,
+    pub group_seq: Option<i64>,
+    pub at_ms: i64,
+}
+
+/// The rows of events.
+pub(super) fn append_events(connection: &Connection, events: &[NewUsageEvent]) -> Result<()> {
+    const EVENTS: Insert = insert!(
+        "usage_event (seq, project_id, event_id, account_id, calls, charged, uncovered, group_seq, at_ms)",
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        ""
+    );
+    EVENTS.run(connection, events, |event| {
+        [
+            &event.seq,
+            &event.project.0,
+            &event.event_id,
+            &event.account.0,
+            &event.calls,
+            &event.charged,
+            &event.uncovered,
+            &event.group_seq,
+            &event.at_ms,
+        ]
+    })
 }
 
 /// Of an event's id within its project.
@@ -64,7 +99,7 @@ impl Tx<'_> {
     ) -> Result<()> {
         let mut staging = self.staging.borrow_mut();
         let seq = staging.add_event(hash.0);
-        staging.record_later(EventRow {
+        staging.record_later(NewUsageEvent {
             seq,
             project,
             event_id: event_id.to_owned(),

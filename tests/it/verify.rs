@@ -123,7 +123,7 @@ fn entries(file: &Path) -> Vec<Entry> {
         lot: row["lot"].as_i64().unwrap(),
         kind: EntryKind::parse(row["kind"].as_str().unwrap()).unwrap(),
         amount: row["amount"].as_i64().unwrap(),
-        reason: row["reason"].as_str().unwrap().to_owned(),
+        reason: row["reason"].as_str().unwrap().to_owned().into(),
         group_seq: row["group"].as_i64().unwrap(),
         origin_lot: row["origin"].as_i64(),
         referral: row["referral"].as_i64().map(ReferralId),

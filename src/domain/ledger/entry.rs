@@ -3,6 +3,7 @@
 use crate::domain::id::{AccountId, ProjectId, ReferralId};
 use crate::domain::program::Vesting;
 use crate::domain::time;
+use std::borrow::Cow;
 
 /// What an entry does to its lot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +49,7 @@ pub struct Entry {
     pub kind: EntryKind,
     /// Positive when it brings credits, negative when it takes them.
     pub amount: i64,
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// `seq` of the first entry of the movement that this one is part of.
     pub group_seq: i64,
     /// The lot that is reversed or repaid, also where another lot pays for it.
@@ -232,7 +233,7 @@ mod tests {
             |e| e.lot += 1,
             |e| e.kind = EntryKind::Spend,
             |e| e.amount += 1,
-            |e| e.reason.push('x'),
+            |e| e.reason.to_mut().push('x'),
             |e| e.group_seq += 1,
             |e| e.origin_lot = Some(0),
             |e| e.referral = None,

@@ -5,6 +5,7 @@ use super::lot::Lot;
 use crate::domain::id::{AccountId, ProjectId, ReferralId};
 use crate::domain::money;
 use crate::domain::program::Vesting;
+use std::borrow::Cow;
 
 /// An entry that has no number and no place in the chain yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub struct Terms {
 pub struct Movement {
     pub project: ProjectId,
     pub account: AccountId,
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     pub drafts: Vec<Draft>,
 }
 

@@ -43,7 +43,7 @@ impl From<LedgerLine> for EntryBody {
             referrer_id: referrer,
             referee_id: referee,
             credit_amount: entry.amount,
-            reason: entry.reason,
+            reason: entry.reason.into_owned(),
             created_at: time::rfc3339(entry.at_ms),
             kind: entry.kind.as_str(),
             status,
