@@ -7,7 +7,7 @@ use super::tx::{Snapshot, Tx};
 use crate::domain::error::Result;
 use crate::domain::id::{AccountId, EntryId, ProjectId, ReferralId};
 use crate::domain::ledger::{Balance, Entry, EntryKind, Head, Lot, Movement, Totals, line_status};
-use crate::domain::program::Vesting;
+use crate::domain::program::{ENGINE_REASONS, Vesting};
 use rusqlite::{Connection, Row, params};
 
 const ENTRY_COLUMNS: &str = "entry.seq, entry.project_id, entry.account_id, entry.lot, entry.kind, entry.amount,
@@ -29,6 +29,7 @@ const LOT_WIDTH: usize = 15;
 
 pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let vesting: Option<String> = row.get(14)?;
+    let reason = row.get_ref(6)?.as_str()?;
     Ok(Entry {
         seq: row.get(0)?,
         project: ProjectId(row.get(1)?),
@@ -36,7 +37,10 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         lot: row.get(3)?,
         kind: known(EntryKind::parse(row.get_ref(4)?.as_str()?))?,
         amount: row.get(5)?,
-        reason: row.get::<_, String>(6)?.into(),
+        reason: ENGINE_REASONS
+            .iter()
+            .find(|known| **known == reason)
+            .map_or_else(|| reason.to_owned().into(), |known| (*known).into()),
         group_seq: row.get(7)?,
         origin_lot: row.get(8)?,
         referral: row.get::<_, Option<i64>>(9)?.map(ReferralId),

@@ -75,7 +75,7 @@ pub struct Capacity {
 
 impl Default for Capacity {
     fn default() -> Self {
-        Self { queued_writes: 16_384, readers: 8, accounts_in_memory: 65_536, pace: Pace::default() }
+        Self { queued_writes: 16_384, readers: 8, accounts_in_memory: 49_152, pace: Pace::default() }
     }
 }
 

@@ -65,6 +65,8 @@ pub fn load(connection: &Connection, account: AccountId) -> Result<Option<Writte
     });
     let Some(mut written) = found.optional()? else { return Ok(None) };
     written.lots = ledger::open_lots(connection, account)?;
+    // It stays for long, among very many.
+    written.lots.shrink_to_fit();
     written.referral = referrals::of_referee(connection, account)?;
     Ok(Some(written))
 }

@@ -137,12 +137,12 @@ fn usage(path: &Path, mark: Mark) -> Result<Usage> {
         .prepare("SELECT seq, project_id, event_id, account_id, calls, charged FROM usage_event ORDER BY seq")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let (seq, event_id): (i64, String) = (row.get(0)?, row.get(2)?);
+        let seq = row.get(0)?;
         (usage.first, newest) = (usage.first.or(Some(seq)), seq);
         *calls.entry(AccountId(row.get(3)?)).or_default() += row.get::<_, i64>(4)?;
         if seq <= mark.event {
             usage.charged += i128::from(row.get::<_, i64>(5)?);
-            let hash = hasher.hash(ProjectId(row.get(1)?), &event_id);
+            let hash = hasher.hash(ProjectId(row.get(1)?), row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?);
             usage.by_event = usage.by_event.wrapping_add(mixed(hash ^ seq.rotate_left(32)));
         }
     }

@@ -4,7 +4,7 @@ use super::entry::{Entry, EntryKind, Head};
 use super::lot::{Lot, NEVER_MS};
 use crate::domain::id::AccountId;
 use crate::domain::program::MAX_AMOUNT;
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 /// An account's totals: granted = spent + expired + reversed + paid + open - owed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -77,10 +77,6 @@ impl Books {
 
     fn move_lot(&mut self, entry: &Entry) -> Result<(), String> {
         let (kind, amount) = (entry.kind, entry.amount);
-        let lot = self.lots.get(&entry.lot).ok_or("a movement of a lot that was never granted")?;
-        if lot.account != entry.account {
-            return Err("a movement of another account's lot".into());
-        }
         let origin = entry.origin_lot.map(|origin| self.lots.get(&origin).ok_or("the origin was never granted"));
         if let Some(origin) = origin.transpose()? {
             if origin.account != entry.account {
@@ -91,6 +87,9 @@ impl Books {
             }
         }
         let lot = self.lots.get_mut(&entry.lot).ok_or("a movement of a lot that was never granted")?;
+        if lot.account != entry.account {
+            return Err("a movement of another account's lot".into());
+        }
         let before = lot.remaining;
         let after = before + amount;
         let fits = match kind {
