@@ -30,7 +30,30 @@ CREATE TABLE project (
   host          TEXT    UNIQUE,                                    -- whose pages and signups are this project's
   landing_url   TEXT,
   key_prefix    TEXT    NOT NULL,                                  -- of developer keys: bw in bw_live_…
+  jwt_algorithm TEXT    CHECK (jwt_algorithm IN ('HS256', 'RS256', 'ES256', 'EdDSA')),
+  jwt_key       TEXT,                                              -- HS256's secret, else a public key in PEM
+  stripe_webhook_secrets TEXT,                                     -- one a line, several while they are rotated
+  stripe_api_key TEXT,
+  clock_ahead_ms INTEGER NOT NULL DEFAULT 0 CHECK (clock_ahead_ms >= 0),  -- how far a test project's clock was moved
+  created_at_ms INTEGER NOT NULL,
+  CHECK (mode = 'test' OR clock_ahead_ms = 0)
+) STRICT;
+
+-- Who runs a team's projects. Sessions are stored as hashes, like keys.
+CREATE TABLE operator (
+  id            INTEGER PRIMARY KEY,
+  team_id       INTEGER NOT NULL REFERENCES team,
+  email         TEXT    NOT NULL UNIQUE,                           -- lower case, the domain in ASCII
+  password_hash TEXT    NOT NULL,
   created_at_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE operator_session (
+  id            INTEGER PRIMARY KEY,
+  operator_id   INTEGER NOT NULL REFERENCES operator,
+  hash          BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32),
+  created_at_ms INTEGER NOT NULL,
+  expires_at_ms INTEGER NOT NULL
 ) STRICT;
 
 -- A project's rules, all versions of them: every grant names the version that decided it.
@@ -48,6 +71,7 @@ CREATE TABLE account (
   id               INTEGER PRIMARY KEY,
   project_id       INTEGER NOT NULL REFERENCES project,
   external_id      TEXT,                                           -- the team's own id, where it has one
+  stripe_customer_id TEXT,
   email            TEXT,                                           -- lower case, the domain in ASCII
   name             TEXT,
   leaderboard_name TEXT,                                           -- NULL: not listed
@@ -57,10 +81,12 @@ CREATE TABLE account (
   created_at_ms    INTEGER NOT NULL,
   erased_at_ms     INTEGER,
   CHECK (erased_at_ms IS NULL
-    OR coalesce(external_id, email, name, leaderboard_name, password_hash) IS NULL)
+    OR coalesce(external_id, stripe_customer_id, email, name, leaderboard_name, password_hash) IS NULL)
 ) STRICT;
 CREATE UNIQUE INDEX account_email ON account (project_id, email) WHERE email IS NOT NULL;
 CREATE UNIQUE INDEX account_external_id ON account (project_id, external_id) WHERE external_id IS NOT NULL;
+CREATE UNIQUE INDEX account_stripe_customer ON account (project_id, stripe_customer_id)
+  WHERE stripe_customer_id IS NOT NULL;
 
 -- Keys of developers (with an account) and of the project's gateways (with scopes). The secret itself is never stored.
 CREATE TABLE api_key (
@@ -257,7 +283,7 @@ CREATE TABLE lot (
   CHECK (side = CASE WHEN remaining > 0 THEN 1 WHEN remaining < 0 THEN -1 ELSE 0 END)
 ) STRICT;
 CREATE INDEX lot_open ON lot (account_id, expires_at_ms, seq) WHERE side <> 0;
-CREATE INDEX lot_due ON lot (expires_at_ms) WHERE side = 1 AND expires_at_ms < 9223372036854775807;
+CREATE INDEX lot_due ON lot (project_id, expires_at_ms) WHERE side = 1 AND expires_at_ms < 9223372036854775807;
 CREATE INDEX lot_referral ON lot (referral_id) WHERE referral_id IS NOT NULL;
 CREATE INDEX lot_purchase ON lot (purchase_id) WHERE purchase_id IS NOT NULL;
 

@@ -68,9 +68,10 @@ impl Seeder {
         let for_writer = secrets.clone();
         let made = self.store.write_blocking(move |tx| {
             let new = |email: String, name: String| NewAccount {
-                email,
-                name,
-                password_hash: String::new(),
+                email: Some(email),
+                name: Some(name),
+                password_hash: Some(String::new()),
+                external_id: None,
                 disposable: false,
             };
             let (mut made, mut code) = (Vec::new(), referral_code(numbers.start)?);

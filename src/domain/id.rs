@@ -73,6 +73,8 @@ ids! {
     TeamId = "team_";
     /// A project: one referral programme with its own accounts, codes and ledger entries.
     ProjectId = "proj_";
+    /// A team member who runs its projects.
+    OperatorId = "op_";
     /// An account: who refers or is referred.
     AccountId = "dev_";
     /// A referral: referrer, referee and code.

@@ -5,7 +5,7 @@ use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::{Balance, Totals};
 use crate::domain::text;
-use crate::store::{Profile, Snapshot};
+use crate::store::{Account, NewAccount, Profile, Snapshot, Tx};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -23,6 +23,16 @@ pub fn profile(db: &Snapshot<'_>, project: ProjectId, account: AccountId) -> Res
         totals: db.totals(project, account)?,
         balance: db.balance(project, account)?,
     })
+}
+
+/// The account with the team's own id; made when there is none.
+pub fn known_as(tx: &Tx<'_>, project: ProjectId, external_id: &str) -> Result<Account> {
+    match tx.account_with_external_id(project, external_id)? {
+        Some(id) => tx.account(project, id),
+        None => {
+            tx.add_account(project, &NewAccount { external_id: Some(external_id.into()), ..NewAccount::default() })
+        }
+    }
 }
 
 /// What `PATCH` may change; `None` leaves a field as it is.

@@ -40,7 +40,7 @@ impl Engine {
 
     fn caller(&self, reader: &Reader, secret: &str) -> Result<Option<Arc<Caller>>> {
         let Some((caller, noted_ms)) = reader.caller(secret)? else { return Ok(None) };
-        let hour_ms = self.now_ms() / HOUR_MS * HOUR_MS;
+        let hour_ms = self.store.machine_now_ms() / HOUR_MS * HOUR_MS;
         if noted_ms < hour_ms && self.note_use(caller.key, hour_ms) {
             reader.note_use(secret, hour_ms);
         }
@@ -68,7 +68,7 @@ impl Engine {
         if *owner != project {
             return Ok(None);
         }
-        let now_ms = self.now_ms();
+        let now_ms = self.now_ms(project);
         let available = reader.with_holdings(project, *account, |has| has.balance(now_ms).available)?;
         Ok(available.map(|available| (*account, available)))
     }

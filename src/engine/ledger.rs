@@ -37,6 +37,6 @@ impl Engine {
     /// The newest entry's number and hash, signed by this instance.
     pub async fn signed_head(&self) -> Result<SignedHead> {
         let signing_key = self.store.instance().signing_key;
-        self.store.read(move |db| Ok(db.ledger_head()?.sign(&signing_key, db.now_ms()))).await
+        self.store.read(move |db| Ok(db.ledger_head()?.sign(&signing_key, db.machine_now_ms()))).await
     }
 }

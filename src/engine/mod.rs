@@ -5,6 +5,7 @@ mod codes;
 mod keys;
 mod ledger;
 mod programs;
+mod projects;
 mod purchases;
 mod referrals;
 mod reports;
@@ -28,7 +29,7 @@ pub use usage::{UsageAnswer, UsageEvent, UsageStatus, Who};
 
 use crate::domain::email::DisposableDomains;
 use crate::domain::error::Result;
-use crate::domain::id::KeyId;
+use crate::domain::id::{KeyId, ProjectId};
 pub use crate::store::{KeyRow, LedgerFilter, LedgerLine, LedgerPage, Project, Reader};
 
 use crate::store::Store;
@@ -80,8 +81,9 @@ impl Engine {
         self.store.reader()
     }
 
-    pub fn now_ms(&self) -> i64 {
-        self.store.now_ms()
+    /// By the project's clock.
+    pub fn now_ms(&self, project: ProjectId) -> i64 {
+        self.store.now_ms(project)
     }
 
     /// The project whose host this is, else the default one.
@@ -104,7 +106,7 @@ impl Engine {
         }
         // Noted before it is known, so that many who ask at once do not all write.
         *last_write() = Some(Instant::now());
-        let written = self.store.write(|tx| tx.note_readiness(tx.now_ms())).await;
+        let written = self.store.write(|tx| tx.note_readiness(tx.machine_now_ms())).await;
         if written.is_err() {
             *last_write() = None;
         }

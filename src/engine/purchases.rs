@@ -51,7 +51,7 @@ impl Engine {
                 }
                 let account = find(tx, project, &new.who)?
                     .map_err(|code| Error::field("developer_id", code, "There is no such developer."))?;
-                let at_ms = new.at_ms.unwrap_or_else(|| tx.now_ms()).min(tx.now_ms());
+                let at_ms = new.at_ms.unwrap_or_else(|| tx.now_ms(project)).min(tx.now_ms(project));
                 let id = tx.add_purchase(project, &new.id, account, new.amount_minor, &new.currency, at_ms)?;
                 convert(tx, project, &program, account, new.amount_minor, Occasion { purchase: id, at_ms })?;
                 let row = PurchaseRow { id, account, gross_minor: new.amount_minor };
@@ -97,7 +97,7 @@ fn convert(
     let converted = referral.progress.converted_at_ms.is_some();
     let event = Event::Purchase { amount_minor, largest_before, converted };
     if event.converts(program) {
-        tx.set_progress(project, &referral, &referral.progress.after_conversion(program, tx.now_ms()))?;
+        tx.set_progress(project, &referral, &referral.progress.after_conversion(program, tx.now_ms(project)))?;
     }
     reward(tx, project, program, &referral, event, Some(occasion))?;
     Ok(())
@@ -117,7 +117,7 @@ fn take_back(tx: &Tx<'_>, project: ProjectId, purchase_id: &str, purchase: &Purc
         let basis_points = decision.map(|decision| tx.decided_share(project, decision)).transpose()?.flatten();
         let state = Purchase { gross_minor: purchase.gross_minor, refunded_minor, basis_points };
         let due = ledger::reversal_due(&lot, Some(state));
-        let drafts = ledger::reverse(&lot, &tx.open_lots(project, lot.account)?, due, tx.now_ms());
+        let drafts = ledger::reverse(&lot, &tx.open_lots(project, lot.account)?, due, tx.now_ms(project));
         tx.append(Movement { project, account: lot.account, reason: "refund".into(), drafts })?;
     }
     Ok(())

@@ -141,7 +141,7 @@ fn item(db: &Snapshot<'_>, project: ProjectId, referrer: AccountId, line: Referr
         reason,
         amount: lot.granted,
         reversed: lot.reversed,
-        status: line_status(EntryKind::Grant, &lot, db.now_ms()),
+        status: line_status(EntryKind::Grant, &lot, db.now_ms(project)),
         vests_at_ms: lot.vests_at_ms,
     };
     Ok(ReferralItem {
@@ -170,7 +170,7 @@ impl Engine {
                     signed_up_at_ms: referee.created_at_ms,
                     calls: tx.with_holdings(project, account, |has| has.calls())?.unwrap_or(0),
                 };
-                referral::may_apply(applicant, &program, tx.now_ms())?;
+                referral::may_apply(applicant, &program, tx.now_ms(project))?;
                 referral::usable("code", row.as_ref().map(CodeRow::state), &program)?;
                 let row = row.ok_or_else(|| Error::internal("a usable code without a row"))?;
                 introduce(tx, project, &program, &row, &referee)

@@ -64,7 +64,7 @@ pub type Leader = LeaderRow;
 impl Engine {
     /// Figures to now, and a series of the last `days` UTC days, today included, without gaps.
     pub async fn stats(&self, reader: &Reader, project: ProjectId, account: AccountId, days: i64) -> Result<Stats> {
-        let now_ms = self.now_ms();
+        let now_ms = self.now_ms(project);
         let today = now_ms.div_euclid(DAY_MS);
         let first_day = today - days + 1;
         let figures = self.store.figures(project, account, first_day).await?;
@@ -104,7 +104,7 @@ impl Engine {
                 if !db.program(project)?.leaderboard.enabled {
                     return Err(Error::not_found("This project has no leaderboard."));
                 }
-                db.leaderboard(project, period.since_ms(db.now_ms()), MOST)
+                db.leaderboard(project, period.since_ms(db.now_ms(project)), MOST)
             })
             .await
     }

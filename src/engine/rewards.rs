@@ -45,7 +45,7 @@ pub fn reward(
         referrer_barred: barred(referrer.as_ref()),
         referee_barred: barred(tx.find_account(project, referral.referee)?.as_ref()),
     };
-    let at_ms = occasion.map_or(tx.now_ms(), |occasion| occasion.at_ms);
+    let at_ms = occasion.map_or(tx.now_ms(project), |occasion| occasion.at_ms);
     let mut granted = Vec::new();
     for decision in reward::decide(program, event, standing, at_ms) {
         let purchase = occasion.map(|occasion| occasion.purchase);
@@ -103,7 +103,7 @@ pub fn settle(tx: &Tx<'_>, project: ProjectId, account: AccountId) -> Result<boo
     if tx.balance(project, account)?.lapsed == 0 {
         return Ok(false);
     }
-    let drafts = ledger::expire(&tx.open_lots(project, account)?, tx.now_ms());
+    let drafts = ledger::expire(&tx.open_lots(project, account)?, tx.now_ms(project));
     tx.append(Movement { project, account, reason: "expired".into(), drafts })?;
     Ok(true)
 }

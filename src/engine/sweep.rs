@@ -23,7 +23,7 @@ pub struct Swept {
 impl Swept {
     /// The step was a full one: there may be more to do.
     pub fn is_full(self) -> bool {
-        self.expired == ACCOUNTS_A_STEP || self.forgotten == EVENTS_A_STEP
+        self.expired >= ACCOUNTS_A_STEP || self.forgotten == EVENTS_A_STEP
     }
 }
 
@@ -33,7 +33,7 @@ impl Engine {
         self.write_down_key_use()?;
         let kept_ms = i64::from(self.settings.usage_id_days) * DAY_MS;
         let most = i64::try_from(EVENTS_A_STEP).unwrap_or(i64::MAX);
-        let forgotten = self.store.write_blocking(move |tx| tx.prune_usage_events(tx.now_ms() - kept_ms, most))?;
+        let forgotten = self.store.write_blocking(move |tx| tx.prune_usage_events(tx.machine_now_ms() - kept_ms, most))?;
         let swept = Swept { forgotten, expired: self.book_expiries()? };
         if self.traces_left.swap(false, Ordering::SeqCst) && !self.store.truncate_wal_blocking().unwrap_or(false) {
             self.traces_left.store(true, Ordering::SeqCst);
@@ -44,12 +44,14 @@ impl Engine {
     /// An account that cannot be settled is reported, and keeps no other from it.
     fn book_expiries(&self) -> Result<usize> {
         let most = i64::try_from(ACCOUNTS_A_STEP).unwrap_or(i64::MAX);
-        let lapsed = self.store.read_blocking(|db| db.accounts_with_lapsed_lots(most))?;
         let mut booked = 0;
-        for (project, account) in lapsed {
-            match self.store.write_blocking(move |tx| settle(tx, project, account)) {
-                Ok(expired) => booked += usize::from(expired),
-                Err(fault) => tracing::error!(%account, %fault, "expired credits are not booked"),
+        for project in self.store.read_blocking(|db| db.projects())? {
+            let project = project.id;
+            for account in self.store.read_blocking(|db| db.accounts_with_lapsed_lots(project, most))? {
+                match self.store.write_blocking(move |tx| settle(tx, project, account)) {
+                    Ok(expired) => booked += usize::from(expired),
+                    Err(fault) => tracing::error!(%account, %fault, "expired credits are not booked"),
+                }
             }
         }
         Ok(booked)

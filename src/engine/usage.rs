@@ -100,12 +100,12 @@ fn record(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, event: &U
     };
     settle(tx, project, account)?;
     let Some(mut has) = tx.holdings(project, account)? else { return Ok(rejected(None, "unknown_developer", 0)) };
-    let before = has.balance(tx.now_ms()).available;
+    let before = has.balance(tx.now_ms(project)).available;
     if event.require_full && before < event.spend {
         return Ok(rejected(Some(account), "insufficient_credits", before));
     }
-    let lots = has.lots_to_spend(event.spend, tx.now_ms());
-    let drafts = ledger::spend(&lots, event.spend, tx.now_ms());
+    let lots = has.lots_to_spend(event.spend, tx.now_ms(project));
+    let drafts = ledger::spend(&lots, event.spend, tx.now_ms(project));
     let charged: i64 = drafts.iter().map(|draft| -draft.amount).sum();
     let group_seq = tx.append(Movement { project, account, reason: "api_usage".into(), drafts })?;
     let usage = UsageRow { account, charged, uncovered: event.spend - charged };
@@ -134,7 +134,7 @@ fn reach_milestones(
         return Ok(false);
     }
     let (before, after) = (had.calls(), had.calls().saturating_add(calls));
-    let progress = referral.progress.after_calls(program, before, after, tx.now_ms());
+    let progress = referral.progress.after_calls(program, before, after, tx.now_ms(project));
     let rules_changed = referral.judged_version != program.version;
     let event = Event::Calls { before, after, rules_changed };
     let awaited = program.awaits(event);

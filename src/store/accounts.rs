@@ -8,6 +8,8 @@ use rusqlite::{OptionalExtension, Row, params};
 #[derive(Debug, Clone)]
 pub struct Account {
     pub id: AccountId,
+    /// The team's own id.
+    pub external_id: Option<String>,
     pub email: Option<String>,
     pub name: Option<String>,
     pub leaderboard_name: Option<String>,
@@ -17,11 +19,14 @@ pub struct Account {
     pub disposable: bool,
 }
 
+/// An account that is about to be made. Who signs up has the first three, who is known to the team's app the last.
+#[derive(Debug, Clone, Default)]
 pub struct NewAccount {
-    pub email: String,
-    pub name: String,
-    pub password_hash: String,
+    pub email: Option<String>,
+    pub name: Option<String>,
+    pub password_hash: Option<String>,
     pub disposable: bool,
+    pub external_id: Option<String>,
 }
 
 /// An account with what its owner sees at a glance.
@@ -33,7 +38,7 @@ pub struct Profile {
     pub referred_count: i64,
 }
 
-const COLUMNS: &str = "id, email, name, leaderboard_name, track, created_at_ms, disposable";
+const COLUMNS: &str = "id, email, name, leaderboard_name, track, created_at_ms, disposable, external_id";
 
 fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     Ok(Account {
@@ -44,6 +49,7 @@ fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
         partner: row.get::<_, String>(4)? == "partner",
         created_at_ms: row.get(5)?,
         disposable: row.get(6)?,
+        external_id: row.get(7)?,
     })
 }
 
@@ -90,8 +96,9 @@ impl Snapshot<'_> {
 impl Tx<'_> {
     pub fn add_account(&self, project: ProjectId, new: &NewAccount) -> Result<Account> {
         let id = AccountId(self.next_key()?);
-        let sql = "INSERT INTO account (id, project_id, email, name, password_hash, disposable, created_at_ms)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7)";
+        let sql = "INSERT INTO account (id, project_id, email, name, password_hash, disposable, external_id,
+                                        created_at_ms)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
         self.connection.prepare_cached(sql)?.execute(params![
             id.0,
             project.0,
@@ -99,7 +106,8 @@ impl Tx<'_> {
             new.name,
             new.password_hash,
             new.disposable,
-            self.now_ms()
+            new.external_id,
+            self.now_ms(project)
         ])?;
         self.account(project, id)
     }
@@ -121,17 +129,17 @@ impl Tx<'_> {
         self.complete_rows(id)?;
         self.staging.borrow_mut().note_keys();
         self.connection.execute(
-            "UPDATE account SET external_id = NULL, email = NULL, name = NULL, leaderboard_name = NULL,
+            "UPDATE account SET external_id = NULL, stripe_customer_id = NULL, email = NULL, name = NULL, leaderboard_name = NULL,
                     password_hash = NULL, erased_at_ms = $1 WHERE project_id = $2 AND id = $3",
-            params![self.now_ms(), project.0, id.0],
+            params![self.now_ms(project), project.0, id.0],
         )?;
         self.connection.execute(
             "UPDATE api_key SET revoked_at_ms = coalesce(revoked_at_ms, $1), name = NULL WHERE account_id = $2",
-            params![self.now_ms(), id.0],
+            params![self.now_ms(project), id.0],
         )?;
         self.connection.execute(
             "UPDATE code SET revoked_at_ms = $1 WHERE account_id = $2 AND revoked_at_ms IS NULL",
-            params![self.now_ms(), id.0],
+            params![self.now_ms(project), id.0],
         )?;
         Ok(())
     }

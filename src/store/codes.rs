@@ -85,7 +85,7 @@ impl Tx<'_> {
             owner.0,
             row.code,
             max_uses,
-            self.now_ms()
+            self.now_ms(project)
         ])?;
         Ok(row)
     }
@@ -98,7 +98,7 @@ impl Tx<'_> {
 
     pub fn revoke_code(&self, project: ProjectId, id: i64) -> Result<()> {
         let sql = "UPDATE code SET revoked_at_ms = $1 WHERE project_id = $2 AND id = $3";
-        self.connection.execute(sql, params![self.now_ms(), project.0, id])?;
+        self.connection.execute(sql, params![self.now_ms(project), project.0, id])?;
         Ok(())
     }
 }

@@ -67,7 +67,7 @@ impl Tx<'_> {
                 if new.granted { "granted" } else { "refused" },
                 new.code,
                 new.basis_points,
-                self.now_ms()
+                self.now_ms(project)
             ],
             |row| row.get(0),
         );

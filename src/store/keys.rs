@@ -137,7 +137,7 @@ impl Tx<'_> {
             name: new.name.map(str::to_owned),
             scopes,
             hint: access::hint(new.secret),
-            created_at_ms: self.now_ms(),
+            created_at_ms: self.machine_now_ms(),
             last_used_at_ms: None,
             revoked_at_ms: None,
         };
@@ -165,7 +165,7 @@ impl Tx<'_> {
             "UPDATE api_key SET revoked_at_ms = $1 WHERE id = $2 AND project_id = $3 AND revoked_at_ms IS NULL AND {whose}"
         );
         let changed =
-            self.connection.execute(&sql, params![self.now_ms(), id.0, project.0, account.map(|account| account.0)])?;
+            self.connection.execute(&sql, params![self.machine_now_ms(), id.0, project.0, account.map(|account| account.0)])?;
         self.staging.borrow_mut().note_keys();
         if changed == 0 { Err(Error::not_found("No such key, or it is revoked already.")) } else { Ok(()) }
     }

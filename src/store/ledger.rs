@@ -127,7 +127,7 @@ impl Snapshot<'_> {
 
     /// What an account has at this time.
     pub fn balance(&self, project: ProjectId, account: AccountId) -> Result<Balance> {
-        Ok(self.with_holdings(project, account, |has| has.balance(self.now_ms()))?.unwrap_or_default())
+        Ok(self.with_holdings(project, account, |has| has.balance(self.now_ms(project)))?.unwrap_or_default())
     }
 
     pub fn totals(&self, project: ProjectId, account: AccountId) -> Result<Totals> {
@@ -152,13 +152,14 @@ impl Snapshot<'_> {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Accounts with lots that have expired by the clock and are not booked as expired.
-    pub fn accounts_with_lapsed_lots(&self, most: i64) -> Result<Vec<(ProjectId, AccountId)>> {
-        let sql = "SELECT DISTINCT project_id, account_id FROM lot
-                   WHERE side = 1 AND expires_at_ms < 9223372036854775807 AND expires_at_ms <= $1 LIMIT $2";
+    /// Accounts with lots that have expired by the project's clock and are not booked as expired.
+    pub fn accounts_with_lapsed_lots(&self, project: ProjectId, most: i64) -> Result<Vec<AccountId>> {
+        let sql = "SELECT DISTINCT account_id FROM lot
+                   WHERE project_id = $1 AND side = 1 AND expires_at_ms < 9223372036854775807 AND expires_at_ms <= $2
+                   LIMIT $3";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement
-            .query_map(params![self.now_ms(), most], |row| Ok((ProjectId(row.get(0)?), AccountId(row.get(1)?))))?;
+        let now_ms = self.now_ms(project);
+        let rows = statement.query_map(params![project.0, now_ms, most], |row| row.get(0).map(AccountId))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
@@ -204,7 +205,7 @@ impl Snapshot<'_> {
                 return Ok(LedgerPage { lines, next: Some(last_seen) });
             }
             let entry = entry(row)?;
-            let status = line_status(entry.kind, &lot(row, ENTRY_WIDTH)?, self.now_ms());
+            let status = line_status(entry.kind, &lot(row, ENTRY_WIDTH)?, self.now_ms(entry.project));
             (seen, last_seen) = (seen + 1, entry.seq);
             if !filter.lets_through(&entry, status) {
                 continue;
@@ -301,16 +302,16 @@ impl Tx<'_> {
         if movement.drafts.is_empty() {
             return Ok(None);
         }
-        let account = movement.account;
+        let (account, now_ms) = (movement.account, self.now_ms(movement.project));
         let only_spends = movement.drafts.iter().all(|draft| draft.kind == EntryKind::Spend);
         if only_spends {
             let mut staging = self.staging.borrow_mut();
-            let entries = movement.seal(staging.head(), self.now_ms());
+            let entries = movement.seal(staging.head(), now_ms);
             staging.spend(self.connection, self.shared, account, &entries)?;
             return Ok(staging.append_later(entries));
         }
         self.complete_rows(account)?;
-        let entries = movement.seal(self.staging.borrow().head(), self.now_ms());
+        let entries = movement.seal(self.staging.borrow().head(), now_ms);
         for entry in &entries {
             self.connection.prepare_cached(APPEND)?.execute(params![
                 entry.seq,

@@ -20,6 +20,7 @@ mod holdings;
 mod instance;
 mod keys;
 mod ledger;
+mod operators;
 mod programs;
 mod projection;
 mod projects;
@@ -28,6 +29,7 @@ mod referrals;
 mod reports;
 mod seen_ids;
 mod staging;
+mod test_clocks;
 mod tx;
 mod usage;
 mod verify;
@@ -41,8 +43,9 @@ pub use file::is_existing_file;
 pub use holdings::Holdings;
 pub use keys::{KeyRow, NewKey};
 pub use ledger::{LedgerFilter, LedgerLine, LedgerPage};
+pub use operators::Operator;
 pub use programs::{ProgramVersion, VersionedProgram};
-pub use projects::Project;
+pub use projects::{NewProject, Project};
 pub use purchases::PurchaseRow;
 pub use referrals::{NewReferral, Referral, ReferralLine};
 pub use reports::{DayRow, Figures, LeaderRow, ReferralCounts};
@@ -152,12 +155,19 @@ impl Store {
             .build(file::reader_manager(path))
             .map_err(|fault| Error::internal(format!("cannot open {} for reading: {fault}", path.display())))?;
         let shared = Arc::new(Shared::new(instance, clock, lock.is_some(), capacity.accounts_in_memory));
+        shared.test_clocks.load(&connection)?;
         let checkpoints = Checkpoints::start(path)?;
         let writer = Writer::start(path, connection, Arc::clone(&shared), checkpoints, capacity)?;
         Ok(Self { path: path.to_owned(), shared, readers, writer, _lock: lock })
     }
 
-    pub fn now_ms(&self) -> i64 {
+    /// By the project's clock.
+    pub fn now_ms(&self, project: ProjectId) -> i64 {
+        self.shared.clock.now_ms() + self.shared.test_clocks.ahead_ms(project)
+    }
+
+    /// What does not belong to one project goes by the machine's clock.
+    pub fn machine_now_ms(&self) -> i64 {
         self.shared.clock.now_ms()
     }
 

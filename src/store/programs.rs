@@ -73,7 +73,7 @@ impl Tx<'_> {
     pub fn add_program(&self, project: ProjectId, program: &Program, author: &str) -> Result<i64> {
         let version = self.program(project)?.version + 1;
         let sql = "INSERT INTO program (project_id, version, body, author, created_at_ms) VALUES ($1, $2, $3, $4, $5)";
-        self.connection.execute(sql, params![project.0, version, program.to_json(), author, self.now_ms()])?;
+        self.connection.execute(sql, params![project.0, version, program.to_json(), author, self.now_ms(project)])?;
         self.staging.borrow_mut().forget_program(project);
         Ok(version)
     }

@@ -1,8 +1,9 @@
 //! Teams and their projects.
 
-use super::tx::Snapshot;
+use super::tx::{Snapshot, Tx};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{ProjectId, TeamId};
+use crate::domain::program::Program;
 use rusqlite::{OptionalExtension, Row, params};
 
 /// One referral programme with its own accounts, codes, ledger and settings.
@@ -17,6 +18,19 @@ pub struct Project {
     pub landing_url: Option<String>,
     pub key_prefix: String,
     pub created_at_ms: i64,
+}
+
+/// A project that is about to be made.
+#[derive(Debug, Clone)]
+pub struct NewProject {
+    pub team: TeamId,
+    pub slug: String,
+    pub name: String,
+    /// `live` or `test`.
+    pub mode: &'static str,
+    pub key_prefix: String,
+    pub program: Program,
+    pub author: String,
 }
 
 const COLUMNS: &str = "id, team_id, slug, name, mode, host, landing_url, key_prefix, created_at_ms";
@@ -42,6 +56,14 @@ impl Snapshot<'_> {
         found.ok_or_else(|| Error::not_found("No such project."))
     }
 
+    /// All of them, oldest first.
+    pub fn projects(&self) -> Result<Vec<Project>> {
+        let sql = format!("SELECT {COLUMNS} FROM project ORDER BY id");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows = statement.query_map([], project)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// By its slug or its id.
     pub fn project_named(&self, slug_or_id: &str) -> Result<Project> {
         if let Ok(id) = slug_or_id.parse::<ProjectId>() {
@@ -58,5 +80,34 @@ impl Snapshot<'_> {
             "SELECT {COLUMNS} FROM project WHERE host = $1 OR slug = 'default' ORDER BY slug = 'default' LIMIT 1"
         );
         Ok(self.connection.prepare_cached(&sql)?.query_row(params![host], project)?)
+    }
+}
+
+impl Tx<'_> {
+    /// The team of this slug, made when there is none.
+    pub fn team_named(&self, slug: &str) -> Result<TeamId> {
+        let found = self.connection.query_row("SELECT id FROM team WHERE slug = $1", params![slug], |row| row.get(0));
+        if let Some(id) = found.optional()? {
+            return Ok(TeamId(id));
+        }
+        let id = self.next_key()?;
+        let sql = "INSERT INTO team (id, slug, name, created_at_ms) VALUES ($1, $2, $3, $4)";
+        self.connection.execute(sql, params![id, slug, slug, self.machine_now_ms()])?;
+        Ok(TeamId(id))
+    }
+
+    /// `Conflict` for a slug that is taken.
+    pub fn add_project(&self, new: &NewProject) -> Result<Project> {
+        if self.project_named(&new.slug).is_ok() {
+            return Err(Error::conflict("slug_taken", format!("There is a project {:?} already.", new.slug)));
+        }
+        let (id, now_ms) = (self.next_key()?, self.machine_now_ms());
+        let sql = "INSERT INTO project (id, team_id, slug, name, mode, key_prefix, created_at_ms)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7)";
+        let values = params![id, new.team.0, new.slug, new.name, new.mode, new.key_prefix, now_ms];
+        self.connection.execute(sql, values)?;
+        let sql = "INSERT INTO program (project_id, version, body, author, created_at_ms) VALUES ($1, 1, $2, $3, $4)";
+        self.connection.execute(sql, params![id, new.program.to_json(), new.author, now_ms])?;
+        self.project(ProjectId(id))
     }
 }

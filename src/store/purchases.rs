@@ -71,7 +71,7 @@ impl Tx<'_> {
             gross_minor,
             currency,
             purchased_at_ms,
-            self.now_ms()
+            self.now_ms(project)
         ])?;
         Ok(id)
     }
@@ -85,7 +85,7 @@ impl Tx<'_> {
             refund_id,
             purchase_id,
             amount_minor,
-            self.now_ms()
+            self.now_ms(project)
         ])?;
         Ok(())
     }

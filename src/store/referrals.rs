@@ -138,7 +138,7 @@ impl Tx<'_> {
             new.identity.map(|identity| identity.mailbox),
             new.identity.map(|identity| identity.household),
             new.signed_up_at_ms,
-            new.rejected.map(|_| self.now_ms()),
+            new.rejected.map(|_| self.now_ms(project)),
             new.program_version
         ])?;
         Ok(id)

@@ -75,6 +75,9 @@ pub struct Staging {
     /// Accounts whose figures change with this batch.
     figures: HashSet<AccountId>,
     keys_changed: bool,
+    /// Test projects' clocks that were moved.
+    clocks: Vec<(ProjectId, i64)>,
+    clocks_before_job: usize,
     programs: HashMap<ProjectId, VersionedProgram>,
     pub write_back: WriteBack,
 }
@@ -94,6 +97,8 @@ impl Staging {
             ids_before_job: 0,
             figures: HashSet::new(),
             keys_changed: false,
+            clocks: Vec::new(),
+            clocks_before_job: 0,
             programs: HashMap::new(),
             write_back,
         }
@@ -132,6 +137,10 @@ impl Staging {
 
     pub fn note_figures(&mut self, account: AccountId) {
         self.figures.insert(account);
+    }
+
+    pub fn note_clock(&mut self, project: ProjectId, ahead_ms: i64) {
+        self.clocks.push((project, ahead_ms));
     }
 
     pub fn note_keys(&mut self) {
@@ -262,6 +271,7 @@ impl Staging {
     pub fn begin_job(&mut self) {
         self.before_job = self.now;
         self.ids_before_job = self.ids.len();
+        self.clocks_before_job = self.clocks.len();
         self.undo.clear();
     }
 
@@ -278,6 +288,7 @@ impl Staging {
         for (hash, event) in self.ids.drain(self.ids_before_job..) {
             self.write_back.remove_id(hash, event);
         }
+        self.clocks.truncate(self.clocks_before_job);
         self.programs.clear();
     }
 
@@ -301,6 +312,7 @@ impl Staging {
             self.write_back.remove_id(hash, event);
         }
         self.figures.clear();
+        self.clocks.clear();
         self.keys_changed = false;
         self.programs.clear();
     }
@@ -332,6 +344,9 @@ impl Staging {
             });
         }
         self.ids.clear();
+        for (project, ahead_ms) in self.clocks.drain(..) {
+            shared.test_clocks.set(project, ahead_ms);
+        }
         for account in self.figures.drain() {
             shared.figures.forget(account);
         }

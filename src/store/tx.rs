@@ -6,6 +6,7 @@ use super::keys::KnownCaller;
 use super::projection;
 use super::reports::KnownFigures;
 use super::staging::{LiveAccount, Staging};
+use super::test_clocks::TestClocks;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{self, AccountId, ProjectId};
 use crate::domain::program::Program;
@@ -48,6 +49,7 @@ const MOST_FIGURES: usize = 16_384;
 pub struct Shared {
     pub instance: Instance,
     pub clock: Clock,
+    pub test_clocks: TestClocks,
     /// Versions never change once they are committed, so what was parsed once stays right; a transaction that is
     /// undone may have parsed one that never came to be.
     pub programs: Mutex<HashMap<(ProjectId, i64), Arc<Program>>>,
@@ -83,6 +85,7 @@ impl Shared {
         Self {
             instance,
             clock,
+            test_clocks: TestClocks::default(),
             programs: Mutex::default(),
             accounts: Cache::pinning(accounts_in_memory, |live| !live.is_written(), |live| live.completed),
             completions: AtomicU64::new(0),
@@ -140,13 +143,13 @@ pub struct Snapshot<'c> {
     pub(super) staging: Option<&'c RefCell<Staging>>,
     /// As of before the first read.
     completions: u64,
-    now_ms: i64,
+    machine_now_ms: i64,
 }
 
 impl<'c> Snapshot<'c> {
     pub(super) fn new(connection: &'c Connection, shared: &'c Shared) -> Self {
         let completions = shared.completions.load(Ordering::SeqCst);
-        Self { connection, shared, staging: None, completions, now_ms: shared.clock.now_ms() }
+        Self { connection, shared, staging: None, completions, machine_now_ms: shared.clock.now_ms() }
     }
 
     /// Looks at what an account has; `None` when there is no such account in the project.
@@ -181,8 +184,14 @@ impl<'c> Snapshot<'c> {
         self.with_holdings(project, account, |has| has.clone())
     }
 
-    pub fn now_ms(&self) -> i64 {
-        self.now_ms
+    /// By the project's clock, as of this snapshot.
+    pub fn now_ms(&self, project: ProjectId) -> i64 {
+        self.machine_now_ms + self.shared.test_clocks.ahead_ms(project)
+    }
+
+    /// What does not belong to one project goes by the machine's clock.
+    pub fn machine_now_ms(&self) -> i64 {
+        self.machine_now_ms
     }
 
     pub fn pepper(&self) -> &[u8; 32] {
@@ -228,7 +237,7 @@ impl<'c> Tx<'c> {
     pub fn next_key(&self) -> Result<i64> {
         let entropy = entropy()?;
         let key =
-            id::next_key(self.now_ms(), u32::try_from(entropy & 0xffff_ffff).unwrap_or_default(), self.last_key.get());
+            id::next_key(self.machine_now_ms(), u32::try_from(entropy & 0xffff_ffff).unwrap_or_default(), self.last_key.get());
         self.last_key.set(key);
         Ok(key)
     }

@@ -108,7 +108,7 @@ impl Tx<'_> {
             charged: usage.charged,
             uncovered: usage.uncovered,
             group_seq,
-            at_ms: self.now_ms(),
+            at_ms: self.machine_now_ms(),
         });
         staging.change(self.connection, self.shared, usage.account, |has| has.count(calls, seq))
     }

@@ -2,7 +2,8 @@
 //! When it is dropped, the server stops and `verify` must find the file in order.
 
 use refloop::domain::access::Scope;
-use refloop::engine::{Engine, Settings, Swept};
+use refloop::domain::program::Preset;
+use refloop::engine::{Engine, Project, Settings, Swept};
 use refloop::store::{Capacity, Clock, Pace, Store, verify_file};
 use refloop::web::{self, Context, Limits, Quota, TrustedProxies, WebSettings};
 use serde_json::{Value, json};
@@ -129,6 +130,17 @@ impl App {
     /// With every scope.
     pub fn gateway(&self) -> Client {
         Client::new(&self.url, Some(self.gateway_key.clone()))
+    }
+
+    /// Another project beside the default one, of the same team.
+    pub fn project(&self, slug: &str, preset: Preset, mode: &'static str) -> Project {
+        self.engine.create_project("default", slug, slug, preset, mode).unwrap()
+    }
+
+    /// A gateway of that project with every scope.
+    pub fn gateway_of(&self, slug: &str) -> Client {
+        let secret = self.engine.make_gateway_key(slug, Scope::ALL.to_vec(), None).unwrap().secret;
+        self.anonymous().with_key(&secret)
     }
 
     pub fn gateway_with(&self, scopes: &[Scope]) -> Client {

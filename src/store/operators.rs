@@ -1,0 +1,68 @@
+//! Operators, who run a team's projects, and their sessions.
+
+use super::tx::{Snapshot, Tx};
+use crate::domain::error::{Error, Result};
+use crate::domain::id::{OperatorId, TeamId};
+use rusqlite::{OptionalExtension, params};
+
+#[derive(Debug, Clone)]
+pub struct Operator {
+    pub id: OperatorId,
+    pub team: TeamId,
+    pub email: String,
+    pub password_hash: String,
+}
+
+fn operator(row: &rusqlite::Row<'_>) -> rusqlite::Result<Operator> {
+    Ok(Operator {
+        id: OperatorId(row.get(0)?),
+        team: TeamId(row.get(1)?),
+        email: row.get(2)?,
+        password_hash: row.get(3)?,
+    })
+}
+
+impl Snapshot<'_> {
+    pub fn operator_with_email(&self, email: &str) -> Result<Option<Operator>> {
+        let sql = "SELECT id, team_id, email, password_hash FROM operator WHERE email = $1";
+        Ok(self.connection.prepare_cached(sql)?.query_row(params![email], operator).optional()?)
+    }
+
+    /// Whose session this is, unless it has ended.
+    pub fn operator_with_session(&self, hash: &[u8; 32]) -> Result<Option<Operator>> {
+        let sql = "SELECT operator.id, team_id, email, password_hash
+                   FROM operator_session JOIN operator ON operator.id = operator_id
+                   WHERE hash = $1 AND expires_at_ms > $2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row(params![hash, self.machine_now_ms()], operator).optional()?)
+    }
+}
+
+impl Tx<'_> {
+    /// `Conflict` for an e-mail address that an operator of any team has.
+    pub fn add_operator(&self, team: TeamId, email: &str, password_hash: &str) -> Result<OperatorId> {
+        if self.operator_with_email(email)?.is_some() {
+            return Err(Error::conflict("email_taken", format!("There is an operator {email} already.")));
+        }
+        let id = OperatorId(self.next_key()?);
+        let sql = "INSERT INTO operator (id, team_id, email, password_hash, created_at_ms) VALUES ($1, $2, $3, $4, $5)";
+        self.connection.execute(sql, params![id.0, team.0, email, password_hash, self.machine_now_ms()])?;
+        Ok(id)
+    }
+
+    /// Begins a session, and forgets those of this operator that have ended.
+    pub fn add_session(&self, operator: OperatorId, hash: &[u8; 32], expires_at_ms: i64) -> Result<()> {
+        let sql = "DELETE FROM operator_session WHERE operator_id = $1 AND expires_at_ms <= $2";
+        self.connection.execute(sql, params![operator.0, self.machine_now_ms()])?;
+        let sql = "INSERT INTO operator_session (id, operator_id, hash, created_at_ms, expires_at_ms)
+                   VALUES ($1, $2, $3, $4, $5)";
+        let now_ms = self.machine_now_ms();
+        self.connection.execute(sql, params![self.next_key()?, operator.0, hash, now_ms, expires_at_ms])?;
+        Ok(())
+    }
+
+    pub fn end_session(&self, hash: &[u8; 32]) -> Result<()> {
+        self.connection.execute("DELETE FROM operator_session WHERE hash = $1", params![hash])?;
+        Ok(())
+    }
+}
