@@ -37,9 +37,37 @@ pub fn parse(field: &str, text: &str) -> Result<i64> {
     }
 }
 
+/// The time after an ISO 8601 duration, such as `P7D` or `PT1H30M`; months and years by the calendar. It goes forward only.
+pub fn after(field: &str, from_ms: i64, duration: &str) -> Result<i64> {
+    let refuse = |detail| Error::field(field, "invalid_duration", detail);
+    let is_iso = duration.starts_with('P') && duration.len() <= 64;
+    let span = duration.parse::<jiff::Span>().ok().filter(|span| is_iso && span.is_positive());
+    let span = span.ok_or_else(|| refuse("Give an ISO 8601 duration that goes forward, such as P7D or PT1H."))?;
+    let from = jiff::Timestamp::from_millisecond(from_ms).unwrap_or_default().to_zoned(jiff::tz::TimeZone::UTC);
+    let to = from.checked_add(span).map(|zoned| zoned.timestamp().as_millisecond());
+    to.ok().filter(|to_ms| (0..=LAST_MS).contains(to_ms)).ok_or_else(|| refuse("That is beyond what a clock can show."))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_go_forward_by_the_calendar() {
+        let from = parse("at", "2026-01-31T10:00:00Z").unwrap();
+        for (duration, to) in [
+            ("P7D", "2026-02-07T10:00:00Z"),
+            ("PT1H30M", "2026-01-31T11:30:00Z"),
+            ("P1M", "2026-02-28T10:00:00Z"),
+            ("P1Y2W", "2027-02-14T10:00:00Z"),
+            ("PT0.001S", "2026-01-31T10:00:00.001Z"),
+        ] {
+            assert_eq!(rfc3339(after("advance", from, duration).unwrap()), to, "{duration}");
+        }
+        for refused in ["", "P", "PT", "P0D", "-P1D", "P-1D", "7 days", "1d", "P7", "P9999Y", "P1D P1D", "p7d\0"] {
+            assert!(after("advance", from, refused).is_err(), "{refused}");
+        }
+    }
 
     #[test]
     fn times_read_back_as_written() {

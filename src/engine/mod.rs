@@ -14,6 +14,7 @@ mod secrets;
 mod setup;
 mod signup;
 mod sweep;
+mod test_clock;
 mod usage;
 
 pub use accounts::{Change, ProfileView};

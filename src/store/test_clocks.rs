@@ -6,26 +6,31 @@ use crate::domain::id::ProjectId;
 use foldhash::HashMap;
 use rusqlite::{Connection, params};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// How far each test project is ahead, in milliseconds. A live project, and one that was never moved, is not in it.
+pub type Ahead = Arc<HashMap<ProjectId, i64>>;
 
 /// As they are committed.
 #[derive(Default)]
 pub struct TestClocks {
     any: AtomicBool,
-    ahead_ms: RwLock<HashMap<ProjectId, i64>>,
+    ahead: RwLock<Ahead>,
 }
 
 impl TestClocks {
-    /// 0 for a live project.
+    /// For one transaction, so that its time stands still; `None` as long as no clock was moved.
+    pub fn now(&self) -> Option<Ahead> {
+        let any = self.any.load(Ordering::SeqCst);
+        any.then(|| Arc::clone(&self.ahead.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+
     pub fn ahead_ms(&self, project: ProjectId) -> i64 {
-        if !self.any.load(Ordering::SeqCst) {
-            return 0;
-        }
-        self.ahead_ms.read().unwrap_or_else(PoisonError::into_inner).get(&project).copied().unwrap_or(0)
+        self.now().and_then(|ahead| ahead.get(&project).copied()).unwrap_or(0)
     }
 
     pub fn set(&self, project: ProjectId, ahead_ms: i64) {
-        self.ahead_ms.write().unwrap_or_else(PoisonError::into_inner).insert(project, ahead_ms);
+        Arc::make_mut(&mut self.ahead.write().unwrap_or_else(PoisonError::into_inner)).insert(project, ahead_ms);
         self.any.store(true, Ordering::SeqCst);
     }
 
@@ -49,7 +54,7 @@ impl Snapshot<'_> {
 }
 
 impl Tx<'_> {
-    /// Sets the clock of a test project. It holds from the next transaction on.
+    /// Sets the clock of a test project. Transactions that begin after this one is committed go by it.
     pub fn set_clock_ahead(&self, project: ProjectId, ahead_ms: i64) -> Result<()> {
         let sql = "UPDATE project SET clock_ahead_ms = $1 WHERE id = $2";
         self.connection.execute(sql, params![ahead_ms, project.0])?;

@@ -6,7 +6,7 @@ use super::keys::KnownCaller;
 use super::projection;
 use super::reports::KnownFigures;
 use super::staging::{LiveAccount, Staging};
-use super::test_clocks::TestClocks;
+use super::test_clocks::{Ahead, TestClocks};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{self, AccountId, ProjectId};
 use crate::domain::program::Program;
@@ -144,12 +144,20 @@ pub struct Snapshot<'c> {
     /// As of before the first read.
     completions: u64,
     machine_now_ms: i64,
+    ahead: Option<Ahead>,
 }
 
 impl<'c> Snapshot<'c> {
     pub(super) fn new(connection: &'c Connection, shared: &'c Shared) -> Self {
         let completions = shared.completions.load(Ordering::SeqCst);
-        Self { connection, shared, staging: None, completions, machine_now_ms: shared.clock.now_ms() }
+        Self {
+            connection,
+            shared,
+            staging: None,
+            completions,
+            machine_now_ms: shared.clock.now_ms(),
+            ahead: shared.test_clocks.now(),
+        }
     }
 
     /// Looks at what an account has; `None` when there is no such account in the project.
@@ -186,7 +194,7 @@ impl<'c> Snapshot<'c> {
 
     /// By the project's clock, as of this snapshot.
     pub fn now_ms(&self, project: ProjectId) -> i64 {
-        self.machine_now_ms + self.shared.test_clocks.ahead_ms(project)
+        self.machine_now_ms + self.ahead.as_ref().and_then(|ahead| ahead.get(&project).copied()).unwrap_or(0)
     }
 
     /// What does not belong to one project goes by the machine's clock.
@@ -236,8 +244,11 @@ impl<'c> Tx<'c> {
     /// A fresh key for a row with a public id.
     pub fn next_key(&self) -> Result<i64> {
         let entropy = entropy()?;
-        let key =
-            id::next_key(self.machine_now_ms(), u32::try_from(entropy & 0xffff_ffff).unwrap_or_default(), self.last_key.get());
+        let key = id::next_key(
+            self.machine_now_ms(),
+            u32::try_from(entropy & 0xffff_ffff).unwrap_or_default(),
+            self.last_key.get(),
+        );
         self.last_key.set(key);
         Ok(key)
     }

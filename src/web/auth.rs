@@ -52,6 +52,11 @@ impl Needs for PurchasesWrite {
     const SCOPE: Scope = Scope::PurchasesWrite;
 }
 
+pub struct Admin;
+impl Needs for Admin {
+    const SCOPE: Scope = Scope::Admin;
+}
+
 /// A project's gateway with a scope.
 pub struct Gateway<S> {
     pub project: ProjectId,

@@ -35,6 +35,7 @@ mod readme;
 mod referrals;
 mod signup;
 mod statistics;
+mod test_clock;
 mod tidy;
 mod usage;
 mod verify;

@@ -6,6 +6,7 @@ mod ledger;
 mod purchases;
 mod referrals;
 mod signup;
+mod test_clock;
 mod usage;
 
 use super::readable;
@@ -43,5 +44,6 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/v1/usage").route(web::post().to(usage::record)))
         .service(web::resource("/v1/keys/verify").route(web::post().to(usage::verify_key)))
         .service(web::resource("/v1/purchases").route(web::post().to(purchases::record_purchase)))
+        .service(web::resource("/v1/test-clock").route(web::post().to(test_clock::advance)))
         .service(web::resource("/v1/refunds").route(web::post().to(purchases::record_refund)));
 }
