@@ -45,14 +45,19 @@ impl Engine {
     /// An account that cannot be settled is reported, and keeps no other from it.
     fn book_expiries(&self) -> Result<usize> {
         let most = i64::try_from(ACCOUNTS_A_STEP).unwrap_or(i64::MAX);
+        let lapsed = self.store.read_blocking(|db| {
+            let mut lapsed = Vec::new();
+            for project in db.projects()? {
+                let accounts = db.accounts_with_lapsed_lots(project.id, most)?;
+                lapsed.extend(accounts.into_iter().map(|account| (project.id, account)));
+            }
+            Ok(lapsed)
+        })?;
         let mut booked = 0;
-        for project in self.store.read_blocking(|db| db.projects())? {
-            let project = project.id;
-            for account in self.store.read_blocking(|db| db.accounts_with_lapsed_lots(project, most))? {
-                match self.store.write_blocking(move |tx| settle(tx, project, account)) {
-                    Ok(expired) => booked += usize::from(expired),
-                    Err(fault) => tracing::error!(%account, %fault, "expired credits are not booked"),
-                }
+        for (project, account) in lapsed {
+            match self.store.write_blocking(move |tx| settle(tx, project, account)) {
+                Ok(expired) => booked += usize::from(expired),
+                Err(fault) => tracing::error!(%account, %fault, "expired credits are not booked"),
             }
         }
         Ok(booked)

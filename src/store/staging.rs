@@ -45,12 +45,38 @@ impl LiveAccount {
 
 /// An account as the batch leaves it.
 #[derive(Clone)]
-struct Staged {
-    /// `None`: its rows are complete and were changed; to be read again.
-    holdings: Option<Holdings>,
-    /// Spends since `LiveAccount::entries`, or all that are not written when `replaces`.
+enum Staged {
+    /// Its rows are complete and were changed: to be read again.
+    Changed,
+    Known(StagedAccount),
+}
+
+#[derive(Clone)]
+struct StagedAccount {
+    since: Since,
+    holdings: Holdings,
+    /// Spends since then that `account_entry` does not have.
     entries: Vec<i64>,
-    replaces: bool,
+}
+
+/// What a staged account goes on from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Since {
+    /// The account in everyone's memory, which may have entries of its own to be written.
+    Memory,
+    /// Its rows, which are complete.
+    Rows,
+}
+
+impl StagedAccount {
+    fn new(since: Since, holdings: Holdings) -> Self {
+        Self { since, holdings, entries: Vec::new() }
+    }
+
+    /// `None` for an account that never was.
+    fn load(db: &Connection, account: AccountId) -> Result<Option<Self>> {
+        Ok(projection::load(db, account)?.map(|written| Self::new(Since::Rows, Holdings::new(written))))
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -179,31 +205,31 @@ impl Staging {
 
     /// The account as it is now; `None` for one that never was.
     pub fn holdings(&mut self, db: &Connection, shared: &Shared, account: AccountId) -> Result<Option<&mut Holdings>> {
-        Ok(self.staged(db, shared, account)?.and_then(|staged| staged.holdings.as_mut()))
+        Ok(self.staged(db, shared, account)?.map(|staged| &mut staged.holdings))
     }
 
     /// From here on it is the batch's own: what is only in everyone's memory can leave it at any time.
-    fn staged(&mut self, db: &Connection, shared: &Shared, account: AccountId) -> Result<Option<&mut Staged>> {
-        if !self.accounts.contains_key(&account) {
-            let live = shared.accounts.with(account, |live| live.holdings.clone());
-            let (holdings, replaces) = match live {
-                Some(holdings) => (holdings, false),
-                None => match projection::load(db, account)? {
-                    Some(written) => (Holdings::new(written), true),
-                    None => return Ok(None),
-                },
+    fn staged(&mut self, db: &Connection, shared: &Shared, account: AccountId) -> Result<Option<&mut StagedAccount>> {
+        if !matches!(self.accounts.get(&account), Some(Staged::Known(_))) {
+            let live = match self.accounts.get(&account) {
+                Some(_) => None,
+                None => shared.accounts.with(account, |live| live.holdings.clone()),
             };
+            let known = match live {
+                Some(holdings) => Some(StagedAccount::new(Since::Memory, holdings)),
+                None => StagedAccount::load(db, account)?,
+            };
+            let Some(known) = known else { return Ok(None) };
             self.remember(account);
-            self.accounts.insert(account, Staged { holdings: Some(holdings), entries: Vec::new(), replaces });
+            self.accounts.insert(account, Staged::Known(known));
         }
-        let Some(staged) = self.accounts.get_mut(&account) else { return Ok(None) };
-        if staged.holdings.is_none() {
-            staged.holdings = projection::load(db, account)?.map(Holdings::new);
-        }
-        Ok(Some(staged))
+        Ok(match self.accounts.get_mut(&account) {
+            Some(Staged::Known(known)) => Some(known),
+            _ => None,
+        })
     }
 
-    fn changing(&mut self, db: &Connection, shared: &Shared, account: AccountId) -> Result<&mut Staged> {
+    fn changing(&mut self, db: &Connection, shared: &Shared, account: AccountId) -> Result<&mut StagedAccount> {
         self.remember(account);
         self.staged(db, shared, account)?.ok_or_else(|| Error::internal(format!("{account} is not there")))
     }
@@ -216,9 +242,7 @@ impl Staging {
         account: AccountId,
         change: impl FnOnce(&mut Holdings),
     ) -> Result<()> {
-        if let Some(holdings) = &mut self.changing(db, shared, account)?.holdings {
-            change(holdings);
-        }
+        change(&mut self.changing(db, shared, account)?.holdings);
         Ok(())
     }
 
@@ -232,9 +256,7 @@ impl Staging {
     ) -> Result<()> {
         let staged = self.changing(db, shared, account)?;
         staged.entries.extend(entries.iter().map(|entry| entry.seq));
-        if let Some(holdings) = &mut staged.holdings {
-            holdings.spend(entries);
-        }
+        staged.holdings.spend(entries);
         Ok(())
     }
 
@@ -247,16 +269,19 @@ impl Staging {
             shared.accounts.with(account, |live| (live.holdings.unwritten().clone(), live.entries.clone()))
         };
         let (unwritten, entries) = match self.accounts.get(&account) {
-            Some(Staged { holdings: None, .. }) => return Ok(()),
-            Some(Staged { holdings: Some(holdings), entries, replaces }) => {
-                let mut all = if *replaces { Vec::new() } else { live(shared).unwrap_or_default().1 };
+            Some(Staged::Changed) => return Ok(()),
+            Some(Staged::Known(StagedAccount { since, holdings, entries })) => {
+                let mut all = match since {
+                    Since::Memory => live(shared).unwrap_or_default().1,
+                    Since::Rows => Vec::new(),
+                };
                 all.extend(entries);
                 (holdings.unwritten().clone(), all)
             }
             None => live(shared).unwrap_or_default(),
         };
         projection::write_back(db, account, &unwritten, &entries)?;
-        self.accounts.insert(account, Staged { holdings: None, entries: Vec::new(), replaces: true });
+        self.accounts.insert(account, Staged::Changed);
         Ok(())
     }
 
@@ -295,8 +320,10 @@ impl Staging {
     /// Reads again what was changed in its rows, within the transaction that is about to be committed.
     pub fn read_changed(&mut self, db: &Connection) -> Result<()> {
         for (account, staged) in &mut self.accounts {
-            if staged.holdings.is_none() {
-                staged.holdings = projection::load(db, *account)?.map(Holdings::new);
+            if matches!(staged, Staged::Changed)
+                && let Some(known) = StagedAccount::load(db, *account)?
+            {
+                *staged = Staged::Known(known);
             }
         }
         Ok(())
@@ -325,20 +352,20 @@ impl Staging {
         self.committed = self.now;
         let completion = shared.completions.fetch_add(1, Ordering::SeqCst) + 1;
         for (account, staged) in self.accounts.drain() {
-            let Some(holdings) = staged.holdings else {
+            let Staged::Known(StagedAccount { since, holdings, entries: added }) = staged else {
                 shared.accounts.forget(account);
                 continue;
             };
-            let added = staged.entries.len();
+            let so_many = added.len();
             shared.accounts.change(account, |live| {
                 let (mut entries, completed) = match live {
-                    Some(live) if !staged.replaces => (live.entries, live.completed),
+                    Some(live) if since == Since::Memory => (live.entries, live.completed),
                     _ => (Vec::new(), completion),
                 };
-                entries.extend(staged.entries);
+                entries.extend(added);
                 let live = LiveAccount { holdings, entries, completed };
                 if !live.is_written() {
-                    self.write_back.note_dirty(account, live.is_laden(), added);
+                    self.write_back.note_dirty(account, live.is_laden(), so_many);
                 }
                 Some(live)
             });
