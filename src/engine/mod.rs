@@ -77,6 +77,11 @@ impl Engine {
         Self { store, settings, hashing, used_keys: Mutex::default(), last_write: Mutex::default(), traces_left }
     }
 
+    /// Before a read that is asked for all the time: lets the writes on this thread go first.
+    pub async fn give_way(&self) {
+        self.store.give_way().await;
+    }
+
     /// A connection for one thread's own point reads.
     pub fn reader(&self) -> Result<Reader> {
         self.store.reader()

@@ -200,6 +200,11 @@ impl Writer {
         sent
     }
 
+    /// Whether work is waiting or being done.
+    pub fn is_busy(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
     pub fn truncate_wal(&self) -> Result<oneshot::Receiver<Result<bool>>> {
         let (caller, answer) = oneshot::channel();
         self.send(Message::TruncateWal(caller))?;

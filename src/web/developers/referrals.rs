@@ -182,6 +182,7 @@ pub async fn stats(
     query: Query,
 ) -> Result<HttpResponse, ApiError> {
     let days = query.integer("days", 1..=366, 30)?;
+    context.engine.give_way().await;
     let stats = context.engine.stats(&reader, developer.project, developer.account, days).await?;
     Ok(json(StatusCode::OK, StatsBody::from(stats)))
 }

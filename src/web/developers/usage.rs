@@ -152,6 +152,7 @@ pub async fn verify_key(
     let secret = secret.and_then(|secret| fields.check(secret));
     fields.finish()?;
     let secret = secret.ok_or_else(|| Error::internal("a key check without its key"))?;
+    context.engine.give_way().await;
     let found = context.engine.verify_key(&reader, gateway.project, &secret)?;
     let body = VerifyBody {
         valid: found.is_some(),
