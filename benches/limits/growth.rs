@@ -6,8 +6,8 @@ use serde_json::json;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Events of one sample (fewer on small files, which it would outgrow).
-const SAMPLE: usize = 20_000;
+/// Events of one sample: as many as a busy server writes back at once. Fewer on small files, which it would outgrow.
+const SAMPLE: usize = 200_000;
 const SMALLEST_SAMPLE: usize = 2_000;
 /// Events in a transaction, and how many of those are under way.
 const TOGETHER: usize = 100;
@@ -36,7 +36,7 @@ pub fn measure(db: &Path, developers: usize, sizes: &[i64], hot: bool, seconds: 
         seeder.store.catch_up_blocking()?;
         let (written, started) = (Written::now()?, Instant::now());
         seeder.record(sample, TOGETHER, AT_ONCE, hot)?;
-        // All of it, though a busy server writes back ten times as much at a time.
+        // What they did to the projections is a part of what they cost.
         seeder.store.catch_up_blocking()?;
         let took = started.elapsed();
         let (bytes, counter) = Written::now()?.since(&written);
