@@ -17,7 +17,7 @@ WORKDIR /refloop
 
 # The dependencies, in a layer that only a change of these three makes anew: refloop without its sources.
 COPY .cargo .cargo
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
 RUN mkdir src \
  && touch src/lib.rs \
  && echo 'fn main() {}' > src/main.rs \
