@@ -72,12 +72,7 @@ async fn login_form(request: HttpRequest, context: web::Data<Context>) -> HttpRe
     shown.unwrap_or_else(refused)
 }
 
-fn show_login(
-    request: &HttpRequest,
-    context: &Context,
-    email: String,
-    error: Option<Error>,
-) -> Result<HttpResponse> {
+fn show_login(request: &HttpRequest, context: &Context, email: String, error: Option<Error>) -> Result<HttpResponse> {
     let guard = FormGuard::of(context, request)?;
     let status = error.as_ref().map_or(StatusCode::OK, |error| status(error.kind));
     let csrf = guard.token(context);

@@ -166,11 +166,7 @@ fn config(body: &Map<String, Value>) -> Result<Config> {
     }
 }
 
-async fn set_config(
-    access: ProjectAccess<ReferralsWrite>,
-    context: web::Data<Context>,
-    Json(body): Json,
-) -> Answer {
+async fn set_config(access: ProjectAccess<ReferralsWrite>, context: web::Data<Context>, Json(body): Json) -> Answer {
     let config = context.engine.set_config(access.project, config(&body)?, access.author).await?;
     Ok(config_answer(access.project, config))
 }
@@ -187,11 +183,7 @@ fn offset(query: &Query) -> Result<i64> {
     query.integer("offset", 0..=i64::MAX, 0)
 }
 
-async fn make_code(
-    access: ProjectAccess<ReferralsWrite>,
-    context: web::Data<Context>,
-    Json(body): Json,
-) -> Answer {
+async fn make_code(access: ProjectAccess<ReferralsWrite>, context: web::Data<Context>, Json(body): Json) -> Answer {
     let mut fields = Fields::new(&body);
     let customer = customer_id(&mut fields, "customerId");
     fields.finish()?;
@@ -224,11 +216,7 @@ async fn code(
     Ok(json(StatusCode::OK, document!({ "code": CodeBody::new(None, code), "referrals": referrals })))
 }
 
-async fn deactivate(
-    access: ProjectAccess<ReferralsWrite>,
-    context: web::Data<Context>,
-    path: CodePath,
-) -> Answer {
+async fn deactivate(access: ProjectAccess<ReferralsWrite>, context: web::Data<Context>, path: CodePath) -> Answer {
     let code = context.engine.deactivate_code(access.project, code_in(&path)?).await?;
     Ok(json(StatusCode::OK, document!({ "code": { "code": code, "isActive": false } })))
 }
