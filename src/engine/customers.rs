@@ -8,7 +8,7 @@ use crate::domain::code::Code;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId, ReferralId};
 use crate::domain::referral::{self, Progress};
-use crate::store::{Account, CodeRow, CustomerReferral, Snapshot, Tx};
+use crate::store::{Account, CodeRow, CustomerReferral, Snapshot};
 
 /// A code as the project's own server sees it.
 #[derive(Debug, Clone)]
@@ -72,20 +72,16 @@ fn customer_name(account: AccountId, external_id: Option<String>) -> String {
     external_id.unwrap_or_else(|| account.to_string())
 }
 
-/// The account that goes by this name in the projects API.
-fn find_customer(db: &Snapshot<'_>, project: ProjectId, name: &str) -> Result<Option<Account>> {
+/// The account that goes by this name in the projects API. `Invalid` for an id of refloop's own form that is nobody's:
+/// an account that the team calls so would be taken for that one.
+fn find_customer(db: &Snapshot<'_>, project: ProjectId, field: &str, name: &str) -> Result<Option<Account>> {
     if let Some(id) = db.account_with_external_id(project, name)? {
         return db.find_account(project, id);
     }
-    match name.parse::<AccountId>() {
-        Ok(id) => Ok(db.find_account(project, id)?.filter(|account| account.external_id.is_none())),
-        Err(_) => Ok(None),
-    }
-}
-
-/// [`find_customer`], made when there is none.
-fn customer(tx: &Tx<'_>, project: ProjectId, name: &str) -> Result<Account> {
-    find_customer(tx, project, name)?.map_or_else(|| known_as(tx, project, name), Ok)
+    let Ok(id) = name.parse::<AccountId>() else { return Ok(None) };
+    let nobody =
+        || Error::field(field, "unknown_customer", "Such an id is refloop's own, and no account has this one.");
+    db.find_account(project, id)?.ok_or_else(nobody).map(Some)
 }
 
 fn no_code() -> Error {
@@ -104,11 +100,12 @@ impl Engine {
         Ok(rows.into_iter().map(CustomerCode::from).collect())
     }
 
-    /// The customer's active code, and whether it was made for this.
+    /// The customer's active code, and whether it was made for this. `Invalid` for a customer who cannot be.
     pub async fn code_for_customer(&self, project: ProjectId, name: String) -> Result<(CustomerCode, bool)> {
         self.store
             .write(move |tx| {
-                let owner = customer(tx, project, &name)?;
+                let known = find_customer(tx, project, "customerId", &name)?;
+                let owner = known.map_or_else(|| known_as(tx, project, &name), Ok)?;
                 if let Some(active) = tx.active_code(project, owner.id)? {
                     return Ok((active.into(), false));
                 }
@@ -159,7 +156,7 @@ impl Engine {
                     let message = "The referral program takes no new referrals at the moment.";
                     return Err(Error::conflict("program_disabled", message));
                 }
-                let known = find_customer(tx, project, &name)?;
+                let known = find_customer(tx, project, "refereeCustomerId", &name)?;
                 if let Some(referee) = &known
                     && tx.referral_of(project, referee.id)?.is_some()
                 {

@@ -144,12 +144,6 @@ impl App {
         self.anonymous().with_key(&secret)
     }
 
-    /// Moves a test project's clock.
-    pub fn set_clock_ahead(&self, project: &Project, ahead_ms: i64) {
-        let id = project.id;
-        self.store.write_blocking(move |tx| tx.set_clock_ahead(id, ahead_ms)).unwrap();
-    }
-
     /// Someone who runs that team's projects, with the usual password.
     pub fn add_operator(&self, team: &str, email: &str) {
         let hash = Argon2::default().hash_password(PASSWORD.as_bytes()).unwrap().to_string();

@@ -166,11 +166,8 @@ fn a_history_holds_what_came_through_this_code_alone() {
 #[test]
 fn developers_who_signed_up_here_go_by_the_id_they_have_here() {
     let app = App::start();
-    let (alice, code) = {
-        let alice = app.developer("Alice");
-        let code = alice.code();
-        (alice, code)
-    };
+    let alice = app.developer("Alice");
+    let code = alice.code();
     let place = |rest: &str| format!("/api/billstack/teams/default/projects/default/referrals/{rest}");
     let gateway = app.gateway();
     let list = gateway.get(&place("codes")).json();
@@ -180,18 +177,25 @@ fn developers_who_signed_up_here_go_by_the_id_they_have_here() {
     app.referee("Bob", &code).use_api(&gateway, "u1", 1);
     let history = gateway.get(&place(&format!("codes/{code}"))).json();
     assert_eq!(history["referrals"][0]["status"], "converted");
-    // Once erased, the account is no one that a code could be made for; its old code is there and ended.
+    // Once she is erased, nobody has her id; her old code is there, and ended.
     assert_eq!(alice.delete("/v1/developers/me").status, 200);
     let history = gateway.get(&place(&format!("codes/{code}"))).json();
     assert_eq!((&history["code"]["isActive"], &history["code"]["customerId"]), (&json!(false), &json!(alice.id)));
+    for id in [alice.id.as_str(), "dev_0000000000001"] {
+        let reply = gateway.post(&place("codes"), json!({ "customerId": id }));
+        assert_eq!(reply.faults(), ["customerId: unknown_customer"], "{id}");
+    }
+    let late = json!({ "code": app.developer("Carol").code(), "refereeCustomerId": alice.id });
+    assert_eq!(gateway.post(&place("apply"), late).faults(), ["refereeCustomerId: unknown_customer"]);
+    assert_eq!(app.sqlite3("SELECT count(*) FROM account").trim(), "3");
 }
 
 #[test]
 fn times_are_those_of_the_project() {
     let app = App::start();
-    let project = app.project("trial", Preset::Subscription, "test");
+    app.project("trial", Preset::Subscription, "test");
     let gateway = app.gateway_of("trial");
-    app.set_clock_ahead(&project, 30 * crate::harness::DAY_MS);
+    assert_eq!(gateway.post("/v1/test-clock", json!({ "advance": "P30D" })).status, 200);
     let place = |rest: &str| format!("/api/billstack/teams/default/projects/trial/referrals/{rest}");
     let made = gateway.post(&place("codes"), json!({ "customerId": "alice" })).json();
     assert_eq!(made["code"]["createdAt"], "2026-02-14T10:00:00Z");
