@@ -82,12 +82,11 @@ impl Snapshot<'_> {
             Kind::NotFound => none(),
             _ => error,
         })?;
-        let is_its_team = match team.parse::<TeamId>() {
-            Ok(id) => id == project.team,
-            Err(_) => {
-                let sql = "SELECT slug = $1 FROM team WHERE id = $2";
-                self.connection.prepare_cached(sql)?.query_row(params![team, project.team.0], |row| row.get(0))?
-            }
+        let is_its_team = if let Ok(id) = team.parse::<TeamId>() {
+            id == project.team
+        } else {
+            let sql = "SELECT slug = $1 FROM team WHERE id = $2";
+            self.connection.prepare_cached(sql)?.query_row(params![team, project.team.0], |row| row.get(0))?
         };
         if is_its_team { Ok(project) } else { Err(none()) }
     }
