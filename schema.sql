@@ -120,6 +120,7 @@ CREATE TABLE code (
   UNIQUE (project_id, code)
 ) STRICT;
 CREATE UNIQUE INDEX code_active ON code (account_id) WHERE revoked_at_ms IS NULL;
+CREATE INDEX code_list ON code (project_id, id);
 
 -- One account brought in by another, at most once ever. The two identities are keyed hashes: they outlive an erasure.
 CREATE TABLE referral (
@@ -135,6 +136,7 @@ CREATE TABLE referral (
   referee_mailbox    BLOB,                                         -- the person: one referral ever
   referee_household  BLOB,                                         -- domain, or mailbox at public providers: one a referrer
   signed_up_at_ms    INTEGER NOT NULL,
+  applied_at_ms      INTEGER NOT NULL,                             -- of the code; the account may be older
   first_call_at_ms   INTEGER,
   active_at_ms       INTEGER,
   converted_at_ms    INTEGER,

@@ -40,7 +40,7 @@ pub struct ServeSettings {
     #[arg(long, env = "REFLOOP_SIGNUP_PER_HOUR", default_value_t = 10, value_name = "N")]
     pub signup_per_hour: u32,
 
-    /// Requests with a bad key, each client address
+    /// Requests with a bad key, and as many sign-ins of operators, each client address
     #[arg(long, env = "REFLOOP_BAD_KEY_PER_MINUTE", default_value_t = 30, value_name = "N")]
     pub bad_key_per_minute: u32,
 
@@ -48,7 +48,7 @@ pub struct ServeSettings {
     #[arg(long, env = "REFLOOP_PUBLIC_PER_MINUTE", default_value_t = 300, value_name = "N")]
     pub public_per_minute: u32,
 
-    /// Requests, each developer key
+    /// Requests, each developer key and each operator
     #[arg(long, env = "REFLOOP_DEVELOPER_PER_MINUTE", default_value_t = 600, value_name = "N")]
     pub developer_per_minute: u32,
 

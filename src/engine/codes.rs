@@ -43,7 +43,7 @@ fn view(
 }
 
 /// The first readable code that is free; random ones come after, so this ends.
-fn free_code(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, name: &str) -> Result<Code> {
+pub(super) fn free_code(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, name: &str) -> Result<Code> {
     const MOST_TRIES: u32 = 64;
     for attempt in 0..MOST_TRIES {
         let candidate =

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod codes;
+mod customers;
 mod keys;
 mod ledger;
 mod programs;
@@ -11,6 +12,7 @@ mod referrals;
 mod reports;
 mod rewards;
 mod secrets;
+mod sessions;
 mod setup;
 mod signup;
 mod sweep;
@@ -19,10 +21,12 @@ mod usage;
 
 pub use accounts::{Change, ProfileView};
 pub use codes::CodeView;
+pub use customers::{AppliedCode, CustomerCode, ReferredCustomer, Slice};
 pub use keys::MadeKey;
 pub use purchases::{NewPurchase, NewRefund, Recorded};
 pub use referrals::{Applied, ReferralItem, ReferralPage, mask};
 pub use reports::{Leader, Milestones, Period, SeriesDay, Stats};
+pub use sessions::{Credentials, SESSION_DAYS, SignedIn};
 pub use setup::FirstStart;
 pub use signup::{SignedUp, Signup};
 pub use sweep::Swept;
@@ -95,6 +99,11 @@ impl Engine {
     /// The project whose host this is, else the default one.
     pub async fn project_for_host(&self, host: String) -> Result<Project> {
         self.store.read(move |db| db.project_for_host(&host)).await
+    }
+
+    /// A team's project, each by its slug or its id. `NotFound`, for another team's too.
+    pub fn project_of_team(&self, reader: &Reader, team: &str, project: &str) -> Result<Project> {
+        reader.read(|db| db.project_of_team(team, project))
     }
 
     /// A keyed hash for a purpose, by which a page's form token is bound to its visitor.

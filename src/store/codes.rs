@@ -2,7 +2,7 @@
 
 use super::tx::{Snapshot, Tx};
 use crate::domain::code::Code;
-use crate::domain::error::Result;
+use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::referral::CodeState;
 use rusqlite::{OptionalExtension, Row, params};
@@ -11,11 +11,14 @@ use rusqlite::{OptionalExtension, Row, params};
 pub struct CodeRow {
     pub id: i64,
     pub owner: AccountId,
+    /// The team's own id of the owner.
+    pub owner_external_id: Option<String>,
     pub code: String,
     pub max_uses: Option<i64>,
     pub uses_count: i64,
     pub revoked: bool,
     pub owner_erased: bool,
+    pub created_at_ms: i64,
 }
 
 impl CodeRow {
@@ -30,7 +33,8 @@ impl CodeRow {
 }
 
 const SELECT: &str = "SELECT code.id, code.account_id, code.code, code.max_uses, code.uses_count,
-                             code.revoked_at_ms IS NOT NULL, account.erased_at_ms IS NOT NULL
+                             code.revoked_at_ms IS NOT NULL, account.erased_at_ms IS NOT NULL, account.external_id,
+                             code.created_at_ms
                       FROM code JOIN account ON account.id = code.account_id";
 
 fn code_row(row: &Row<'_>) -> rusqlite::Result<CodeRow> {
@@ -42,6 +46,8 @@ fn code_row(row: &Row<'_>) -> rusqlite::Result<CodeRow> {
         uses_count: row.get(4)?,
         revoked: row.get(5)?,
         owner_erased: row.get(6)?,
+        owner_external_id: row.get(7)?,
+        created_at_ms: row.get(8)?,
     })
 }
 
@@ -57,6 +63,17 @@ impl Snapshot<'_> {
             format!("{SELECT} WHERE code.project_id = $1 AND code.account_id = $2 AND code.revoked_at_ms IS NULL");
         Ok(self.connection.prepare_cached(&sql)?.query_row(params![project.0, owner.0], code_row).optional()?)
     }
+
+    /// Newest first, the first `offset` of them left out.
+    pub fn codes(&self, project: ProjectId, active_only: bool, limit: i64, offset: i64) -> Result<Vec<CodeRow>> {
+        let sql = format!(
+            "{SELECT} WHERE code.project_id = $1 AND (code.revoked_at_ms IS NULL OR NOT $2)
+             ORDER BY code.id DESC LIMIT $3 OFFSET $4"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows = statement.query_map(params![project.0, active_only, limit, offset], code_row)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
 }
 
 impl Tx<'_> {
@@ -68,26 +85,18 @@ impl Tx<'_> {
         code: &Code,
         max_uses: Option<i64>,
     ) -> Result<CodeRow> {
-        let row = CodeRow {
-            id: self.next_key()?,
-            owner,
-            code: code.to_string(),
-            max_uses,
-            uses_count: 0,
-            revoked: false,
-            owner_erased: false,
-        };
+        let id = self.next_key()?;
         let sql = "INSERT INTO code (id, project_id, account_id, code, max_uses, created_at_ms)
                    VALUES ($1, $2, $3, $4, $5, $6)";
         self.connection.prepare_cached(sql)?.execute(params![
-            row.id,
+            id,
             project.0,
             owner.0,
-            row.code,
+            code.as_str(),
             max_uses,
             self.now_ms(project)
         ])?;
-        Ok(row)
+        self.code(project, code)?.ok_or_else(|| Error::internal("a code that is not there"))
     }
 
     pub fn count_code_use(&self, project: ProjectId, id: i64) -> Result<()> {

@@ -47,7 +47,7 @@ pub use operators::Operator;
 pub use programs::{ProgramVersion, VersionedProgram};
 pub use projects::{NewProject, Project};
 pub use purchases::PurchaseRow;
-pub use referrals::{NewReferral, Referral, ReferralLine};
+pub use referrals::{CustomerReferral, NewReferral, Referral, ReferralLine};
 pub use reports::{DayRow, Figures, LeaderRow, ReferralCounts};
 pub use tx::{Clock, Instance, Snapshot, Tx};
 pub use usage::UsageRow;

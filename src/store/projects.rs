@@ -1,7 +1,7 @@
 //! Teams and their projects.
 
 use super::tx::{Snapshot, Tx};
-use crate::domain::error::{Error, Result};
+use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{ProjectId, TeamId};
 use crate::domain::program::Program;
 use rusqlite::{OptionalExtension, Row, params};
@@ -72,6 +72,23 @@ impl Snapshot<'_> {
         let sql = format!("SELECT {COLUMNS} FROM project WHERE slug = $1");
         let found = self.connection.prepare_cached(&sql)?.query_row(params![slug_or_id], project).optional()?;
         found.ok_or_else(|| Error::not_found(format!("There is no project {slug_or_id:?}.")))
+    }
+
+    /// A team's project, each by its slug or its id. `NotFound` for another team's.
+    pub fn project_of_team(&self, team: &str, slug_or_id: &str) -> Result<Project> {
+        // The same for one that is not there and for another team's.
+        let none = || Error::not_found("The team has no such project.");
+        let project = self.project_named(slug_or_id).map_err(|error| match error.kind {
+            Kind::NotFound => none(),
+            _ => error,
+        })?;
+        let is_its_team = if let Ok(id) = team.parse::<TeamId>() {
+            id == project.team
+        } else {
+            let sql = "SELECT slug = $1 FROM team WHERE id = $2";
+            self.connection.prepare_cached(sql)?.query_row(params![team, project.team.0], |row| row.get(0))?
+        };
+        if is_its_team { Ok(project) } else { Err(none()) }
     }
 
     /// The project whose host this is, else the default one.

@@ -38,6 +38,17 @@ pub struct ReferralLine {
     pub reason: Option<String>,
 }
 
+/// A referral as the project's own server sees it: accounts by the team's ids.
+#[derive(Debug, Clone)]
+pub struct CustomerReferral {
+    pub id: ReferralId,
+    pub referee: AccountId,
+    pub referee_external_id: Option<String>,
+    pub progress: Progress,
+    pub reason: Option<String>,
+    pub applied_at_ms: i64,
+}
+
 const COLUMNS: &str = "referral.id, referral.referrer_id, referral.referee_id, referral.signed_up_at_ms,
                        referral.status, referral.first_call_at_ms, referral.active_at_ms, referral.converted_at_ms,
                        referral.judged_version";
@@ -55,6 +66,27 @@ fn referral(row: &Row<'_>) -> rusqlite::Result<Referral> {
             converted_at_ms: row.get(7)?,
         },
         judged_version: row.get(8)?,
+    })
+}
+
+const CUSTOMER_SELECT: &str = "SELECT referral.id, referee_id, account.external_id, referral.status,
+                                      referral.first_call_at_ms, referral.active_at_ms, referral.converted_at_ms,
+                                      referral.reason, referral.applied_at_ms
+                               FROM referral JOIN account ON account.id = referral.referee_id";
+
+fn customer_referral(row: &Row<'_>) -> rusqlite::Result<CustomerReferral> {
+    Ok(CustomerReferral {
+        id: ReferralId(row.get(0)?),
+        referee: AccountId(row.get(1)?),
+        referee_external_id: row.get(2)?,
+        progress: Progress {
+            status: known(Status::parse(row.get_ref(3)?.as_str()?))?,
+            first_call_at_ms: row.get(4)?,
+            active_at_ms: row.get(5)?,
+            converted_at_ms: row.get(6)?,
+        },
+        reason: row.get(7)?,
+        applied_at_ms: row.get(8)?,
     })
 }
 
@@ -113,6 +145,31 @@ impl Snapshot<'_> {
         )?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
+
+    /// Those that came through one code of their referrer, newest first, the first `offset` of them left out.
+    pub fn referrals_of_code(
+        &self,
+        project: ProjectId,
+        referrer: AccountId,
+        code: i64,
+        limit: i64,
+        offset: i64,
+    ) -> Result<Vec<CustomerReferral>> {
+        let sql = format!(
+            "{CUSTOMER_SELECT} WHERE referral.project_id = $1 AND referral.referrer_id = $2 AND referral.code_id = $3
+             ORDER BY referral.id DESC LIMIT $4 OFFSET $5"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows = statement.query_map(params![project.0, referrer.0, code, limit, offset], customer_referral)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The referral that brought this account in, rejected ones too.
+    pub fn customer_referral_of(&self, project: ProjectId, referee: AccountId) -> Result<Option<CustomerReferral>> {
+        let sql = format!("{CUSTOMER_SELECT} WHERE referral.project_id = $1 AND referral.referee_id = $2");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        Ok(statement.query_row(params![project.0, referee.0], customer_referral).optional()?)
+    }
 }
 
 impl Tx<'_> {
@@ -124,9 +181,9 @@ impl Tx<'_> {
         let status = if new.rejected.is_some() { Status::Rejected } else { Status::SignedUp };
         let sql =
             "INSERT INTO referral (id, project_id, code_id, referrer_id, referee_id, status, reason, referee_mailbox,
-                                         referee_household, signed_up_at_ms, rejected_at_ms,
+                                         referee_household, signed_up_at_ms, applied_at_ms, rejected_at_ms,
                                          judged_version)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
         self.connection.prepare_cached(sql)?.execute(params![
             id.0,
             project.0,
@@ -138,6 +195,7 @@ impl Tx<'_> {
             new.identity.map(|identity| identity.mailbox),
             new.identity.map(|identity| identity.household),
             new.signed_up_at_ms,
+            self.now_ms(project),
             new.rejected.map(|_| self.now_ms(project)),
             new.program_version
         ])?;

@@ -2,10 +2,11 @@
 
 use super::Context;
 use super::error::ApiError;
+use super::session;
 use crate::domain::access::{Caller, Role, Scope};
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{AccountId, ProjectId};
-use crate::engine::{Project, Reader};
+use crate::engine::{Project, Reader, SignedIn};
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, web};
@@ -16,6 +17,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 type Extracted<T> = LocalBoxFuture<'static, std::result::Result<T, ApiError>>;
+
+fn reader(request: &HttpRequest) -> Result<&web::Data<Reader>> {
+    request.app_data::<web::Data<Reader>>().ok_or_else(|| Error::internal("no reader"))
+}
 
 fn context(request: &HttpRequest) -> Result<web::Data<Context>> {
     request.app_data::<web::Data<Context>>().cloned().ok_or_else(|| Error::internal("no context"))
@@ -57,6 +62,16 @@ impl Needs for Admin {
     const SCOPE: Scope = Scope::Admin;
 }
 
+pub struct ReferralsRead;
+impl Needs for ReferralsRead {
+    const SCOPE: Scope = Scope::ReferralsRead;
+}
+
+pub struct ReferralsWrite;
+impl Needs for ReferralsWrite {
+    const SCOPE: Scope = Scope::ReferralsWrite;
+}
+
 /// A project's gateway with a scope.
 pub struct Gateway<S> {
     pub project: ProjectId,
@@ -86,8 +101,7 @@ fn caller(request: &HttpRequest) -> Result<Arc<Caller>> {
         Err(limited) => limited,
     };
     let secret = bearer(request).map_err(refused)?;
-    let reader = request.app_data::<web::Data<Reader>>().ok_or_else(|| Error::internal("no reader"))?;
-    let caller = match context.engine.authenticate(reader, &secret) {
+    let caller = match context.engine.authenticate(reader(request)?, &secret) {
         Err(error) if error.kind == Kind::Unauthenticated => return Err(refused(error)),
         answer => answer?,
     };
@@ -107,6 +121,58 @@ fn bearer(request: &HttpRequest) -> Result<String> {
         return Err(missing());
     }
     Ok(secret.to_owned())
+}
+
+/// The project that a path names by `{team}` and `{project}`, for its own gateway with a scope, or for an operator of
+/// the team. A key goes before a session.
+pub struct ProjectAccess<S> {
+    pub project: ProjectId,
+    /// Who asks, for the record: an operator's e-mail address, or a key's id.
+    pub author: String,
+    scope: PhantomData<S>,
+}
+
+impl<S: Needs> FromRequest for ProjectAccess<S> {
+    type Error = ApiError;
+    type Future = Ready<std::result::Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let access = project_access(request, S::SCOPE);
+        ready(access.map(|(project, author)| Self { project, author, scope: PhantomData }).map_err(ApiError))
+    }
+}
+
+fn project_access(request: &HttpRequest, scope: Scope) -> Result<(ProjectId, String)> {
+    let context = context(request)?;
+    let named = || {
+        let part = |name| request.match_info().get(name).unwrap_or_default();
+        context.engine.project_of_team(reader(request)?, part("team"), part("project"))
+    };
+    let token = session::token(&context, request).filter(|_| !request.headers().contains_key(header::AUTHORIZATION));
+    let (project, is_own, author) = if let Some(token) = token {
+        let operator = signed_in(&context, request, &token)?;
+        session::check_origin(&context, request)?;
+        let project = named()?;
+        (project.id, project.team == operator.team, operator.email)
+    } else {
+        let caller = caller(request)?;
+        caller.require(scope)?;
+        let project = named()?;
+        (project.id, project.id == caller.project, caller.key.to_string())
+    };
+    // In the words for a project that is not there.
+    if is_own { Ok((project, author)) } else { Err(Error::not_found("The team has no such project.")) }
+}
+
+/// The operator whose session this is, within their limit. A bad one counts like a bad key.
+fn signed_in(context: &Context, request: &HttpRequest, token: &str) -> Result<SignedIn> {
+    let Some(operator) = context.engine.operator_of(reader(request)?, token)? else {
+        context.limiter.bad_key(context.settings.trusted_proxies.client_of(request))?;
+        let message = "The session has ended; sign in again.";
+        return Err(Error::new(Kind::Unauthenticated, "invalid_session", message));
+    };
+    context.limiter.operator(operator.operator)?;
+    Ok(operator)
 }
 
 /// Where a request comes from.

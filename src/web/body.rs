@@ -235,6 +235,14 @@ impl<'a> Fields<'a> {
         }
     }
 
+    pub fn boolean(&mut self, name: &str) -> Option<bool> {
+        match self.present(name) {
+            None => self.fault(name, "required", "Fill this in."),
+            Some(Value::Bool(value)) => Some(*value),
+            Some(_) => self.fault(name, "wrong_type", "This is true or false."),
+        }
+    }
+
     /// Takes over the faults of a domain check; a field that was found wrong before needs no second one.
     pub fn check<T>(&mut self, checked: Result<T>) -> Option<T> {
         let refusal = match checked {

@@ -1,7 +1,7 @@
 //! Who is calling from where, and how often they may.
 
 use crate::domain::error::{Error, Kind, Result};
-use crate::domain::id::KeyId;
+use crate::domain::id::{KeyId, OperatorId};
 use actix_web::HttpRequest;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota as Rate, RateLimiter};
@@ -29,11 +29,11 @@ impl Quota {
 pub struct Limits {
     /// Signups per client address, by API and by page together.
     pub signup: Quota,
-    /// Requests with a key that is not good, per client address.
+    /// Requests with a key that is not good, per client address; and as many sign-ins of operators.
     pub bad_key: Quota,
     /// Public reads and pages, per client address.
     pub public: Quota,
-    /// Requests with a developer's key, per key.
+    /// Requests with a developer's key, per key, and as many in an operator's sessions.
     pub developer: Quota,
     /// Requests with a gateway key, per key.
     pub gateway: Quota,
@@ -71,8 +71,10 @@ impl<K: Hash + Eq + Clone> Keyed<K> {
 pub struct Limiter {
     signup: Keyed<IpAddr>,
     bad_key: Keyed<IpAddr>,
+    login: Keyed<IpAddr>,
     public: Keyed<IpAddr>,
     developer: Keyed<KeyId>,
+    operator: Keyed<OperatorId>,
     gateway: Keyed<KeyId>,
 }
 
@@ -81,8 +83,10 @@ impl Limiter {
         Self {
             signup: Keyed::new(limits.signup),
             bad_key: Keyed::new(limits.bad_key),
+            login: Keyed::new(limits.bad_key),
             public: Keyed::new(limits.public),
             developer: Keyed::new(limits.developer),
+            operator: Keyed::new(limits.developer),
             gateway: Keyed::new(limits.gateway),
         }
     }
@@ -95,12 +99,20 @@ impl Limiter {
         self.bad_key.check(&network(client))
     }
 
+    pub fn login(&self, client: IpAddr) -> Result<()> {
+        self.login.check(&network(client))
+    }
+
     pub fn public(&self, client: IpAddr) -> Result<()> {
         self.public.check(&network(client))
     }
 
     pub fn developer(&self, key: KeyId) -> Result<()> {
         self.developer.check(&key)
+    }
+
+    pub fn operator(&self, operator: OperatorId) -> Result<()> {
+        self.operator.check(&operator)
     }
 
     pub fn gateway(&self, key: KeyId) -> Result<()> {
@@ -111,8 +123,10 @@ impl Limiter {
     pub fn forget_idle(&self) {
         self.signup.forget_idle();
         self.bad_key.forget_idle();
+        self.login.forget_idle();
         self.public.forget_idle();
         self.developer.forget_idle();
+        self.operator.forget_idle();
         self.gateway.forget_idle();
     }
 }

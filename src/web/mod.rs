@@ -1,13 +1,17 @@
 //! The faces. Each is a few resources; none imports another. Handlers extract, make one engine call, and render.
 
+mod admin;
 mod auth;
+mod billstack;
 mod body;
 mod developers;
 mod error;
 mod health;
 mod limit;
+mod page;
 mod pages;
 mod query;
+mod session;
 mod unread;
 
 pub use limit::{Limits, Quota, TrustedProxies};
@@ -49,6 +53,11 @@ impl Context {
         let limiter = Limiter::new(&settings.limits);
         Self { engine, settings, limiter }
     }
+
+    /// Whether browsers reach this server over TLS: then cookies are bound to it.
+    fn is_https(&self) -> bool {
+        self.settings.public_url.starts_with("https://")
+    }
 }
 
 /// Serves on this thread until SIGTERM, which lets what was accepted be answered, or SIGINT, which does not.
@@ -68,7 +77,9 @@ pub fn server(context: Arc<Context>, listener: TcpListener) -> std::io::Result<S
             .wrap(from_fn(finish))
             .configure(health::routes)
             .configure(developers::routes)
+            .configure(billstack::routes)
             .configure(pages::routes)
+            .configure(admin::routes)
             .default_service(web::to(pages::not_found))
     });
     let server = server

@@ -1,30 +1,21 @@
 //! Face four: pages. They work without JavaScript.
 
 use super::auth::host;
-use super::body::{self, DEFAULT_LIMIT};
 use super::error::{ApiError, problem};
+use super::page::{CSS_URL, FormGuard, Frame, JS_URL, MessagePage, error_page, error_page_of, form, page};
 use super::query::Query;
 use super::{Context, readable};
 use crate::domain::code::Code;
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::referral::abuse_text;
 use crate::engine::{Applied, Project, SignedUp, Signup};
-use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-use std::collections::HashMap;
-use subtle::ConstantTimeEq;
 
 const CSS: &str = include_str!("../../templates/refloop.css");
 const JS: &str = include_str!("../../templates/refloop.js");
-const CSS_URL: &str = "/assets/refloop.css";
-const JS_URL: &str = "/assets/refloop.js";
-
-/// Nothing from elsewhere, nothing inline.
-const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
-     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 pub fn routes(config: &mut web::ServiceConfig) {
     config
@@ -39,19 +30,6 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(readable("/qr/{code}.svg", qr))
         .service(readable(CSS_URL, stylesheet))
         .service(readable(JS_URL, script));
-}
-
-/// What every page needs.
-struct Frame {
-    css_url: &'static str,
-    js_url: &'static str,
-    project_name: String,
-}
-
-impl Frame {
-    fn new(project_name: &str) -> Self {
-        Self { css_url: CSS_URL, js_url: JS_URL, project_name: project_name.to_owned() }
-    }
 }
 
 #[derive(Template)]
@@ -77,15 +55,6 @@ struct WelcomePage {
     rejected: Option<String>,
     curl: String,
     code_curl: String,
-}
-
-#[derive(Template)]
-#[template(path = "message.html")]
-struct MessagePage {
-    frame: Frame,
-    heading: String,
-    text: String,
-    link: Option<(String, String)>,
 }
 
 /// A message beside each field, and one for the whole form.
@@ -120,53 +89,6 @@ impl FormErrors {
     fn any(&self) -> bool {
         [&self.name, &self.email, &self.password, &self.referral_code, &self.form].iter().any(|error| error.is_some())
     }
-}
-
-fn page(status: StatusCode, template: &impl Template) -> HttpResponse {
-    match template.render() {
-        Ok(html) => HttpResponse::build(status)
-            .content_type("text/html; charset=utf-8")
-            .insert_header((header::CONTENT_SECURITY_POLICY, PAGE_POLICY))
-            .body(html),
-        Err(fault) => {
-            tracing::error!(%fault, "a page does not render");
-            problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong here; it has been logged.")
-        }
-    }
-}
-
-/// An error as a person wants to see it, where no project is known.
-fn error_page(error: Error) -> HttpResponse {
-    error_page_of("Referrals", "/signup".into(), error)
-}
-
-fn error_page_of(project_name: &str, signup_url: String, error: Error) -> HttpResponse {
-    let heading = match error.kind {
-        Kind::NotFound => "There is nothing here",
-        Kind::Forbidden => "This form has expired",
-        Kind::RateLimited => "Too many tries",
-        Kind::Busy => "Busy for a moment",
-        Kind::Internal => "Something went wrong",
-        _ => "This could not be read",
-    };
-    let retry_after_s = error.retry_after_s;
-    let (kind, text) = match error.kind {
-        Kind::Internal => {
-            tracing::error!(detail = error.message, "internal error");
-            (error.kind, "It has been logged. Please try again later.".to_owned())
-        }
-        kind => (kind, error.message),
-    };
-    let link = Some(("Sign up".to_owned(), signup_url));
-    let template = MessagePage { frame: Frame::new(project_name), heading: heading.into(), text, link };
-    let mut response = page(super::error::status(kind), &template);
-    if let Some(seconds) = retry_after_s {
-        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(seconds));
-    }
-    if matches!(kind, Kind::TimedOut | Kind::TooLarge) {
-        response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
-    }
-    response
 }
 
 /// Pages and calls that are not there: a person gets a page, a program a problem.
@@ -211,49 +133,6 @@ async fn script(request: HttpRequest) -> HttpResponse {
 async fn project(context: &Context, request: &HttpRequest) -> Result<Project> {
     context.limiter.public(context.settings.trusted_proxies.client_of(request))?;
     context.engine.project_for_host(host(request)).await
-}
-
-/// What binds a form to its visitor: a random cookie, and in the form the instance's keyed hash of it.
-struct FormGuard {
-    nonce: String,
-    is_new: bool,
-}
-
-impl FormGuard {
-    fn cookie_name(context: &Context) -> &'static str {
-        if context.settings.public_url.starts_with("https://") { "__Host-refloop_form" } else { "refloop_form" }
-    }
-
-    fn of(context: &Context, request: &HttpRequest) -> Result<Self> {
-        if let Some(cookie) = request.cookie(Self::cookie_name(context)) {
-            return Ok(Self { nonce: cookie.value().to_owned(), is_new: false });
-        }
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).map_err(|fault| Error::internal(format!("no entropy: {fault}")))?;
-        Ok(Self { nonce: hex::encode(bytes), is_new: true })
-    }
-
-    fn token(&self, context: &Context) -> String {
-        context.engine.form_token(&self.nonce)
-    }
-
-    /// `Forbidden` unless the form was made for this visitor.
-    fn check(&self, context: &Context, token: &str) -> Result<()> {
-        if !self.is_new && bool::from(token.as_bytes().ct_eq(self.token(context).as_bytes())) {
-            return Ok(());
-        }
-        let message = "Open the signup page again and send the form from there. Cookies must be allowed.";
-        Err(Error::new(Kind::Forbidden, "csrf", message))
-    }
-
-    fn keep(&self, context: &Context, response: &mut HttpResponse) {
-        if self.is_new {
-            let name = Self::cookie_name(context);
-            let cookie = Cookie::build(name, self.nonce.as_str()).path("/").http_only(true).same_site(SameSite::Lax);
-            // A cookie that cannot be set leaves a form that will be refused; there is nothing better to do here.
-            let _ = response.add_cookie(&cookie.secure(name.starts_with("__Host-")).finish());
-        }
-    }
 }
 
 async fn signup_form(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
@@ -319,7 +198,7 @@ async fn take_signup(request: &HttpRequest, payload: web::Payload, context: &Con
         // The way back keeps the code, and with it the bonus.
         let code = Code::parse("referral_code", field("referral_code"));
         let signup_url = code.map_or_else(|_| "/signup".to_owned(), |code| format!("/signup?ref={code}"));
-        return Ok(error_page_of(&project.name, signup_url, error));
+        return Ok(error_page_of(Frame::new(&project.name), ("Sign up", signup_url), error));
     }
     let signup = Signup::parse(field("email"), field("password"), field("name"), Some(field("referral_code")));
     let outcome = match signup {
@@ -361,20 +240,6 @@ fn welcome(context: &Context, project: &Project, signed_up: SignedUp) -> HttpRes
             api_key,
         },
     )
-}
-
-/// A form's fields, each at most once. What is in them is for the fields' own rules.
-async fn form(request: &HttpRequest, payload: web::Payload) -> Result<HashMap<String, String>> {
-    if body::media_type(request) != "application/x-www-form-urlencoded" {
-        return Err(Error::new(Kind::UnsupportedMedia, "unsupported_media_type", "This is not a form."));
-    }
-    let bytes = body::read(request, &mut payload.into_inner(), DEFAULT_LIMIT).await?;
-    let malformed = || Error::new(Kind::Malformed, "malformed_form", "The form cannot be read.");
-    let text = String::from_utf8(bytes).map_err(|_| malformed())?;
-    let pairs = web::Query::<Vec<(String, String)>>::from_query(&text).map_err(|_| malformed())?.into_inner();
-    let count = pairs.len();
-    let fields: HashMap<_, _> = pairs.into_iter().collect();
-    if fields.len() < count { Err(malformed()) } else { Ok(fields) }
 }
 
 async fn operator_link(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {

@@ -58,6 +58,15 @@ impl Query {
         }
     }
 
+    pub fn flag(&self, name: &str, default: bool) -> Result<bool> {
+        match self.get(name) {
+            None => Ok(default),
+            Some("true") => Ok(true),
+            Some("false") => Ok(false),
+            Some(_) => Err(Error::field(name, "wrong_type", "This is true or false.")),
+        }
+    }
+
     /// `limit`, 1 to 200, 50 when nothing is said.
     pub fn limit(&self) -> Result<usize> {
         Ok(usize::try_from(self.integer("limit", 1..=200, 50)?).unwrap_or(50))

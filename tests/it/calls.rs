@@ -36,6 +36,7 @@ pub enum Rule {
     /// Printable, and at most so many characters.
     Text(usize),
     Integer(i64, i64),
+    Boolean,
 }
 
 /// A field by the path that `errors[].field` names it with.
@@ -66,7 +67,7 @@ const fn post(path: &'static str, who: Who, body: &'static str, fields: &'static
 }
 
 use Presence::{NotNull, Optional, OptionalOrEmpty, Required};
-use Rule::{Integer, Text};
+use Rule::{Boolean, Integer, Text};
 
 const ID: Field = Field("id", Required, Text(128));
 const DEVELOPER_ID: Field = Field("developer_id", Required, Text(128));
@@ -188,6 +189,47 @@ pub const CALLS_OF_THE_API: &[Call] = &[
         &[ID, Field("purchase_id", Required, Text(128)), AMOUNT],
         201,
     ),
+    read("/api/billstack/teams/default/projects/default/referrals/config", Who::Gateway),
+    Call {
+        method: "PUT",
+        path: "/api/billstack/teams/default/projects/default/referrals/config",
+        who: Who::Gateway,
+        body: Body::Required(
+            r#"{"enabled":true,"referrerCreditAmount":1000,"refereeCreditAmount":500,"currency":"usd"}"#,
+        ),
+        fields: &[
+            Field("enabled", Required, Boolean),
+            Field("referrerCreditAmount", Required, Integer(0, 1_000_000_000_000)),
+            Field("refereeCreditAmount", Required, Integer(0, 1_000_000_000_000)),
+            Field("currency", Optional, Text(3)),
+        ],
+        // The default program pays for more than these fields can say.
+        status: 409,
+    },
+    read("/api/billstack/teams/default/projects/default/referrals/codes", Who::Gateway),
+    post(
+        "/api/billstack/teams/default/projects/default/referrals/codes",
+        Who::Gateway,
+        r#"{"customerId":"pc_1"}"#,
+        &[Field("customerId", Required, Text(128))],
+        201,
+    ),
+    post(
+        "/api/billstack/teams/default/projects/default/referrals/apply",
+        Who::Gateway,
+        r#"{"code":"$CODE","refereeCustomerId":"pc_2"}"#,
+        &[Field("code", Required, Text(20)), Field("refereeCustomerId", Required, Text(128))],
+        201,
+    ),
+    read("/api/billstack/teams/default/projects/default/referrals/codes/$CODE", Who::Gateway),
+    Call {
+        method: "DELETE",
+        path: "/api/billstack/teams/default/projects/default/referrals/codes/$CODE",
+        who: Who::Gateway,
+        body: Body::None,
+        fields: &[],
+        status: 200,
+    },
     delete("/v1/developers/referral-code"),
     delete("/v1/developers/me"),
 ];

@@ -1,6 +1,7 @@
 //! Starts the real app on port 0 over a file of its own, with a clock that tests move, and gives typed actors.
 //! When it is dropped, the server stops and `verify` must find the file in order.
 
+use argon2::{Argon2, PasswordHasher};
 use refloop::domain::access::Scope;
 use refloop::domain::program::Preset;
 use refloop::engine::{Engine, Project, Settings, Swept};
@@ -141,6 +142,13 @@ impl App {
     pub fn gateway_of(&self, slug: &str) -> Client {
         let secret = self.engine.make_gateway_key(slug, Scope::ALL.to_vec(), None).unwrap().secret;
         self.anonymous().with_key(&secret)
+    }
+
+    /// Someone who runs that team's projects, with the usual password.
+    pub fn add_operator(&self, team: &str, email: &str) {
+        let hash = Argon2::default().hash_password(PASSWORD.as_bytes()).unwrap().to_string();
+        let (team, email) = (team.to_owned(), email.to_owned());
+        self.store.write_blocking(move |tx| tx.add_operator(tx.team_named(&team)?, &email, &hash)).unwrap();
     }
 
     pub fn gateway_with(&self, scopes: &[Scope]) -> Client {
@@ -354,6 +362,10 @@ impl Client {
 
     pub fn patch(&self, path: &str, body: Value) -> Reply {
         self.json("PATCH", path, &body)
+    }
+
+    pub fn put(&self, path: &str, body: Value) -> Reply {
+        self.json("PUT", path, &body)
     }
 
     pub fn delete(&self, path: &str) -> Reply {

@@ -72,6 +72,17 @@ fn no_query_of_a_hot_path_scans() {
             get(key, &format!("/v1/developers/{path}"));
         }
     }
+    // A project's own server.
+    let customers = "/api/billstack/teams/default/projects/default/referrals";
+    let made = post(Some(&gateway), &format!("{customers}/codes"), json!({ "customerId": "pc_1" }));
+    let made = made["code"]["code"].as_str().unwrap();
+    for customer in ["pc_2", "pc_3"] {
+        let applied = json!({ "code": made, "refereeCustomerId": customer });
+        post(Some(&gateway), &format!("{customers}/apply"), applied);
+    }
+    for path in ["config", "codes", "codes?activeOnly=false&offset=1", &format!("codes/{made}")] {
+        get(&gateway, &format!("{customers}/{path}"));
+    }
     get(alice_key, &format!("/signup?ref={code}"));
     get(alice_key, "/v1/ledger/head");
     // The end writes everything back.

@@ -4,10 +4,10 @@ use crate::harness::{App, Client, PASSWORD, Reply};
 use serde_json::{Value, json};
 use std::sync::Barrier;
 
-const CLIENTS: usize = 16;
+pub const CLIENTS: usize = 16;
 
 /// Runs the same for sixteen clients, which all begin at the same time.
-fn all_at_once<T: Send>(run: impl Fn(usize) -> T + Sync) -> Vec<T> {
+pub fn all_at_once<T: Send>(run: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let start = Barrier::new(CLIENTS);
     std::thread::scope(|scope| {
         let (start, run) = (&start, &run);
@@ -27,7 +27,7 @@ fn count<T>(of: &[T], which: impl Fn(&T) -> bool) -> usize {
     of.iter().filter(|item| which(item)).count()
 }
 
-fn statuses(replies: &[Reply], status: u16) -> usize {
+pub fn statuses(replies: &[Reply], status: u16) -> usize {
     count(replies, |reply| reply.status == status)
 }
 

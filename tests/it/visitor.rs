@@ -32,6 +32,10 @@ impl Visitor {
         reply
     }
 
+    pub fn set_cookie(&self, name: &str, value: &str) {
+        self.cookies.borrow_mut().insert(name.to_owned(), value.to_owned());
+    }
+
     pub fn get(&self, path: &str) -> Reply {
         self.send("GET", path, &[("Accept", "text/html")], "")
     }

@@ -1,7 +1,9 @@
 //! A program: a project's versioned settings as one value. A new kind of referral programme is a new value.
 
+mod config;
 mod preset;
 
+pub use config::Config;
 pub use preset::Preset;
 
 use super::code::CodeStyle;

@@ -96,6 +96,10 @@ fn refused(rule: Rule, presence: Presence) -> Vec<String> {
                 values.extend(["\"\"", "\" \"", "\"\\t\\n\"", "\"\\u3000\""].map(String::from));
             }
         }
+        Rule::Boolean => {
+            values.retain(|value| !["true", "false"].contains(&value.as_str()));
+            values.extend(["0", "1", "\"true\"", "\"false\"", "\"\""].map(String::from));
+        }
         Rule::Integer(min, max) => {
             values.extend([r#""5""#, r#""""#, r#""\u0000""#, "-1.0", "5.0"].map(String::from));
             values.extend([min - 1, max + 1, i64::MIN, i64::MAX].map(|number| number.to_string()));

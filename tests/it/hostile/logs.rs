@@ -1,6 +1,7 @@
 //! What the binary writes to its log when it is asked for everything: no address, key, password or code.
 
 use crate::harness::{Client, PASSWORD};
+use crate::visitor::value_of;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -89,6 +90,15 @@ fn traffic(url: &str, gateway_key: &str) -> Vec<String> {
     let form = [("Content-Type", "application/x-www-form-urlencoded")];
     let typed = format!("csrf=x&email=alice%40private.example&password={PASSWORD}&name=Alicia");
     assert_eq!(public.send("POST", "/signup", &form, typed.into_bytes()).status, 403);
+    let page = public.get("/admin/login");
+    let (cookie, _) = page.header("set-cookie").unwrap().split_once(';').unwrap();
+    let typed = format!("csrf={}&email=alice%40private.example&password={PASSWORD}", value_of(&page, "csrf"));
+    let headers = [form[0], ("Cookie", cookie)];
+    assert_eq!(public.send("POST", "/admin/login", &headers, typed.into_bytes()).status, 401);
+    let customers = "/api/billstack/teams/default/projects/default/referrals/codes";
+    assert_eq!(gateway.post(customers, json!({ "customerId": "alice@private.example" })).status, 201);
+    let session = [("Cookie", "refloop_operator=guessed-by-someone")];
+    assert_eq!(public.send("GET", customers, &session, Vec::new()).status, 401);
     assert_eq!(alice.delete("/v1/developers/me").status, 200);
     assert_eq!(alice.get("/v1/developers/me").status, 401);
     private.extend([key, "guessed-by-someone".to_owned()]);

@@ -3,9 +3,12 @@
 use crate::calls::{CALLS_OF_THE_API, Stage, Who};
 use std::collections::{BTreeMap, BTreeSet};
 
-const PAGES: [(&str, &[&str]); 6] = [
+const PAGES: [(&str, &[&str]); 9] = [
     ("/", &["GET", "HEAD"]),
     ("/signup", &["GET", "HEAD", "POST"]),
+    ("/admin", &["GET", "HEAD"]),
+    ("/admin/login", &["GET", "HEAD", "POST"]),
+    ("/admin/logout", &["POST"]),
     ("/admin/setup", &["GET", "HEAD"]),
     ("/qr/ALICE2026.svg", &["GET", "HEAD"]),
     ("/assets/refloop.css", &["GET", "HEAD"]),
@@ -107,8 +110,12 @@ fn ids_in_paths_that_do_not_read_are_404() {
     });
 }
 
+/// A code and a list of the projects API.
+const CODE_LIST: &str = "/api/billstack/teams/default/projects/default/referrals/codes";
+const ALICES_CODE: &str = "/api/billstack/teams/default/projects/default/referrals/codes/ALICE2026";
+
 /// Parameters of reads, and what they cannot be beside what no parameter can be.
-const PARAMETERS: [(Who, &str, &str, &[&str]); 14] = [
+const PARAMETERS: [(Who, &str, &str, &[&str]); 19] = [
     (Who::Developer, "/v1/developers/referrals", "limit", &["0", "201"]),
     (Who::Developer, "/v1/developers/referrals", "cursor", &["cur_0", "cur_zzzzzzzzzzzzz", "ref_0000000000001"]),
     (Who::Developer, "/v1/developers/referrals", "status", &["SIGNED_UP", "signed_up,active", "nothing"]),
@@ -122,6 +129,11 @@ const PARAMETERS: [(Who, &str, &str, &[&str]); 14] = [
     (Who::Developer, "/v1/developers/ledger.csv", "to", &["tomorrow"]),
     (Who::Developer, "/v1/developers/ledger.csv", "status", &["nothing"]),
     (Who::Public, "/v1/leaderboard", "period", &["ALL", "never", "0"]),
+    (Who::Gateway, CODE_LIST, "limit", &["0", "201"]),
+    (Who::Gateway, CODE_LIST, "offset", &["9223372036854775809"]),
+    (Who::Gateway, CODE_LIST, "activeOnly", &["0", "1", "TRUE", "no"]),
+    (Who::Gateway, ALICES_CODE, "limit", &["0", "1001"]),
+    (Who::Gateway, ALICES_CODE, "offset", &["9223372036854775809"]),
     // Takes none, but is asked with some.
     (Who::Developer, "/v1/developers/referrals", "limit", &[]),
 ];

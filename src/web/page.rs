@@ -1,0 +1,147 @@
+//! What pages have in common: the frame, the answer to an error, and forms that only their visitor can send.
+
+use super::Context;
+use super::body::{self, DEFAULT_LIMIT};
+use super::error::{problem, status};
+use crate::domain::error::{Error, Kind, Result};
+use actix_web::cookie::{Cookie, SameSite};
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+use std::collections::HashMap;
+use subtle::ConstantTimeEq;
+
+pub const CSS_URL: &str = "/assets/refloop.css";
+pub const JS_URL: &str = "/assets/refloop.js";
+
+/// Nothing from elsewhere, nothing inline.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// What every page needs.
+pub struct Frame {
+    pub css_url: &'static str,
+    pub js_url: &'static str,
+    pub project_name: String,
+}
+
+impl Frame {
+    pub fn new(project_name: &str) -> Self {
+        Self { css_url: CSS_URL, js_url: JS_URL, project_name: project_name.to_owned() }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "message.html")]
+pub struct MessagePage {
+    pub frame: Frame,
+    pub heading: String,
+    pub text: String,
+    pub link: Option<(String, String)>,
+}
+
+pub fn page(status: StatusCode, template: &impl Template) -> HttpResponse {
+    match template.render() {
+        Ok(html) => HttpResponse::build(status)
+            .content_type("text/html; charset=utf-8")
+            .insert_header((header::CONTENT_SECURITY_POLICY, PAGE_POLICY))
+            .body(html),
+        Err(fault) => {
+            tracing::error!(%fault, "a page does not render");
+            problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong here; it has been logged.")
+        }
+    }
+}
+
+/// An error as a person wants to see it, where no project is known.
+pub fn error_page(error: Error) -> HttpResponse {
+    error_page_of(Frame::new("Referrals"), ("Sign up", "/signup".into()), error)
+}
+
+/// An error as a person wants to see it, with a way on: what it is called, and where it leads.
+pub fn error_page_of(frame: Frame, (label, url): (&str, String), error: Error) -> HttpResponse {
+    let heading = match error.kind {
+        Kind::NotFound => "There is nothing here",
+        Kind::Forbidden => "This form has expired",
+        Kind::RateLimited => "Too many tries",
+        Kind::Busy => "Busy for a moment",
+        Kind::Internal => "Something went wrong",
+        _ => "This could not be read",
+    };
+    let retry_after_s = error.retry_after_s;
+    let (kind, text) = match error.kind {
+        Kind::Internal => {
+            tracing::error!(detail = error.message, "internal error");
+            (error.kind, "It has been logged. Please try again later.".to_owned())
+        }
+        kind => (kind, error.message),
+    };
+    let link = Some((label.to_owned(), url));
+    let template = MessagePage { frame, heading: heading.into(), text, link };
+    let mut response = page(status(kind), &template);
+    if let Some(seconds) = retry_after_s {
+        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(seconds));
+    }
+    if matches!(kind, Kind::TimedOut | Kind::TooLarge) {
+        response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
+    }
+    response
+}
+
+/// What binds a form to its visitor: a random cookie, and in the form the instance's keyed hash of it.
+pub struct FormGuard {
+    nonce: String,
+    is_new: bool,
+}
+
+impl FormGuard {
+    fn cookie_name(context: &Context) -> &'static str {
+        if context.is_https() { "__Host-refloop_form" } else { "refloop_form" }
+    }
+
+    pub fn of(context: &Context, request: &HttpRequest) -> Result<Self> {
+        if let Some(cookie) = request.cookie(Self::cookie_name(context)) {
+            return Ok(Self { nonce: cookie.value().to_owned(), is_new: false });
+        }
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(|fault| Error::internal(format!("no entropy: {fault}")))?;
+        Ok(Self { nonce: hex::encode(bytes), is_new: true })
+    }
+
+    pub fn token(&self, context: &Context) -> String {
+        context.engine.form_token(&self.nonce)
+    }
+
+    /// `Forbidden` unless the form was made for this visitor.
+    pub fn check(&self, context: &Context, token: &str) -> Result<()> {
+        if !self.is_new && bool::from(token.as_bytes().ct_eq(self.token(context).as_bytes())) {
+            return Ok(());
+        }
+        let message = "Open the page again and send the form from there. Cookies must be allowed.";
+        Err(Error::new(Kind::Forbidden, "csrf", message))
+    }
+
+    pub fn keep(&self, context: &Context, response: &mut HttpResponse) {
+        if self.is_new {
+            let name = Self::cookie_name(context);
+            let cookie = Cookie::build(name, self.nonce.as_str()).path("/").http_only(true).same_site(SameSite::Lax);
+            // A cookie that cannot be set leaves a form that will be refused; there is nothing better to do here.
+            let _ = response.add_cookie(&cookie.secure(context.is_https()).finish());
+        }
+    }
+}
+
+/// A form's fields, each at most once. What is in them is for the fields' own rules.
+pub async fn form(request: &HttpRequest, payload: web::Payload) -> Result<HashMap<String, String>> {
+    if body::media_type(request) != "application/x-www-form-urlencoded" {
+        return Err(Error::new(Kind::UnsupportedMedia, "unsupported_media_type", "This is not a form."));
+    }
+    let bytes = body::read(request, &mut payload.into_inner(), DEFAULT_LIMIT).await?;
+    let malformed = || Error::new(Kind::Malformed, "malformed_form", "The form cannot be read.");
+    let text = String::from_utf8(bytes).map_err(|_| malformed())?;
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(&text).map_err(|_| malformed())?.into_inner();
+    let count = pairs.len();
+    let fields: HashMap<_, _> = pairs.into_iter().collect();
+    if fields.len() < count { Err(malformed()) } else { Ok(fields) }
+}

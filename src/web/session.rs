@@ -1,0 +1,65 @@
+//! The cookie by which an operator is signed in, and when a request that carries it is believed.
+
+use super::Context;
+use crate::domain::error::{Error, Kind, Result};
+use crate::engine::SESSION_DAYS;
+use actix_web::cookie::time::Duration;
+use actix_web::cookie::{Cookie, SameSite};
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse};
+
+fn cookie_name(context: &Context) -> &'static str {
+    if context.is_https() { "__Host-refloop_operator" } else { "refloop_operator" }
+}
+
+/// What the browser sends as its session, good or not.
+pub fn token(context: &Context, request: &HttpRequest) -> Option<String> {
+    let cookie = request.cookie(cookie_name(context))?;
+    (!cookie.value().is_empty()).then(|| cookie.value().to_owned())
+}
+
+fn cookie<'c>(context: &Context, token: &'c str, lasts: Duration) -> Cookie<'c> {
+    let cookie = Cookie::build(cookie_name(context), token).path("/").http_only(true).same_site(SameSite::Lax);
+    cookie.secure(context.is_https()).max_age(lasts).finish()
+}
+
+/// Gives the browser a session to keep.
+pub fn begin(context: &Context, token: &str, response: &mut HttpResponse) -> Result<()> {
+    set(response, &cookie(context, token, Duration::days(SESSION_DAYS)))
+}
+
+/// Has the browser forget its session.
+pub fn end(context: &Context, response: &mut HttpResponse) -> Result<()> {
+    set(response, &cookie(context, "", Duration::ZERO))
+}
+
+fn set(response: &mut HttpResponse, cookie: &Cookie<'_>) -> Result<()> {
+    response.add_cookie(cookie).map_err(|fault| Error::internal(format!("cookie: {fault}")))
+}
+
+/// Refuses a change that another site has a signed-in browser ask for. `SameSite=Lax` keeps the cookie from requests
+/// of foreign sites; this also stops pages on other names of the same domain, which count as the same site.
+///
+/// Every browser of today says where a request comes from: in `Sec-Fetch-Site`, which no page can set, or, over plain
+/// http, in `Origin`. What says neither is no browser, and sends the cookie because it means to.
+pub fn check_origin(context: &Context, request: &HttpRequest) -> Result<()> {
+    let said = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+    let own = match (said("sec-fetch-site"), said(header::ORIGIN.as_str())) {
+        (Some(site), _) => site == "same-origin",
+        (None, Some(origin)) => is_own(context, origin, said(header::HOST.as_str()).unwrap_or_default()),
+        (None, None) => true,
+    };
+    if own || request.method().is_safe() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Forbidden, "cross_site", "A session makes no changes for pages of another site."))
+}
+
+/// The public address, or the one that was asked; a proxy may have changed the latter.
+fn is_own(context: &Context, origin: &str, host: &str) -> bool {
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    let Some((public_scheme, rest)) = context.settings.public_url.split_once("://") else { return false };
+    let public = rest.split('/').next().unwrap_or_default();
+    let is_public = scheme.eq_ignore_ascii_case(public_scheme) && authority.eq_ignore_ascii_case(public);
+    is_public || (!authority.is_empty() && authority.eq_ignore_ascii_case(host))
+}
