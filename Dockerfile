@@ -15,7 +15,7 @@ RUN apt-get update \
  && rustup target add "$(uname -m)-unknown-linux-musl"
 WORKDIR /refloop
 
-# The dependencies, in a layer that only a change of these three makes anew: refloop without its sources.
+# The dependencies, in a layer that only a change of these makes anew: refloop without its sources.
 COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock build.rs ./
 RUN mkdir src \
