@@ -2,6 +2,7 @@
 
 mod accounts;
 mod codes;
+mod conversion;
 mod keys;
 mod ledger;
 mod programs;
@@ -13,18 +14,21 @@ mod rewards;
 mod secrets;
 mod setup;
 mod signup;
+mod subjects;
 mod sweep;
 mod test_clock;
 mod usage;
 
 pub use accounts::{Change, ProfileView};
 pub use codes::CodeView;
+pub use conversion::Conversion;
 pub use keys::MadeKey;
 pub use purchases::{NewPurchase, NewRefund, Recorded};
 pub use referrals::{Applied, ReferralItem, ReferralPage, mask};
 pub use reports::{Leader, Milestones, Period, SeriesDay, Stats};
 pub use setup::FirstStart;
 pub use signup::{SignedUp, Signup};
+pub use subjects::SubjectStats;
 pub use sweep::Swept;
 pub use usage::{UsageAnswer, UsageEvent, UsageStatus, Who};
 

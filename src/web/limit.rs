@@ -1,7 +1,7 @@
 //! Who is calling from where, and how often they may.
 
 use crate::domain::error::{Error, Kind, Result};
-use crate::domain::id::KeyId;
+use crate::domain::id::{KeyId, ProjectId};
 use actix_web::HttpRequest;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota as Rate, RateLimiter};
@@ -33,7 +33,9 @@ pub struct Limits {
     pub bad_key: Quota,
     /// Public reads and pages, per client address.
     pub public: Quota,
-    /// Requests with a developer's key, per key.
+    /// Calls that convert, per client address.
+    pub convert: Quota,
+    /// Requests with a developer's key, per key; with a token of the team's app, per user.
     pub developer: Quota,
     /// Requests with a gateway key, per key.
     pub gateway: Quota,
@@ -72,7 +74,9 @@ pub struct Limiter {
     signup: Keyed<IpAddr>,
     bad_key: Keyed<IpAddr>,
     public: Keyed<IpAddr>,
+    convert: Keyed<IpAddr>,
     developer: Keyed<KeyId>,
+    subject: Keyed<(ProjectId, String)>,
     gateway: Keyed<KeyId>,
 }
 
@@ -82,7 +86,9 @@ impl Limiter {
             signup: Keyed::new(limits.signup),
             bad_key: Keyed::new(limits.bad_key),
             public: Keyed::new(limits.public),
+            convert: Keyed::new(limits.convert),
             developer: Keyed::new(limits.developer),
+            subject: Keyed::new(limits.developer),
             gateway: Keyed::new(limits.gateway),
         }
     }
@@ -99,6 +105,15 @@ impl Limiter {
         self.public.check(&network(client))
     }
 
+    pub fn convert(&self, client: IpAddr) -> Result<()> {
+        self.convert.check(&network(client))
+    }
+
+    /// A user of the team's app, by the id that the app's tokens name.
+    pub fn subject(&self, project: ProjectId, external_id: &str) -> Result<()> {
+        self.subject.check(&(project, external_id.to_owned()))
+    }
+
     pub fn developer(&self, key: KeyId) -> Result<()> {
         self.developer.check(&key)
     }
@@ -112,7 +127,9 @@ impl Limiter {
         self.signup.forget_idle();
         self.bad_key.forget_idle();
         self.public.forget_idle();
+        self.convert.forget_idle();
         self.developer.forget_idle();
+        self.subject.forget_idle();
         self.gateway.forget_idle();
     }
 }

@@ -8,6 +8,7 @@ mod health;
 mod limit;
 mod pages;
 mod query;
+mod referral;
 mod unread;
 
 pub use limit::{Limits, Quota, TrustedProxies};
@@ -68,6 +69,7 @@ pub fn server(context: Arc<Context>, listener: TcpListener) -> std::io::Result<S
             .wrap(from_fn(finish))
             .configure(health::routes)
             .configure(developers::routes)
+            .configure(referral::routes)
             .configure(pages::routes)
             .default_service(web::to(pages::not_found))
     });
@@ -107,7 +109,8 @@ async fn finish<B: MessageBody + 'static>(
         tracing::debug!(%method, route, status = status.as_u16(), micros = started.elapsed().as_micros(), "request");
     }
     let mut response = match status {
-        StatusCode::METHOD_NOT_ALLOWED => {
+        // The router's own refusal has no body; a face that words it itself has given it one.
+        StatusCode::METHOD_NOT_ALLOWED if response.response().body().size().is_eof() => {
             let allow = response.headers().get(header::ALLOW).cloned();
             let mut refusal =
                 error::problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Not with this method.");
