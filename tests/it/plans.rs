@@ -1,5 +1,6 @@
 //! No query of a hot path reads a table from one end to the other. The log tells which statements run, SQLite how.
 
+use crate::conversion::signer::Signer;
 use crate::process::{Caller, NO_LIMITS, Server, empty_dir, refloop, sqlite3};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -72,6 +73,20 @@ fn no_query_of_a_hot_path_scans() {
             get(key, &format!("/v1/developers/{path}"));
         }
     }
+    // Users of the team's own app: new ones, known ones, and one that was converted before.
+    let app = Signer::new("HS256");
+    let key = format!("UPDATE project SET jwt_algorithm = 'HS256', jwt_key = '{}'", app.key);
+    sqlite3(&dir.join("refloop.db"), &key);
+    let exp = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 600;
+    for _ in 0..2 {
+        post(None, "/api/referral/convert", json!({ "referralCode": code, "email": "me@carol.example" }));
+        for name in ["alice", "carol", "dave"] {
+            let email = format!("me@{name}.example");
+            let token = app.token(&json!({ "sub": name, "exp": exp, "email": email, "email_verified": true }));
+            get(&token, "/api/referral/link");
+            get(&token, "/api/referral/stats");
+        }
+    }
     get(alice_key, &format!("/signup?ref={code}"));
     get(alice_key, "/v1/ledger/head");
     // The end writes everything back.
@@ -90,6 +105,9 @@ fn no_query_of_a_hot_path_scans() {
         "FROM referral",
         "FROM decision",
         "UPDATE balance",
+        "jwt_key",
+        "UPDATE account SET external_id",
+        "sum(lot.granted",
     ] {
         assert!(seen.iter().any(|sql| sql.contains(part)), "{part} was not seen among {} statements", seen.len());
     }
