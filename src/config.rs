@@ -48,7 +48,11 @@ pub struct ServeSettings {
     #[arg(long, env = "REFLOOP_PUBLIC_PER_MINUTE", default_value_t = 300, value_name = "N")]
     pub public_per_minute: u32,
 
-    /// Requests, each developer key and each operator
+    /// Conversions (POST /api/referral/convert), each client address
+    #[arg(long, env = "REFLOOP_CONVERT_PER_HOUR", default_value_t = 100, value_name = "N")]
+    pub convert_per_hour: u32,
+
+    /// Requests, each developer key, each operator, and each user that comes with a token
     #[arg(long, env = "REFLOOP_DEVELOPER_PER_MINUTE", default_value_t = 600, value_name = "N")]
     pub developer_per_minute: u32,
 
@@ -101,6 +105,7 @@ impl ServeSettings {
                 signup: Quota::new(self.signup_per_hour, hour),
                 bad_key: Quota::new(self.bad_key_per_minute, minute),
                 public: Quota::new(self.public_per_minute, minute),
+                convert: Quota::new(self.convert_per_hour, hour),
                 developer: Quota::new(self.developer_per_minute, minute),
                 gateway: Quota::new(self.gateway_per_second, second),
             },

@@ -11,6 +11,10 @@ const PUBLIC_PROVIDERS: &str = include_str!("public_mailboxes.txt");
 const PRIVACY_RELAYS: [&str; 7] =
     ["duck.com", "mozmail.com", "relay.firefox.com", "simplelogin.com", "simplelogin.co", "addy.io", "passmail.net"];
 
+/// Kept for examples (RFC 2606), and in some lists of throw-away domains all the same. Nobody has a mailbox there, and
+/// whoever tries refloop out with it, as the seeds do, should see what a real address would.
+const DOCUMENTATION: &str = "example.com";
+
 /// An address in lower case, its domain in ASCII.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Email {
@@ -91,7 +95,7 @@ impl Email {
     pub fn is_disposable(&self, own_list: &DisposableDomains) -> bool {
         let domains = [self.domain.as_str(), self.registrable_domain()];
         domains.iter().any(|domain| own_list.0.contains(*domain))
-            || (!domains.iter().any(|domain| PRIVACY_RELAYS.contains(domain))
+            || (!domains.iter().any(|domain| PRIVACY_RELAYS.contains(domain) || *domain == DOCUMENTATION)
                 && domains.iter().any(|domain| disposable_emails::is_disposable_domain(domain)))
     }
 
@@ -235,11 +239,15 @@ mod tests {
         for text in ["a@mailinator.com", "a@sub.mailinator.com"] {
             assert!(email(text).is_disposable(&shipped), "{text}");
         }
-        for text in ["a@gmail.com", "a@duck.com", "a@mozmail.com", "a@relay.firefox.com", "a@corp.example"] {
+        for text in
+            ["a@gmail.com", "a@duck.com", "a@mozmail.com", "a@relay.firefox.com", "a@corp.example", "a@example.com"]
+        {
             assert!(!email(text).is_disposable(&shipped), "{text}");
         }
-        let own = DisposableDomains::parse("# ours\n\n Throwaway.Example \nduck.com\n").unwrap();
-        for text in ["a@throwaway.example", "a@sub.throwaway.example", "a@duck.com", "a@mailinator.com"] {
+        let own = DisposableDomains::parse("# ours\n\n Throwaway.Example \nduck.com\nexample.com").unwrap();
+        for text in
+            ["a@throwaway.example", "a@sub.throwaway.example", "a@duck.com", "a@example.com", "a@mailinator.com"]
+        {
             assert!(email(text).is_disposable(&own), "{text}");
         }
         assert!(!email("a@corp.example").is_disposable(&own));

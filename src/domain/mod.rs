@@ -5,6 +5,7 @@ pub mod code;
 pub mod email;
 pub mod error;
 pub mod id;
+pub mod jwt;
 pub mod ledger;
 pub mod money;
 pub mod program;

@@ -6,7 +6,7 @@ use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::program::Sharing;
 use crate::domain::time;
-use crate::store::{CodeRow, Snapshot, Tx, VersionedProgram};
+use crate::store::{Account, CodeRow, Snapshot, Tx, VersionedProgram};
 
 /// A code with what its owner is shown beside it.
 #[derive(Debug, Clone)]
@@ -53,6 +53,15 @@ pub(super) fn free_code(tx: &Tx<'_>, project: ProjectId, program: &VersionedProg
         }
     }
     Err(Error::busy("No free code was found; try again."))
+}
+
+/// The account's active code, made in the program's style if there is none.
+pub fn active_or_new(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, owner: &Account) -> Result<CodeRow> {
+    if let Some(active) = tx.active_code(project, owner.id)? {
+        return Ok(active);
+    }
+    let code = free_code(tx, project, program, owner.name.as_deref().unwrap_or_default())?;
+    tx.add_code(project, owner.id, &code, None)
 }
 
 impl Engine {

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod codes;
+mod conversion;
 mod customers;
 mod keys;
 mod ledger;
@@ -15,12 +16,14 @@ mod secrets;
 mod sessions;
 mod setup;
 mod signup;
+mod subjects;
 mod sweep;
 mod test_clock;
 mod usage;
 
 pub use accounts::{Change, ProfileView};
 pub use codes::CodeView;
+pub use conversion::Conversion;
 pub use customers::{AppliedCode, CustomerCode, ReferredCustomer, Slice};
 pub use keys::MadeKey;
 pub use purchases::{NewPurchase, NewRefund, Recorded};
@@ -29,6 +32,7 @@ pub use reports::{Leader, Milestones, Period, SeriesDay, Stats};
 pub use sessions::{Credentials, SESSION_DAYS, SignedIn};
 pub use setup::FirstStart;
 pub use signup::{SignedUp, Signup};
+pub use subjects::SubjectStats;
 pub use sweep::Swept;
 pub use usage::{UsageAnswer, UsageEvent, UsageStatus, Who};
 

@@ -86,6 +86,23 @@ pub fn introduce(
     Ok(Applied::Accepted { code: code.code.clone(), bonus_credits: to_referee.map(|grant| grant.amount).sum() })
 }
 
+/// Refuses an account that is there already a code: [`referral::may_apply`].
+pub fn may_apply(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    program: &VersionedProgram,
+    code: Option<&CodeRow>,
+    referee: &Account,
+) -> Result<()> {
+    let applicant = LateApplicant {
+        has_referral: tx.referral_of(project, referee.id)?.is_some(),
+        owns_code: code.is_some_and(|code| code.owner == referee.id),
+        signed_up_at_ms: referee.created_at_ms,
+        calls: tx.with_holdings(project, referee.id, |has| has.calls())?.unwrap_or(0),
+    };
+    referral::may_apply(applicant, program, tx.now_ms(project))
+}
+
 /// What the abuse rules compare, for an account that has an e-mail address.
 fn identity(db: &Snapshot<'_>, account: &Account, strict_domains: bool) -> Result<Option<Identity>> {
     let Some(address) = &account.email else { return Ok(None) };
@@ -164,13 +181,7 @@ impl Engine {
                 let program = tx.program(project)?;
                 let referee = tx.account(project, account)?;
                 let row = tx.code(project, &code)?;
-                let applicant = LateApplicant {
-                    has_referral: tx.referral_of(project, account)?.is_some(),
-                    owns_code: row.as_ref().is_some_and(|row| row.owner == account),
-                    signed_up_at_ms: referee.created_at_ms,
-                    calls: tx.with_holdings(project, account, |has| has.calls())?.unwrap_or(0),
-                };
-                referral::may_apply(applicant, &program, tx.now_ms(project))?;
+                may_apply(tx, project, &program, row.as_ref(), &referee)?;
                 referral::usable("code", row.as_ref().map(CodeRow::state), &program)?;
                 let row = row.ok_or_else(|| Error::internal("a usable code without a row"))?;
                 introduce(tx, project, &program, &row, &referee)

@@ -8,7 +8,7 @@ use crate::domain::email::Email;
 use crate::domain::error::{Error, FieldError, Kind, Result};
 use crate::domain::id::ProjectId;
 use crate::domain::{referral, text};
-use crate::store::NewAccount;
+use crate::store::{CodeRow, NewAccount};
 
 /// What someone signs up with, parsed.
 pub struct Signup {
@@ -60,26 +60,37 @@ impl Engine {
                     None => None,
                     Some(code) => {
                         let row = tx.code(project, code)?;
-                        referral::usable("referral_code", row.as_ref().map(crate::store::CodeRow::state), &program)?;
+                        referral::usable("referral_code", row.as_ref().map(CodeRow::state), &program)?;
                         row
                     }
                 };
                 let address = email.address();
-                if tx.email_is_taken(project, &address)? {
-                    return Err(email_taken());
-                }
-                let account = tx.add_account(
-                    project,
-                    &NewAccount {
-                        email: Some(address),
-                        name: Some(name),
-                        password_hash: Some(password_hash),
-                        disposable,
-                        external_id: None,
-                    },
-                )?;
+                let account = match tx.account_with_email(project, &address)? {
+                    // Who was converted before they signed up takes over the account that their referral is on:
+                    // otherwise anyone with a code could keep an address from ever signing up.
+                    Some(converted) if converted.is_unclaimed() => {
+                        tx.set_signup(project, converted.id, &name, &password_hash)?;
+                        tx.account(project, converted.id)?
+                    }
+                    Some(_) => return Err(email_taken()),
+                    None => tx.add_account(
+                        project,
+                        &NewAccount {
+                            email: Some(address),
+                            name: Some(name),
+                            password_hash: Some(password_hash),
+                            disposable,
+                            external_id: None,
+                        },
+                    )?,
+                };
                 let key = keys::make_developer_key(tx, &tx.project(project)?, account.id, None)?;
-                let referral = code_row.map(|code| introduce(tx, project, &program, &code, &account)).transpose()?;
+                let is_referred = tx.referral_of(project, account.id)?.is_some();
+                let referral = match code_row {
+                    Some(_) if is_referred => Some(Applied::Rejected { reason: "already_referred" }),
+                    Some(code) => Some(introduce(tx, project, &program, &code, &account)?),
+                    None => None,
+                };
                 let bonus = match &referral {
                     Some(Applied::Accepted { bonus_credits, .. }) if *bonus_credits > 0 => {
                         Some(program.amount_text(*bonus_credits))

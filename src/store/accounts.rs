@@ -17,6 +17,15 @@ pub struct Account {
     pub created_at_ms: i64,
     /// Signed up with a throw-away mailbox: it earns nothing.
     pub disposable: bool,
+    pub has_password: bool,
+}
+
+impl Account {
+    /// Made for an e-mail address that was converted, and nobody has come for it yet: neither with a password nor as a
+    /// user of the team's app.
+    pub fn is_unclaimed(&self) -> bool {
+        !self.has_password && self.external_id.is_none()
+    }
 }
 
 /// An account that is about to be made. Who signs up has the first three, who is known to the team's app the last.
@@ -38,7 +47,8 @@ pub struct Profile {
     pub referred_count: i64,
 }
 
-const COLUMNS: &str = "id, email, name, leaderboard_name, track, created_at_ms, disposable, external_id";
+const COLUMNS: &str = "id, email, name, leaderboard_name, track, created_at_ms, disposable, external_id,
+                       password_hash IS NOT NULL";
 
 fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     Ok(Account {
@@ -50,6 +60,7 @@ fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
         created_at_ms: row.get(5)?,
         disposable: row.get(6)?,
         external_id: row.get(7)?,
+        has_password: row.get(8)?,
     })
 }
 
@@ -70,9 +81,9 @@ impl Snapshot<'_> {
         Ok(statement.query_row(params![project.0, external_id], |row| row.get(0).map(AccountId)).optional()?)
     }
 
-    pub fn email_is_taken(&self, project: ProjectId, email: &str) -> Result<bool> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM account WHERE project_id = $1 AND email = $2)";
-        Ok(self.connection.prepare_cached(sql)?.query_row(params![project.0, email], |row| row.get(0))?)
+    pub fn account_with_email(&self, project: ProjectId, email: &str) -> Result<Option<Account>> {
+        let sql = format!("SELECT {COLUMNS} FROM account WHERE project_id = $1 AND email = $2");
+        Ok(self.connection.prepare_cached(&sql)?.query_row(params![project.0, email], account).optional()?)
     }
 
     pub fn profile(&self, project: ProjectId, id: AccountId) -> Result<Profile> {
@@ -110,6 +121,27 @@ impl Tx<'_> {
             self.now_ms(project)
         ])?;
         self.account(project, id)
+    }
+
+    /// The team's app knows this account by that id from now on. The id must be free.
+    pub fn set_external_id(&self, project: ProjectId, id: AccountId, external_id: &str) -> Result<()> {
+        let sql = "UPDATE account SET external_id = $1 WHERE project_id = $2 AND id = $3";
+        self.connection.prepare_cached(sql)?.execute(params![external_id, project.0, id.0])?;
+        Ok(())
+    }
+
+    /// The address of an account that had none. It must be free.
+    pub fn set_email(&self, project: ProjectId, id: AccountId, email: &str, disposable: bool) -> Result<()> {
+        let sql = "UPDATE account SET email = $1, disposable = $2 WHERE project_id = $3 AND id = $4";
+        self.connection.prepare_cached(sql)?.execute(params![email, disposable, project.0, id.0])?;
+        Ok(())
+    }
+
+    /// Gives an account that was made for an e-mail address to who signs up with it.
+    pub fn set_signup(&self, project: ProjectId, id: AccountId, name: &str, password_hash: &str) -> Result<()> {
+        let sql = "UPDATE account SET name = $1, password_hash = $2 WHERE project_id = $3 AND id = $4";
+        self.connection.prepare_cached(sql)?.execute(params![name, password_hash, project.0, id.0])?;
+        Ok(())
     }
 
     pub fn set_name(&self, project: ProjectId, id: AccountId, name: &str) -> Result<()> {

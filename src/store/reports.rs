@@ -69,6 +69,14 @@ impl Snapshot<'_> {
         Ok(counts?)
     }
 
+    /// What a referrer's referrals have brought the referrer, less what was taken back of it.
+    pub fn referral_rewards(&self, project: ProjectId, referrer: AccountId) -> Result<i64> {
+        let sql = "SELECT coalesce(sum(lot.granted - lot.reversed), 0)
+                   FROM referral JOIN lot ON lot.referral_id = referral.id AND lot.account_id = referral.referrer_id
+                   WHERE referral.project_id = $1 AND referral.referrer_id = $2";
+        Ok(self.connection.prepare_cached(sql)?.query_row(params![project.0, referrer.0], |row| row.get(0))?)
+    }
+
     pub fn figures(&self, project: ProjectId, referrer: AccountId, first_day: i64) -> Result<Figures> {
         let counts = self.referral_counts(project, referrer)?;
         Ok(Figures { project, counts, first_day, days: self.referrer_days(project, referrer, first_day)? })

@@ -1,5 +1,9 @@
 //! Extractors: who calls, and for which project.
 
+mod jwt;
+
+pub use jwt::JwtSubject;
+
 use super::Context;
 use super::error::ApiError;
 use super::session;

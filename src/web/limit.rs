@@ -1,7 +1,7 @@
 //! Who is calling from where, and how often they may.
 
 use crate::domain::error::{Error, Kind, Result};
-use crate::domain::id::{KeyId, OperatorId};
+use crate::domain::id::{KeyId, OperatorId, ProjectId};
 use actix_web::HttpRequest;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota as Rate, RateLimiter};
@@ -33,7 +33,10 @@ pub struct Limits {
     pub bad_key: Quota,
     /// Public reads and pages, per client address.
     pub public: Quota,
-    /// Requests with a developer's key, per key, and as many in an operator's sessions.
+    /// Calls that convert, per client address.
+    pub convert: Quota,
+    /// Requests with a developer's key, per key, and as many in an operator's sessions; with a token of the team's app,
+    /// per user.
     pub developer: Quota,
     /// Requests with a gateway key, per key.
     pub gateway: Quota,
@@ -73,8 +76,10 @@ pub struct Limiter {
     bad_key: Keyed<IpAddr>,
     login: Keyed<IpAddr>,
     public: Keyed<IpAddr>,
+    convert: Keyed<IpAddr>,
     developer: Keyed<KeyId>,
     operator: Keyed<OperatorId>,
+    subject: Keyed<(ProjectId, String)>,
     gateway: Keyed<KeyId>,
 }
 
@@ -85,8 +90,10 @@ impl Limiter {
             bad_key: Keyed::new(limits.bad_key),
             login: Keyed::new(limits.bad_key),
             public: Keyed::new(limits.public),
+            convert: Keyed::new(limits.convert),
             developer: Keyed::new(limits.developer),
             operator: Keyed::new(limits.developer),
+            subject: Keyed::new(limits.developer),
             gateway: Keyed::new(limits.gateway),
         }
     }
@@ -107,6 +114,15 @@ impl Limiter {
         self.public.check(&network(client))
     }
 
+    pub fn convert(&self, client: IpAddr) -> Result<()> {
+        self.convert.check(&network(client))
+    }
+
+    /// A user of the team's app, by the id that the app's tokens name.
+    pub fn subject(&self, project: ProjectId, external_id: &str) -> Result<()> {
+        self.subject.check(&(project, external_id.to_owned()))
+    }
+
     pub fn developer(&self, key: KeyId) -> Result<()> {
         self.developer.check(&key)
     }
@@ -125,8 +141,10 @@ impl Limiter {
         self.bad_key.forget_idle();
         self.login.forget_idle();
         self.public.forget_idle();
+        self.convert.forget_idle();
         self.developer.forget_idle();
         self.operator.forget_idle();
+        self.subject.forget_idle();
         self.gateway.forget_idle();
     }
 }

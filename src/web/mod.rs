@@ -11,6 +11,7 @@ mod limit;
 mod page;
 mod pages;
 mod query;
+mod referral;
 mod session;
 mod unread;
 
@@ -78,6 +79,7 @@ pub fn server(context: Arc<Context>, listener: TcpListener) -> std::io::Result<S
             .configure(health::routes)
             .configure(developers::routes)
             .configure(billstack::routes)
+            .configure(referral::routes)
             .configure(pages::routes)
             .configure(admin::routes)
             .default_service(web::to(pages::not_found))
@@ -118,7 +120,8 @@ async fn finish<B: MessageBody + 'static>(
         tracing::debug!(%method, route, status = status.as_u16(), micros = started.elapsed().as_micros(), "request");
     }
     let mut response = match status {
-        StatusCode::METHOD_NOT_ALLOWED => {
+        // The router's own refusal has no body; a face that words it itself has given it one.
+        StatusCode::METHOD_NOT_ALLOWED if response.response().body().size().is_eof() => {
             let allow = response.headers().get(header::ALLOW).cloned();
             let mut refusal =
                 error::problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Not with this method.");

@@ -36,7 +36,7 @@ pub struct App {
 /// No limit that a test would run into without meaning to.
 pub fn no_limits() -> Limits {
     let none = Quota::new(0, Duration::from_secs(1));
-    Limits { signup: none, bad_key: none, public: none, developer: none, gateway: none }
+    Limits { signup: none, bad_key: none, public: none, convert: none, developer: none, gateway: none }
 }
 
 impl App {
@@ -136,6 +136,12 @@ impl App {
     /// Another project beside the default one, of the same team.
     pub fn project(&self, slug: &str, preset: Preset, mode: &'static str) -> Project {
         self.engine.create_project("default", slug, slug, preset, mode).unwrap()
+    }
+
+    /// Moves the own clock of a test project so far ahead of the machine's.
+    pub fn set_clock_ahead_ms(&self, project: &Project, ahead_ms: i64) {
+        let id = project.id;
+        self.store.write_blocking(move |tx| tx.set_clock_ahead(id, ahead_ms)).unwrap();
     }
 
     /// A gateway of that project with every scope.

@@ -14,6 +14,7 @@ mod binary;
 mod browser;
 mod calls;
 mod codes;
+mod conversion;
 mod crash;
 mod harness;
 mod histories;

@@ -94,8 +94,10 @@ pub struct Server {
     pub greeting: Value,
 }
 
-pub const NO_LIMITS: [&str; 10] = [
+pub const NO_LIMITS: [&str; 12] = [
     "--signup-per-hour",
+    "0",
+    "--convert-per-hour",
     "0",
     "--bad-key-per-minute",
     "0",

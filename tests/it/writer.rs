@@ -32,7 +32,7 @@ fn add(tx: &Tx<'_>, name: &str) -> Result<()> {
 
 fn is_there(store: &Store, name: &str) -> bool {
     let email = format!("{name}@{name}.example");
-    store.read_blocking(|db| db.email_is_taken(db.project_named("default")?.id, &email)).unwrap()
+    store.read_blocking(|db| Ok(db.account_with_email(db.project_named("default")?.id, &email)?.is_some())).unwrap()
 }
 
 async fn queued<F>(store: &Store, work: F) -> Answer
@@ -108,7 +108,7 @@ fn jobs_of_a_batch_run_in_their_order_and_see_each_other() {
     let sees = |name: &'static str, of: &'static str| {
         queued(&store, move |tx| {
             let project = tx.project_named("default")?.id;
-            assert!(tx.email_is_taken(project, &format!("{of}@{of}.example"))?);
+            assert!(tx.account_with_email(project, &format!("{of}@{of}.example"))?.is_some());
             add(tx, name)
         })
     };

@@ -79,6 +79,10 @@ fn traffic(url: &str, gateway_key: &str) -> Vec<String> {
     assert_eq!(alice.get(&format!("/v1/developers/ledger?status={key}")).status, 422);
     assert_eq!(alice.patch("/v1/developers/me", json!({ "name": "Alicia Keyes-Private" })).status, 200);
     let code = alice.post("/v1/developers/referral-code", json!({})).json()["referral_code"].clone();
+    let convert = json!({ "referralCode": code, "email": "bob@converted.example" });
+    assert_eq!(public.post("/api/referral/convert", convert).status, 200);
+    assert_eq!(public.post("/api/referral/convert", json!({ "email": "carol@converted" })).status, 400);
+    assert_eq!(public.with_key("eyJhbGciOiJub25lIn0.eyJzdWIiOiJib2IifQ.").get("/api/referral/link").status, 401);
     let gateway = public.with_key(gateway_key);
     assert_eq!(gateway.post("/v1/keys/verify", json!({ "api_key": key })).status, 200);
     let usage = json!({ "id": "u-1", "api_key": key, "calls": 5 });
@@ -102,6 +106,7 @@ fn traffic(url: &str, gateway_key: &str) -> Vec<String> {
     assert_eq!(alice.delete("/v1/developers/me").status, 200);
     assert_eq!(alice.get("/v1/developers/me").status, 401);
     private.extend([key, "guessed-by-someone".to_owned()]);
+    private.extend(["bob@converted.example", "carol@converted", "eyJzdWIiOiJib2IifQ"].map(String::from));
     private
 }
 
