@@ -1,9 +1,10 @@
-//! A project's program, for the command line.
+//! A project's program: reading and changing it, and what a change would have paid.
 
 use super::Engine;
 use crate::domain::error::{Error, Result};
 use crate::domain::program::Program;
-use crate::store::{ProgramVersion, Project, VersionedProgram};
+use crate::domain::replay::Comparison;
+use crate::store::{ProgramVersion, Project, Snapshot, VersionedProgram};
 
 impl Engine {
     /// By slug or id. `NotFound`.
@@ -11,28 +12,51 @@ impl Engine {
         self.store.read_blocking(|db| db.project_named(name))
     }
 
+    /// The program in force and all its versions, newest first.
     pub fn program(&self, project: &Project) -> Result<(VersionedProgram, Vec<ProgramVersion>)> {
         self.store.read_blocking(|db| Ok((db.program(project.id)?, db.program_versions(project.id)?)))
     }
 
+    /// One version as it was taken in. `NotFound`.
+    pub fn program_text(&self, project: &Project, version: i64) -> Result<String> {
+        self.store.read_blocking(|db| db.program_text(project.id, version))
+    }
+
     /// Makes a validated program the next version. `Conflict` when it changes the unit of credits that exist.
     pub fn set_program(&self, project: &Project, program: Program, author: &str) -> Result<i64> {
-        let (project, author) = (project.id, author.to_owned());
+        let (project, author) = (project.clone(), author.to_owned());
         self.store.write_blocking(move |tx| {
-            let current = tx.program(project)?;
+            let current = tx.program(project.id)?;
             if *current == program {
                 return Ok(current.version);
             }
-            if current.unit != program.unit && tx.has_entries(project)? {
-                return Err(Error::conflict(
-                    "unit_is_fixed",
-                    format!(
-                        "The ledger has entries in {}; a program in {} needs a project of its own.",
-                        current.unit, program.unit
-                    ),
-                ));
-            }
-            tx.add_program(project, &program, &author)
+            check_unit(tx, &project, &current, &program)?;
+            tx.add_program(project.id, &program, &author)
         })
     }
+
+    /// What a validated program would have paid over the project's past, beside what the one in force would have:
+    /// nothing is written. `Conflict` where [`Engine::set_program`] would refuse it.
+    pub fn try_program(&self, project: &Project, program: &Program) -> Result<(VersionedProgram, Comparison)> {
+        self.store.read_blocking(|db| {
+            let current = db.program(project.id)?;
+            check_unit(db, project, &current, program)?;
+            let mut comparison = Comparison::new(&current, program);
+            db.each_history(project.id, |history| comparison.add(&current, program, history))?;
+            Ok((current, comparison))
+        })
+    }
+}
+
+fn check_unit(db: &Snapshot<'_>, project: &Project, current: &Program, program: &Program) -> Result<()> {
+    if current.unit == program.unit || !db.has_entries(project.id)? {
+        return Ok(());
+    }
+    Err(Error::conflict(
+        "unit_is_fixed",
+        format!(
+            "The ledger has entries in {}; a program in {} needs a project of its own.",
+            current.unit, program.unit
+        ),
+    ))
 }
