@@ -150,7 +150,8 @@ fn given(value: &str) -> Option<&str> {
 }
 
 fn key_prefix(value: &str) -> Result<String> {
-    let is_good = (2..=10).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let is_good =
+        (2..=10).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     if is_good {
         return Ok(value.to_owned());
     }

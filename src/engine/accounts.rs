@@ -29,9 +29,7 @@ pub fn profile(db: &Snapshot<'_>, project: ProjectId, account: AccountId) -> Res
 pub fn known_as(tx: &Tx<'_>, project: ProjectId, external_id: &str) -> Result<Account> {
     match tx.account_with_external_id(project, external_id)? {
         Some(id) => tx.account(project, id),
-        None => {
-            tx.add_account(project, &NewAccount { external_id: Some(external_id.into()), ..NewAccount::default() })
-        }
+        None => tx.add_account(project, &NewAccount { external_id: Some(external_id.into()), ..NewAccount::default() }),
     }
 }
 

@@ -46,7 +46,8 @@ fn view(
 fn free_code(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, name: &str) -> Result<Code> {
     const MOST_TRIES: u32 = 64;
     for attempt in 0..MOST_TRIES {
-        let candidate = code::candidate(program.code_style, name, time::year(tx.now_ms(project)), attempt, tx.entropy()?);
+        let candidate =
+            code::candidate(program.code_style, name, time::year(tx.now_ms(project)), attempt, tx.entropy()?);
         if tx.code(project, &candidate)?.is_none() {
             return Ok(candidate);
         }

@@ -68,14 +68,16 @@ impl Engine {
                 if tx.email_is_taken(project, &address)? {
                     return Err(email_taken());
                 }
-                let account =
-                    tx.add_account(project, &NewAccount {
-                    email: Some(address),
-                    name: Some(name),
-                    password_hash: Some(password_hash),
-                    disposable,
-                    external_id: None,
-                })?;
+                let account = tx.add_account(
+                    project,
+                    &NewAccount {
+                        email: Some(address),
+                        name: Some(name),
+                        password_hash: Some(password_hash),
+                        disposable,
+                        external_id: None,
+                    },
+                )?;
                 let key = keys::make_developer_key(tx, &tx.project(project)?, account.id, None)?;
                 let referral = code_row.map(|code| introduce(tx, project, &program, &code, &account)).transpose()?;
                 let bonus = match &referral {

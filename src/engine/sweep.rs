@@ -33,7 +33,8 @@ impl Engine {
         self.write_down_key_use()?;
         let kept_ms = i64::from(self.settings.usage_id_days) * DAY_MS;
         let most = i64::try_from(EVENTS_A_STEP).unwrap_or(i64::MAX);
-        let forgotten = self.store.write_blocking(move |tx| tx.prune_usage_events(tx.machine_now_ms() - kept_ms, most))?;
+        let forgotten =
+            self.store.write_blocking(move |tx| tx.prune_usage_events(tx.machine_now_ms() - kept_ms, most))?;
         let swept = Swept { forgotten, expired: self.book_expiries()? };
         if self.traces_left.swap(false, Ordering::SeqCst) && !self.store.truncate_wal_blocking().unwrap_or(false) {
             self.traces_left.store(true, Ordering::SeqCst);

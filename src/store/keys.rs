@@ -164,8 +164,9 @@ impl Tx<'_> {
         let sql = format!(
             "UPDATE api_key SET revoked_at_ms = $1 WHERE id = $2 AND project_id = $3 AND revoked_at_ms IS NULL AND {whose}"
         );
-        let changed =
-            self.connection.execute(&sql, params![self.machine_now_ms(), id.0, project.0, account.map(|account| account.0)])?;
+        let changed = self
+            .connection
+            .execute(&sql, params![self.machine_now_ms(), id.0, project.0, account.map(|account| account.0)])?;
         self.staging.borrow_mut().note_keys();
         if changed == 0 { Err(Error::not_found("No such key, or it is revoked already.")) } else { Ok(()) }
     }

@@ -62,9 +62,8 @@ impl Snapshot<'_> {
         let id = slug_or_id.parse::<TeamId>().ok().map(|id| id.0);
         let sql = "SELECT id, slug FROM team WHERE id = $1 OR slug = $2";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let found = statement.query_row(params![id, slug_or_id], |row| {
-            Ok(Team { id: TeamId(row.get(0)?), slug: row.get(1)? })
-        });
+        let found =
+            statement.query_row(params![id, slug_or_id], |row| Ok(Team { id: TeamId(row.get(0)?), slug: row.get(1)? }));
         found.optional()?.ok_or_else(|| Error::not_found(format!("There is no team {slug_or_id:?}.")))
     }
 

@@ -20,7 +20,11 @@ impl Snapshot<'_> {
                 key_prefix: row.get(3)?,
                 jwt_algorithm: row.get(4)?,
                 jwt_key: row.get(5)?,
-                stripe_webhook_secrets: webhook_secrets.iter().flat_map(|text| text.lines()).map(str::to_owned).collect(),
+                stripe_webhook_secrets: webhook_secrets
+                    .iter()
+                    .flat_map(|text| text.lines())
+                    .map(str::to_owned)
+                    .collect(),
                 stripe_api_key: row.get(7)?,
             })
         });

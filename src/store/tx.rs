@@ -236,8 +236,11 @@ impl<'c> Tx<'c> {
     /// A fresh key for a row with a public id.
     pub fn next_key(&self) -> Result<i64> {
         let entropy = entropy()?;
-        let key =
-            id::next_key(self.machine_now_ms(), u32::try_from(entropy & 0xffff_ffff).unwrap_or_default(), self.last_key.get());
+        let key = id::next_key(
+            self.machine_now_ms(),
+            u32::try_from(entropy & 0xffff_ffff).unwrap_or_default(),
+            self.last_key.get(),
+        );
         self.last_key.set(key);
         Ok(key)
     }
