@@ -55,7 +55,7 @@ fn document(operator: &OperatorRow) -> Value {
 
 /// One line of standard input. A second one would be a password that someone believes to be set and is not.
 fn password() -> Result<String> {
-    const LONGEST: u64 = 4_096;
+    const LONGEST: u64 = 1 << 20;
     let refuse = |detail: String| Error::field("password", "unreadable_password", detail);
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
