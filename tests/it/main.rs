@@ -37,6 +37,7 @@ mod readme;
 mod referrals;
 mod signup;
 mod statistics;
+mod tenancy;
 mod tidy;
 mod usage;
 mod verify;

@@ -1,6 +1,7 @@
 //! A program: a project's versioned settings as one value. A new kind of referral programme is a new value.
 
 mod faults;
+mod fields;
 mod preset;
 
 pub use preset::Preset;
