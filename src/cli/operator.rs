@@ -20,8 +20,12 @@ pub enum OperatorCommand {
         #[arg(long, default_value = "default")]
         team: String,
     },
-    /// List the operators of all teams
-    List,
+    /// List operators
+    List {
+        /// Of this team only: its slug or id
+        #[arg(long)]
+        team: Option<String>,
+    },
 }
 
 pub fn run(db: &Path, command: &OperatorCommand) -> Result<Report> {
@@ -33,8 +37,8 @@ pub fn run(db: &Path, command: &OperatorCommand) -> Result<Report> {
                 json!({ "id": made.id, "email": made.email, "team_id": made.team.id, "team": made.team.slug });
             Ok(Report::new(document, format!("{} can sign in as an operator of {}.", made.email, made.team.slug)))
         }
-        OperatorCommand::List => {
-            let operators = open_to_read(db)?.operators()?;
+        OperatorCommand::List { team } => {
+            let operators = open_to_read(db)?.operators(team.as_deref())?;
             let documents: Vec<_> = operators.iter().map(document).collect();
             let line = |operator: &OperatorRow| format!("{}  {}  {}", operator.id, operator.team_slug, operator.email);
             let text = operators.iter().map(line).collect::<Vec<_>>().join("\n");

@@ -32,17 +32,13 @@ pub struct ProgramCommand {
 
 pub fn run(db: &Path, command: &ProgramCommand) -> Result<Report> {
     let name = command.project.as_str();
-    match &command.file {
-        Some(file) => {
-            let program = Program::from_json(&read_file(file)?)?;
-            if command.dry_run { try_out(db, name, &program) } else { set(db, name, program) }
-        }
-        None => {
-            let engine = open_to_read(db)?;
-            let project = engine.project_named(name)?;
-            if command.versions { list(&engine, &project) } else { print(&engine, &project, command.version) }
-        }
+    if let Some(file) = &command.file {
+        let program = Program::from_json(&read_file(file)?)?;
+        return if command.dry_run { try_out(db, name, &program) } else { set(db, name, program) };
     }
+    let engine = open_to_read(db)?;
+    let project = engine.project_named(name)?;
+    if command.versions { list(&engine, &project) } else { print(&engine, &project, command.version) }
 }
 
 fn print(engine: &Engine, project: &Project, version: Option<i64>) -> Result<Report> {

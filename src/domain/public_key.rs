@@ -25,11 +25,6 @@ pub fn check(algorithm: &str, pem: &str) -> Result<(), String> {
     if pem.contains("PRIVATE KEY-----") {
         return Err("This is a private key. Give the public one; the private one stays with who signs.".into());
     }
-    let (wanted, is_fit): (&[u8], fn(&[u8]) -> bool) = match algorithm {
-        "RS256" => (RSA, is_rsa_key),
-        "ES256" => (P256, |key| key.len() == 65 && key[0] == 4),
-        _ => (ED25519, |key| key.len() == 32),
-    };
     let refusal = || {
         let kind = match algorithm {
             "RS256" => "an RSA public key of at least 2048 bits",
@@ -40,7 +35,12 @@ pub fn check(algorithm: &str, pem: &str) -> Result<(), String> {
     };
     let der = block(pem).and_then(base64).ok_or_else(refusal)?;
     let (kind, key) = split(&der).ok_or_else(refusal)?;
-    if kind == wanted && is_fit(key) { Ok(()) } else { Err(refusal()) }
+    let is_fit = match algorithm {
+        "RS256" => kind == RSA && is_rsa_key(key),
+        "ES256" => kind == P256 && key.len() == 65 && key[0] == 4,
+        _ => kind == ED25519 && key.len() == 32,
+    };
+    if is_fit { Ok(()) } else { Err(refusal()) }
 }
 
 /// What is between the two lines, if there is one such block and nothing else.
@@ -161,7 +161,7 @@ NmJyTdbnGvUINdEsOwIDAQAB
     fn each_refusal() {
         let body = block(ED25519_PEM).unwrap().trim();
         for pem in [
-            "".to_owned(),
+            String::new(),
             "secret".into(),
             body.into(),
             SMALL_RSA_PEM.into(),

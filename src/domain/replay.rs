@@ -8,12 +8,9 @@ use super::reward::{Event, Standing, decide};
 /// What has happened to one referral that still earns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {
-    pub partner: bool,
-    /// Throw-away mailboxes, which earn nothing.
-    pub referrer_disposable: bool,
+    pub referrer: PastReferrer,
+    /// Came with a throw-away mailbox, which earns nothing.
     pub referee_disposable: bool,
-    /// From then on the referrer earns nothing more.
-    pub referrer_erased_at_ms: Option<i64>,
     pub calls: i64,
     /// `None` while all calls, if any, are older than the referral.
     pub first_call_at_ms: Option<i64>,
@@ -21,6 +18,14 @@ pub struct History {
     pub purchases: Vec<PastPurchase>,
     /// Whether the conversion API's `convert` was called.
     pub convert_called: bool,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PastReferrer {
+    pub partner: bool,
+    pub disposable: bool,
+    /// From then on they earn nothing more.
+    pub erased_at_ms: Option<i64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,14 +140,14 @@ fn paid(program: &Program, history: &History) -> Vec<(String, Party, i64)> {
 
 impl Progress {
     fn meet(&mut self, program: &Program, history: &History, event: Event, at_ms: i64) {
-        let is_erased = history.referrer_erased_at_ms.is_some_and(|erased_at_ms| at_ms >= erased_at_ms);
+        let is_erased = history.referrer.erased_at_ms.is_some_and(|erased_at_ms| at_ms >= erased_at_ms);
         let barred = |disposable: bool| disposable.then_some("disposable_email");
         let standing = Standing {
             paid: &self.paid,
             decided: &self.decided,
             too_small: &self.too_small,
-            partner: history.partner,
-            referrer_barred: if is_erased { Some("account_erased") } else { barred(history.referrer_disposable) },
+            partner: history.referrer.partner,
+            referrer_barred: if is_erased { Some("account_erased") } else { barred(history.referrer.disposable) },
             referee_barred: barred(history.referee_disposable),
         };
         for decision in decide(program, event, standing, 0) {
@@ -188,8 +193,9 @@ mod tests {
         assert_eq!(amounts(&credits, &called(99)), [1_000, 500, 500]);
         assert_eq!(amounts(&credits, &called(100)), [1_000, 500, 500, 1_000]);
         let shopper = History { purchases: bought(&[99, 5_000, 100]), ..History::default() };
+        let partner = PastReferrer { partner: true, ..PastReferrer::default() };
         assert_eq!(amounts(&commission, &shopper), [250, 250, 5]);
-        assert_eq!(amounts(&commission, &History { partner: true, ..shopper.clone() }), [250, 500, 10]);
+        assert_eq!(amounts(&commission, &History { referrer: partner, ..shopper.clone() }), [250, 500, 10]);
         assert_eq!(amounts(&subscription, &shopper), [1_000, 500], "at the first purchase, and once");
         assert!(amounts(&bonus, &shopper).is_empty());
         assert_eq!(amounts(&bonus, &History { convert_called: true, ..shopper }), [5]);
@@ -199,10 +205,12 @@ mod tests {
     fn who_cannot_be_paid_is_not() {
         let credits = Preset::Credits.program();
         let called = History { calls: 100, first_call_at_ms: Some(5), ..History::default() };
-        assert_eq!(amounts(&credits, &History { referrer_disposable: true, ..called.clone() }), [1_000]);
+        let disposable = PastReferrer { disposable: true, ..PastReferrer::default() };
+        let erased = PastReferrer { erased_at_ms: Some(5), ..PastReferrer::default() };
+        assert_eq!(amounts(&credits, &History { referrer: disposable, ..called.clone() }), [1_000]);
         assert_eq!(amounts(&credits, &History { referee_disposable: true, ..called.clone() }), [500, 500, 1_000]);
         assert_eq!(
-            amounts(&credits, &History { referrer_erased_at_ms: Some(5), ..called.clone() }),
+            amounts(&credits, &History { referrer: erased, ..called.clone() }),
             [1_000, 500],
             "what came before is theirs"
         );

@@ -120,7 +120,6 @@ impl ProjectSettings {
     fn jwt_fault(&self) -> Option<FieldError> {
         let refuse = |code, detail: String| Some(fault(Setting::JwtKey, code, &detail));
         match (self.jwt_algorithm.as_deref(), self.jwt_key.as_deref()) {
-            (_, None) => None,
             (None, Some(_)) => refuse("algorithm_missing", "A key goes with its jwt.algorithm: set that too.".into()),
             (Some("HS256"), Some(key)) if public_key::is_pem(key) => {
                 refuse("key_confusion", "HS256 wants a secret that only you and refloop know, never a PEM key.".into())
@@ -128,7 +127,7 @@ impl ProjectSettings {
             (Some("HS256"), Some(key)) if key.len() < LEAST_SECRET_BYTES => {
                 refuse("too_short", format!("HS256 wants a secret of at least {LEAST_SECRET_BYTES} bytes."))
             }
-            (Some("HS256"), Some(_)) => None,
+            (_, None) | (Some("HS256"), Some(_)) => None,
             (Some(algorithm), Some(key)) => match public_key::check(algorithm, key) {
                 Ok(()) => None,
                 Err(detail) => refuse("unusable_key", detail),
@@ -258,11 +257,14 @@ mod tests {
         settings.assign(&values).map_err(|error| error.fields.into_iter().map(named).collect())
     }
 
+    /// What is set, and the faults that it has.
+    type Row<'a> = (&'a [(Setting, &'a str)], &'a [&'a str]);
+
     #[test]
     fn each_refusal_names_its_setting_and_changes_nothing() {
         let long = "x".repeat(256);
         let many = "whsec_x\n".repeat(11);
-        let table: &[(&[(Setting, &str)], &[&str])] = &[
+        let table: &[Row<'_>] = &[
             (&[(Setting::Name, "")], &["name: required"]),
             (&[(Setting::Name, "a\nb")], &["name: invalid_characters"]),
             (&[(Setting::KeyPrefix, "")], &["key_prefix: invalid_prefix"]),

@@ -34,8 +34,11 @@ impl Engine {
         })
     }
 
-    /// Of all teams, oldest first.
-    pub fn operators(&self) -> Result<Vec<OperatorRow>> {
-        self.store.read_blocking(|db| db.operators())
+    /// Of one team, by slug or id, or of all, oldest first. `NotFound`.
+    pub fn operators(&self, team: Option<&str>) -> Result<Vec<OperatorRow>> {
+        self.store.read_blocking(|db| {
+            let team = team.map(|team| db.team_called(team)).transpose()?;
+            db.operators(team.map(|team| team.id))
+        })
     }
 }

@@ -3,7 +3,7 @@
 use super::tx::Snapshot;
 use crate::domain::error::Result;
 use crate::domain::id::ProjectId;
-use crate::domain::replay::{History, PastPurchase};
+use crate::domain::replay::{History, PastPurchase, PastReferrer};
 use rusqlite::params;
 
 impl Snapshot<'_> {
@@ -32,10 +32,12 @@ impl Snapshot<'_> {
                 Ok(PastPurchase { amount_minor: row.get(0)?, currency: row.get(1)?, told_at_ms: row.get(2)? })
             })?;
             look(&History {
-                partner: row.get::<_, String>(2)? == "partner",
-                referrer_disposable: row.get(3)?,
+                referrer: PastReferrer {
+                    partner: row.get::<_, String>(2)? == "partner",
+                    disposable: row.get(3)?,
+                    erased_at_ms: row.get(5)?,
+                },
                 referee_disposable: row.get(4)?,
-                referrer_erased_at_ms: row.get(5)?,
                 calls: row.get(6)?,
                 first_call_at_ms: row.get(7)?,
                 purchases: bought.collect::<rusqlite::Result<_>>()?,

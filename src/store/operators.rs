@@ -38,12 +38,13 @@ impl Snapshot<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row(params![email], operator).optional()?)
     }
 
-    /// Of all teams, oldest first.
-    pub fn operators(&self) -> Result<Vec<OperatorRow>> {
+    /// Of one team or of all, oldest first.
+    pub fn operators(&self, team: Option<TeamId>) -> Result<Vec<OperatorRow>> {
         let sql = "SELECT operator.id, team_id, slug, email, operator.created_at_ms
-                   FROM operator JOIN team ON team.id = team_id ORDER BY operator.id";
+                   FROM operator JOIN team ON team.id = team_id
+                   WHERE $1 IS NULL OR team_id = $1 ORDER BY operator.id";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map([], |row| {
+        let rows = statement.query_map(params![team.map(|id| id.0)], |row| {
             Ok(OperatorRow {
                 id: OperatorId(row.get(0)?),
                 team: TeamId(row.get(1)?),

@@ -335,12 +335,12 @@ fn operators_are_made_with_a_password_from_standard_input() {
     };
     let said = make("Ops@ACME.example", "acme", "correct horse battery\r\n");
     assert_eq!((said.code, said.err.as_str()), (0, ""), "{said:?}");
-    let made = said.json();
-    assert_eq!((&made["email"], &made["team"]), (&json!("ops@acme.example"), &json!("acme")));
-    assert!(made["id"].as_str().unwrap().starts_with("op_"), "{made}");
+    let operator = said.json();
+    assert_eq!((&operator["email"], &operator["team"]), (&json!("ops@acme.example"), &json!("acme")));
+    assert!(operator["id"].as_str().unwrap().starts_with("op_"), "{operator}");
     let hash = sqlite3(&dir.join("refloop.db"), "SELECT password_hash FROM operator");
     assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-    let team = made["team_id"].as_str().unwrap();
+    let team = operator["team_id"].as_str().unwrap();
     assert_eq!(make("two@acme.example", team, "no newline at the end").json()["team_id"], team, "by its id");
 
     let listed = run(&dir, &["operator", "list", "--json"]).json();
@@ -348,6 +348,9 @@ fn operators_are_made_with_a_password_from_standard_input() {
     assert_eq!(emails, ["ops@acme.example", "two@acme.example"]);
     assert!(!listed.to_string().contains("argon2"), "{listed}");
     assert_eq!(run(&dir, &["operator", "list"]).out.lines().count(), 2);
+    let count = |team: &str| run(&dir, &["operator", "list", "--team", team]).out.trim().lines().count();
+    assert_eq!((count("acme"), count(team), count("default")), (2, 2, 0));
+    assert!(run(&dir, &["operator", "list", "--team", "nobody"]).refusal().contains("no team"));
 
     let before = dump(&dir);
     for (email, team, input, expected) in [

@@ -36,7 +36,7 @@ fn written(steps: &[Step], with_numbers: bool) -> String {
         match step {
             Step::Key(key) if path.is_empty() => path.clone_from(key),
             Step::Key(key) => path.extend([".", key]),
-            Step::Index(place) if with_numbers => path.push_str(&format!("[{place}]")),
+            Step::Index(place) if with_numbers => path.extend(["[", &place.to_string(), "]"]),
             Step::Index(_) => path.push_str("[]"),
         }
     }
