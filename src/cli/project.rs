@@ -5,7 +5,7 @@ use crate::domain::error::{Error, FieldError, Result};
 use crate::domain::program::Preset;
 use crate::domain::setting::Setting;
 use crate::domain::time;
-use crate::engine::{Engine, Project, ProjectView, Team};
+use crate::engine::{Project, ProjectView, Team};
 use clap::Subcommand;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -89,7 +89,7 @@ pub fn run(db: &Path, command: &ProjectCommand) -> Result<Report> {
             Ok(Report::new(json!({ "projects": documents }), text))
         }
         ProjectCommand::Show { project } => Ok(shown(&open_to_read(db)?.project_view(project)?)),
-        ProjectCommand::Set { project, values } => Ok(shown(&set(&open(db)?, project, values)?)),
+        ProjectCommand::Set { project, values } => Ok(shown(&set(db, project, values)?)),
         ProjectCommand::Program(command) => program::run(db, command),
     }
 }
@@ -129,8 +129,10 @@ fn shown(view: &ProjectView) -> Report {
     Report::new(document, text)
 }
 
-/// Reads the secrets, then sets everything together. Faults of both are told at once.
-fn set(engine: &Engine, project: &str, typed: &[Assignment]) -> Result<ProjectView> {
+/// Reads the secrets, while no server is kept from starting, then sets everything together. Faults of both are told at
+/// once.
+fn set(db: &Path, project: &str, typed: &[Assignment]) -> Result<ProjectView> {
+    let mut settings = open_to_read(db)?.project_view(project)?.settings;
     let (mut values, mut faults) = (Vec::new(), Vec::new());
     let mut stdin_is_read = false;
     for Assignment { name, value } in typed {
@@ -140,9 +142,8 @@ fn set(engine: &Engine, project: &str, typed: &[Assignment]) -> Result<ProjectVi
         }
     }
     if faults.is_empty() {
-        return engine.set_project(project, values);
+        return open(db)?.set_project(project, values);
     }
-    let mut settings = engine.project_view(project)?.settings;
     if let Err(error) = settings.assign(&values) {
         // Algorithm and key are judged together, and one of them may be what is missing.
         let is_jwt = |fault: &FieldError| fault.field.starts_with("jwt.");

@@ -53,7 +53,11 @@ fn every_fault_of_a_program_is_told_with_what_is_allowed() {
         assert_eq!((said.code, said.json()["error"]["errors"].is_array()), (1, true), "{text}: {said:?}");
     }
     std::fs::write(dir.join("bytes.json"), [0xff, 0xfe, 0]).unwrap();
-    assert!(run(&dir, &["project", "program", "default", "bytes.json"]).refusal().contains("bytes.json"));
+    std::fs::write(dir.join("huge.json"), " ".repeat((8 << 20) + 1)).unwrap();
+    for (file, why) in [("bytes.json", "UTF-8"), ("huge.json", "longer than 8 MiB"), (".", "directory")] {
+        let said = run(&dir, &["project", "program", "default", file]);
+        assert!(said.refusal().contains(why), "{file}: {said:?}");
+    }
     assert!(dump(&dir) == before, "a refusal changed the file");
 }
 
@@ -195,6 +199,28 @@ fn the_program_in_force_would_have_paid_what_it_has_paid() {
     let commission = &doubled.rules[1];
     assert_eq!((commission.current.amount, commission.proposed.amount), (5 + 250 + 617 + 39, 10 + 500 + 1_235 + 78));
     assert!(app.dump() == before);
+}
+
+#[test]
+fn a_dry_run_counts_the_convert_call() {
+    let app = App::start();
+    let shop = app.project("shop", Preset::Bonus, "live");
+    let alice = sign_up_at(&app, &shop, "alice", None);
+    sign_up_at(&app, &shop, "bob", Some(&alice.1));
+    sign_up_at(&app, &shop, "carol", Some(&alice.1));
+    let mut proposed = Preset::Bonus.program();
+    proposed.rules[0].amount = Some(8);
+    let totals = || {
+        let (_, comparison) = app.engine.try_program(&shop, &proposed).unwrap();
+        [comparison.current.amount, comparison.proposed.amount]
+    };
+    assert_eq!(totals(), [0, 0]);
+    // As the conversion API leaves it.
+    let said = app.sqlite3(
+        "INSERT INTO decision (id, project_id, referral_id, program_version, event, rule, inputs, verdict, code, at_ms)
+         SELECT 1, project_id, min(id), 1, 'convert', 'referral_conversion', '{}', 'refused', 'nothing_due', 1 FROM referral",
+    );
+    assert_eq!((said.as_str(), totals()), ("", [5, 8]));
 }
 
 /// The id and the code of someone who signs up with a project that has no host.

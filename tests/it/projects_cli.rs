@@ -375,6 +375,25 @@ fn operators_are_made_with_a_password_from_standard_input() {
 }
 
 #[test]
+fn who_waits_for_a_secret_keeps_no_server_from_starting() {
+    let (_keep, dir) = empty_dir();
+    made(&dir);
+    create(&dir, &["acme"]);
+    for args in
+        [&["operator", "create", "--email", "a@b.example"][..], &["project", "set", "acme", "stripe.api_key=@-"]]
+    {
+        use std::io::Write;
+        let mut command = process::refloop(&dir);
+        command.args(args).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
+        let mut waiting = command.spawn().unwrap();
+        let server = Server::start(&dir);
+        waiting.stdin.take().unwrap().write_all(b"correct-horse").unwrap();
+        assert!(waiting.wait().unwrap().success(), "{args:?}, now beside the server");
+        drop(server);
+    }
+}
+
+#[test]
 fn every_command_prints_one_document_and_needs_a_database() {
     let (_keep, dir) = empty_dir();
     let commands: [&[&str]; 8] = [
@@ -393,7 +412,7 @@ fn every_command_prints_one_document_and_needs_a_database() {
         assert!(run(&dir, &[command, &["--json"]].concat()).json()["error"]["code"] == "not_found");
     }
     let operator = ["operator", "create", "--email", "a@b.example", "--json"];
-    assert_eq!(run_with_input(&dir, &operator, "correct horse\n").json()["error"]["code"], "not_found");
+    assert_eq!(run(&dir, &operator).json()["error"]["code"], "not_found", "before it asks for a password");
     assert!(!dir.join("refloop.db").exists());
     made(&dir);
     for command in commands {
