@@ -416,6 +416,39 @@ mod tests {
     }
 
     #[test]
+    fn whatever_stands_in_a_place_is_taken_or_told_there() {
+        fn places(value: &Value, pointer: &str, path: &str, found: &mut Vec<(String, String)>) {
+            found.push((pointer.to_owned(), path.to_owned()));
+            match value {
+                Value::Object(fields) => {
+                    for (name, value) in fields {
+                        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                        places(value, &format!("{pointer}/{name}"), &path, found);
+                    }
+                }
+                Value::Array(items) => places(&items[0], &format!("{pointer}/0"), &format!("{path}[0]"), found),
+                _ => {}
+            }
+        }
+        let good = with_rule(&json!({ "on": "purchase", "hold_days": 1, "expires_days": 9, "min_purchase": 5 }));
+        let mut found = Vec::new();
+        places(&good, "", "", &mut found);
+        let others = ["null", "true", "-1", "0", "1.5", "1e300", "\"x\"", "\"\"", "[]", "{}", "[null]", "{\"a\":1}"];
+        for ((pointer, path), other) in found.iter().flat_map(|place| others.map(|other| (place, other))) {
+            let mut document = good.clone();
+            *document.pointer_mut(pointer).unwrap() = serde_json::from_str(other).unwrap();
+            match Program::from_json(&document.to_string()) {
+                Ok(program) => assert_eq!(Program::from_json(&program.to_json()).unwrap(), program),
+                Err(error) => {
+                    let about = |fault: &FieldError| fault.field == WHOLE || fault.field.starts_with(path.as_str());
+                    let faults = &error.fields;
+                    assert!(!faults.is_empty() && faults.iter().all(about), "{path} = {other}: {error} {faults:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn there_is_a_word_for_every_field() {
         fn patterns(value: &Value, path: &str, found: &mut Vec<String>) {
             match value {
