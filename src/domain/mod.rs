@@ -9,8 +9,11 @@ pub mod jwt;
 pub mod ledger;
 pub mod money;
 pub mod program;
+pub mod public_key;
 pub mod referral;
+pub mod replay;
 pub mod reward;
+pub mod setting;
 pub mod text;
 pub mod time;
 

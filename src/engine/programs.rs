@@ -1,10 +1,11 @@
-//! A project's program: what is in force, and the next version.
+//! A project's program: reading and changing it, and what a change would have paid.
 
 use super::Engine;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::ProjectId;
 use crate::domain::program::{Config, Program};
-use crate::store::{ProgramVersion, Project, Tx, VersionedProgram};
+use crate::domain::replay::Comparison;
+use crate::store::{ProgramVersion, Project, Snapshot, Tx, VersionedProgram};
 
 impl Engine {
     /// By slug or id. `NotFound`.
@@ -12,8 +13,14 @@ impl Engine {
         self.store.read_blocking(|db| db.project_named(name))
     }
 
+    /// The program in force and all its versions, newest first.
     pub fn program(&self, project: &Project) -> Result<(VersionedProgram, Vec<ProgramVersion>)> {
         self.store.read_blocking(|db| Ok((db.program(project.id)?, db.program_versions(project.id)?)))
+    }
+
+    /// One version as it was taken in. `NotFound`.
+    pub fn program_text(&self, project: &Project, version: i64) -> Result<String> {
+        self.store.read_blocking(|db| db.program_text(project.id, version))
     }
 
     /// Makes a validated program the next version. `Conflict` when it changes the unit of credits that exist.
@@ -41,6 +48,18 @@ impl Engine {
             })
             .await
     }
+
+    /// What a validated program would have paid over the project's past, beside what the one in force would have:
+    /// nothing is written. `Conflict` where [`Engine::set_program`] would refuse it.
+    pub fn try_program(&self, project: &Project, program: &Program) -> Result<(VersionedProgram, Comparison)> {
+        self.store.read_blocking(|db| {
+            let current = db.program(project.id)?;
+            check_unit(db, project.id, &current, program)?;
+            let mut comparison = Comparison::new(&current, program);
+            db.each_history(project.id, |history| comparison.add(&current, program, history))?;
+            Ok((current, comparison))
+        })
+    }
 }
 
 /// Makes a program the next version, unless it is the one in force. Its version.
@@ -49,14 +68,19 @@ fn replace(tx: &Tx<'_>, project: ProjectId, program: &Program, author: &str) -> 
     if *current == *program {
         return Ok(current.version);
     }
-    if current.unit != program.unit && tx.has_entries(project)? {
-        return Err(Error::conflict(
-            "unit_is_fixed",
-            format!(
-                "The ledger has entries in {}; a program in {} needs a project of its own.",
-                current.unit, program.unit
-            ),
-        ));
-    }
+    check_unit(tx, project, &current, program)?;
     tx.add_program(project, program, author)
+}
+
+fn check_unit(db: &Snapshot<'_>, project: ProjectId, current: &Program, program: &Program) -> Result<()> {
+    if current.unit == program.unit || !db.has_entries(project)? {
+        return Ok(());
+    }
+    Err(Error::conflict(
+        "unit_is_fixed",
+        format!(
+            "The ledger has entries in {}; a program in {} needs a project of its own.",
+            current.unit, program.unit
+        ),
+    ))
 }

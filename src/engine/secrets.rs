@@ -11,14 +11,16 @@ pub fn fresh(prefix: &str) -> Result<String> {
     Ok(format!("{prefix}{}", hex::encode(bytes)))
 }
 
+/// argon2id with 19 MiB and 2 passes: some tens of milliseconds on this thread.
+pub fn hash(password: &str) -> Result<String> {
+    let hash = Argon2::default().hash_password(password.as_bytes());
+    hash.map(|hash| hash.to_string()).map_err(|fault| Error::internal(format!("argon2: {fault}")))
+}
+
 impl Engine {
-    /// argon2id (19 MiB, 2 passes), off the async threads, few at a time: the permit lives as long as the work.
+    /// [`hash`] off the async threads, few at a time: the permit lives as long as the work.
     pub(super) async fn hash_password(&self, password: String) -> Result<String> {
-        self.hashing(move || {
-            let hash = Argon2::default().hash_password(password.as_bytes());
-            hash.map(|hash| hash.to_string()).map_err(|fault| Error::internal(format!("argon2: {fault}")))
-        })
-        .await
+        self.hashing(move || hash(&password)).await
     }
 
     /// Whether the password is the one behind the hash. Without a hash it is not, after the same work.
@@ -35,13 +37,13 @@ impl Engine {
         self.hashing(verify).await
     }
 
-    async fn hashing<T: Send + 'static>(&self, hash: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    async fn hashing<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         let permit = std::sync::Arc::clone(&self.hashing).acquire_owned().await;
         let permit = permit.map_err(|_| Error::internal("the hasher stopped"))?;
-        let work = tokio::task::spawn_blocking(move || {
+        let task = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            hash()
+            work()
         });
-        work.await.unwrap_or_else(|_| Err(Error::internal("the hasher panicked")))
+        task.await.unwrap_or_else(|_| Err(Error::internal("the hasher panicked")))
     }
 }

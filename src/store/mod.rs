@@ -16,6 +16,7 @@ mod codes;
 mod decisions;
 mod fault;
 mod file;
+mod histories;
 mod holdings;
 mod instance;
 mod jwt_keys;
@@ -29,6 +30,7 @@ mod purchases;
 mod referrals;
 mod reports;
 mod seen_ids;
+mod settings;
 mod staging;
 mod test_clocks;
 mod tx;
@@ -45,9 +47,9 @@ pub use holdings::Holdings;
 pub use jwt_keys::JwtKey;
 pub use keys::{KeyRow, NewKey};
 pub use ledger::{LedgerFilter, LedgerLine, LedgerPage};
-pub use operators::Operator;
+pub use operators::{Operator, OperatorRow};
 pub use programs::{ProgramVersion, VersionedProgram};
-pub use projects::{NewProject, Project};
+pub use projects::{NewProject, Project, Team};
 pub use purchases::PurchaseRow;
 pub use referrals::{CustomerReferral, NewReferral, Referral, ReferralLine};
 pub use reports::{DayRow, Figures, LeaderRow, ReferralCounts};
@@ -146,6 +148,12 @@ impl Store {
     /// here, and nothing can be added to the ledger.
     pub fn open(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
         Self::with(path, clock, capacity, ServeLock::take(path)?)
+    }
+
+    /// Opens the file to look at it: nothing is written, not even what a crash has left to be projected. What accounts
+    /// have is not to be known.
+    pub fn look(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
+        Self::with(path, clock, capacity, None)
     }
 
     fn with(path: &Path, clock: Clock, capacity: Capacity, lock: Option<ServeLock>) -> Result<Self> {

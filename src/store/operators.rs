@@ -13,6 +13,16 @@ pub struct Operator {
     pub password_hash: String,
 }
 
+/// An operator as a list shows them.
+#[derive(Debug, Clone)]
+pub struct OperatorRow {
+    pub id: OperatorId,
+    pub team: TeamId,
+    pub team_slug: String,
+    pub email: String,
+    pub created_at_ms: i64,
+}
+
 fn operator(row: &rusqlite::Row<'_>) -> rusqlite::Result<Operator> {
     Ok(Operator {
         id: OperatorId(row.get(0)?),
@@ -26,6 +36,24 @@ impl Snapshot<'_> {
     pub fn operator_with_email(&self, email: &str) -> Result<Option<Operator>> {
         let sql = "SELECT id, team_id, email, password_hash FROM operator WHERE email = $1";
         Ok(self.connection.prepare_cached(sql)?.query_row(params![email], operator).optional()?)
+    }
+
+    /// Of one team or of all, oldest first.
+    pub fn operators(&self, team: Option<TeamId>) -> Result<Vec<OperatorRow>> {
+        let sql = "SELECT operator.id, team_id, slug, email, operator.created_at_ms
+                   FROM operator JOIN team ON team.id = team_id
+                   WHERE $1 IS NULL OR team_id = $1 ORDER BY operator.id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![team.map(|id| id.0)], |row| {
+            Ok(OperatorRow {
+                id: OperatorId(row.get(0)?),
+                team: TeamId(row.get(1)?),
+                team_slug: row.get(2)?,
+                email: row.get(3)?,
+                created_at_ms: row.get(4)?,
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Whose session this is, unless it has ended.

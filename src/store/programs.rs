@@ -4,7 +4,7 @@ use super::tx::{Snapshot, Tx};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::ProjectId;
 use crate::domain::program::Program;
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -59,6 +59,14 @@ impl Snapshot<'_> {
             Ok(ProgramVersion { version: row.get(0)?, author: row.get(1)?, created_at_ms: row.get(2)? })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// One version's text as it was taken in. `NotFound`.
+    pub fn program_text(&self, project: ProjectId, version: i64) -> Result<String> {
+        let sql = "SELECT body FROM program WHERE project_id = $1 AND version = $2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let found = statement.query_row(params![project.0, version], |row| row.get(0)).optional()?;
+        found.ok_or_else(|| Error::not_found(format!("There is no version {version} of this program.")))
     }
 
     /// Whether the project's ledger has entries: then its unit is fixed.

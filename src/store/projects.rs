@@ -20,6 +20,13 @@ pub struct Project {
     pub created_at_ms: i64,
 }
 
+/// Who runs projects.
+#[derive(Debug, Clone)]
+pub struct Team {
+    pub id: TeamId,
+    pub slug: String,
+}
+
 /// A project that is about to be made.
 #[derive(Debug, Clone)]
 pub struct NewProject {
@@ -50,6 +57,16 @@ fn project(row: &Row<'_>) -> rusqlite::Result<Project> {
 }
 
 impl Snapshot<'_> {
+    /// By its slug or its id.
+    pub fn team_called(&self, slug_or_id: &str) -> Result<Team> {
+        let id = slug_or_id.parse::<TeamId>().ok().map(|id| id.0);
+        let sql = "SELECT id, slug FROM team WHERE id = $1 OR slug = $2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let found =
+            statement.query_row(params![id, slug_or_id], |row| Ok(Team { id: TeamId(row.get(0)?), slug: row.get(1)? }));
+        found.optional()?.ok_or_else(|| Error::not_found(format!("There is no team {slug_or_id:?}.")))
+    }
+
     pub fn project(&self, id: ProjectId) -> Result<Project> {
         let sql = format!("SELECT {COLUMNS} FROM project WHERE id = $1");
         let found = self.connection.prepare_cached(&sql)?.query_row(params![id.0], project).optional()?;

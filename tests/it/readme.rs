@@ -50,7 +50,11 @@ fn the_tour_runs_to_its_end() {
         r#""valid":true"#,
         "spend,api_usage,-500,SPENT",
         "ok: ",
+        "39,000 in 33",
         "version 2 of its program",
+        r#""api_key":"acme_test_"#,
+        "ops@example.com can sign in",
+        "acme/sandbox  sandbox.example.com",
     ] {
         assert!(said.contains(expected), "{expected} is not in\n{said}");
     }

@@ -23,6 +23,19 @@ pub enum Preset {
 impl Preset {
     pub const ALL: [Self; 4] = [Self::Credits, Self::Commission, Self::Bonus, Self::Subscription];
 
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Credits => "credits",
+            Self::Commission => "commission",
+            Self::Bonus => "bonus",
+            Self::Subscription => "subscription",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|preset| preset.as_str() == text)
+    }
+
     pub fn program(self) -> Program {
         let (unit, conversion, code_style, rules) = match self {
             Self::Credits => (

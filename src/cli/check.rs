@@ -1,0 +1,61 @@
+//! Whether a file, or a running server, is in order.
+
+use super::{Report, read_file};
+use crate::domain::error::{Error, Result};
+use crate::domain::ledger::SignedHead;
+use crate::store::{is_existing_file, verify_file};
+use serde_json::json;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// Checks chain and balances of a file, and that it goes on from a head that was kept.
+pub fn verify(file: &Path, head: Option<&Path>) -> Result<Report> {
+    let kept: Option<SignedHead> = match head {
+        None => None,
+        Some(path) => Some(serde_json::from_str(&read_file(path)?).map_err(|fault| {
+            Error::conflict("unreadable_head", format!("{} is not a kept head: {fault}", path.display()))
+        })?),
+    };
+    if !is_existing_file(file) {
+        return Err(Error::not_found(format!("there is no database at {}", file.display())));
+    }
+    let verdict = verify_file(file, kept.as_ref())?;
+    let head = hex::encode(verdict.head.hash);
+    Ok(match verdict.fault {
+        None => Report::new(
+            json!({ "ok": true, "entries": verdict.entries, "head": head }),
+            format!("ok: {} entries, head {head}", verdict.entries),
+        ),
+        Some(fault) => Report {
+            document: json!({ "ok": false, "seq": fault.seq, "problem": fault.problem }),
+            text: match fault.seq {
+                0 => format!("not ok: {}", fault.problem),
+                seq => format!("not ok: entry {seq}: {}", fault.problem),
+            },
+            ok: false,
+        },
+    })
+}
+
+/// Enough HTTP for a container's health check, where nothing else is installed.
+pub fn healthcheck(listen: SocketAddr) -> Result<Report> {
+    let address = match listen.ip() {
+        ip if ip.is_unspecified() => SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), listen.port()),
+        _ => listen,
+    };
+    let ask = || -> std::io::Result<String> {
+        let patience = std::time::Duration::from_secs(5);
+        let mut stream = std::net::TcpStream::connect_timeout(&address, patience)?;
+        stream.set_read_timeout(Some(patience))?;
+        write!(stream, "GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    match ask() {
+        Ok(answer) if answer.starts_with("HTTP/1.1 200 ") => Ok(Report::new(json!({ "ok": true }), "ok")),
+        Ok(_) => Err(Error::busy(format!("{address} does not answer with 200"))),
+        Err(fault) => Err(Error::busy(format!("{address} does not answer: {fault}"))),
+    }
+}

@@ -1,0 +1,167 @@
+//! The commands: the one place where everything is put together.
+
+mod check;
+mod key;
+mod operator;
+mod program;
+mod project;
+mod serve;
+
+use crate::config::{Database, ServeSettings};
+use crate::domain::error::{Error, Result};
+use crate::engine::{Engine, Settings};
+use crate::store::{Capacity, Clock, Store, is_existing_file};
+use clap::{Parser, Subcommand};
+use key::KeyCommand;
+use operator::OperatorCommand;
+use project::ProjectCommand;
+use serde_json::{Value, json};
+use std::io::{IsTerminal, Read, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// A referral programme in one binary, for teams that sell an API.
+#[derive(Debug, Parser)]
+#[command(version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    database: Database,
+
+    /// Print exactly one JSON document
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the server; needs no configuration
+    Serve(Box<ServeSettings>),
+    /// Make, list, show and change projects, and read and change their programs
+    #[command(subcommand)]
+    Project(ProjectCommand),
+    /// Make, list and revoke gateway keys
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Make and list operators, who sign in to the console
+    #[command(subcommand)]
+    Operator(OperatorCommand),
+    /// Recompute the ledger's chain and every balance from its entries alone
+    Verify {
+        /// The database file; the same as --db
+        file: Option<PathBuf>,
+        /// A head that was kept from GET /v1/ledger/head; - for standard input
+        #[arg(long, value_name = "HEAD.json")]
+        head: Option<PathBuf>,
+    },
+    /// Ask a running server whether it is well
+    Healthcheck {
+        /// Where it listens
+        #[arg(long, env = "REFLOOP_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
+        listen: SocketAddr,
+    },
+}
+
+/// What a command has to say: a document for programs, lines for people, and whether all is well.
+struct Report {
+    document: Value,
+    text: String,
+    ok: bool,
+}
+
+impl Report {
+    fn new(document: Value, text: impl Into<String>) -> Self {
+        Self { document, text: text.into(), ok: true }
+    }
+}
+
+/// Runs the command line of this process. Exit status 0, 1 for a fault, 2 for wrong usage.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    start_log();
+    match execute(&cli) {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(report)) => {
+            let line = if cli.json { report.document.to_string() } else { report.text };
+            print(line.trim_end());
+            if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            let details = error.fields.iter().map(|fault| format!("\n  {}: {}", fault.field, fault.detail));
+            let details: String = if error.fields.len() > 1 { details.collect() } else { String::new() };
+            let _ = writeln!(std::io::stderr(), "refloop: {}{details}", error.message);
+            if cli.json {
+                print(
+                    &json!({ "error": { "code": error.code, "message": error.message, "errors": error.fields } })
+                        .to_string(),
+                );
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A reader that has closed its end is no fault of ours.
+fn print(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+fn start_log() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("REFLOOP_LOG").unwrap_or_else(|_| EnvFilter::new("warn,refloop=info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second subscriber in one process can only be a test's.
+    let _ = if std::io::stderr().is_terminal() { log.compact().try_init() } else { log.json().try_init() };
+}
+
+fn execute(cli: &Cli) -> Result<Option<Report>> {
+    let db = &cli.database.db;
+    match &cli.command {
+        Command::Serve(settings) => serve::serve(db, settings, cli.json).map(|()| None),
+        Command::Project(command) => project::run(db, command).map(Some),
+        Command::Key(command) => key::run(db, command).map(Some),
+        Command::Operator(command) => operator::run(db, command).map(Some),
+        Command::Verify { file, head } => check::verify(file.as_ref().unwrap_or(db), head.as_deref()).map(Some),
+        Command::Healthcheck { listen } => check::healthcheck(*listen).map(Some),
+    }
+}
+
+/// The engine on a file that is there already, to change something, beside a running server or without one.
+fn open(db: &Path) -> Result<Engine> {
+    open_by(db, Store::open)
+}
+
+/// The engine on a file that is there already, and that stays as it is. It is in no server's way.
+fn open_to_read(db: &Path) -> Result<Engine> {
+    open_by(db, Store::look)
+}
+
+fn open_by(db: &Path, open: fn(&Path, Clock, Capacity) -> Result<Store>) -> Result<Engine> {
+    if !is_existing_file(db) {
+        let message = format!("there is no database at {}; `refloop serve` makes one", db.display());
+        return Err(Error::not_found(message));
+    }
+    let store = open(db, Clock::System, Capacity { readers: 1, ..Capacity::default() })?;
+    Ok(Engine::new(Arc::new(store), Settings::default()))
+}
+
+/// A file's text, or that of standard input for `-`.
+fn read_file(path: &Path) -> Result<String> {
+    const LONGEST: u64 = 8 << 20;
+    let fault = |fault: &dyn std::fmt::Display| Error::not_found(format!("cannot read {}: {fault}", path.display()));
+    let mut text = String::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().take(LONGEST + 1).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text))
+    };
+    match read {
+        Ok(_) if text.len() as u64 > LONGEST => Err(fault(&"it is longer than 8 MiB")),
+        Ok(_) => Ok(text),
+        Err(error) => Err(fault(&error)),
+    }
+}

@@ -1,0 +1,58 @@
+//! `refloop serve`: the composition root.
+
+use super::{print, read_file};
+use crate::config::ServeSettings;
+use crate::domain::email::DisposableDomains;
+use crate::domain::error::{Error, Result};
+use crate::engine::Engine;
+use crate::store::{Clock, Store};
+use crate::web::{self, Context};
+use crate::work::Worker;
+use serde_json::json;
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Serves until it is told to stop.
+pub fn serve(db: &Path, settings: &ServeSettings, as_json: bool) -> Result<()> {
+    let fault = |what: &str, fault: &dyn std::fmt::Display| Error::conflict("cannot_serve", format!("{what}: {fault}"));
+    let listener = TcpListener::bind(settings.listen)
+        .map_err(|error| fault(&format!("cannot listen on {}", settings.listen), &error))?;
+    let listening = listener.local_addr().map_err(|error| fault("cannot listen", &error))?;
+    let disposable_domains = match &settings.disposable_domains {
+        Some(file) => DisposableDomains::parse(&read_file(file)?)?,
+        None => DisposableDomains::default(),
+    };
+    let store = Arc::new(Store::serve(db, Clock::System, settings.capacity())?);
+    let engine = Arc::new(Engine::new(store, settings.engine(disposable_domains)));
+    let context = Arc::new(Context::new(Arc::clone(&engine), settings.web(listening)));
+    greet(&engine, db, &context.settings.public_url, as_json)?;
+    let for_worker = Arc::clone(&context);
+    let worker = Worker::start(engine, move || for_worker.limiter.forget_idle())?;
+    let served = web::serve(context, listener);
+    drop(worker);
+    served.map_err(|error| fault("the server stopped", &error))
+}
+
+/// Says where everything is. The secrets of a first start are shown now and never again.
+fn greet(engine: &Engine, db: &Path, url: &str, as_json: bool) -> Result<()> {
+    let first = engine.first_start()?;
+    if as_json {
+        let mut document = json!({ "url": url, "signup_url": format!("{url}/signup"), "db": db });
+        if let Some(first) = first {
+            document["operator_url"] = format!("{url}/admin/setup?token={}", first.operator_token).into();
+            document["gateway_key"] = first.gateway_key.into();
+        }
+        print(&document.to_string());
+        return Ok(());
+    }
+    print(&format!("refloop is serving {} on {url}\n", db.display()));
+    print(&format!("  Signup page      {url}/signup"));
+    if let Some(first) = first {
+        print(&format!("  Operator link    {url}/admin/setup?token={}", first.operator_token));
+        print(&format!("  Gateway key      {}", first.gateway_key));
+        print("\n  The link and the key are shown this one time: keep them.");
+    }
+    print("");
+    Ok(())
+}

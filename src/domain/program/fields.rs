@@ -1,0 +1,51 @@
+//! The fields of a program in words, for who has to mend one.
+
+/// Every field by its path, whether it has to be there, and what may stand there.
+pub const FIELDS: &[(&str, bool, &str)] = &[
+    ("unit", true, "credits, or a currency code in lower case, such as usd"),
+    ("enabled", false, "true or false"),
+    ("conversion", true, "first_call, convert or first_purchase"),
+    ("rules", true, "a list of at most 50 rules"),
+    ("rules[]", false, "an object with reason, on, to and either amount or basis_points"),
+    ("rules[].reason", true, "1 to 40 of a-z, 0-9 and _"),
+    ("rules[].on", true, "signup, first_call, calls:N, purchase, first_purchase or conversion"),
+    ("rules[].to", true, "referrer or referee"),
+    ("rules[].amount", false, "a whole number from 0 to 1000000000000"),
+    ("rules[].basis_points", false, "an object with basic and partner"),
+    ("rules[].basis_points.basic", true, "a whole number from 0 to 10000"),
+    ("rules[].basis_points.partner", true, "a whole number from 0 to 10000"),
+    ("rules[].hold_days", false, "a whole number from 0 to 36500"),
+    ("rules[].vesting", false, "cliff or linear"),
+    ("rules[].expires_days", false, "a whole number from 1 to 36500"),
+    ("rules[].min_purchase", false, "a whole number from 0 to 1000000000000"),
+    ("code_style", true, "name_year, hex8 or alphanumeric8"),
+    ("attribution", false, "an object with window_days and click"),
+    ("attribution.window_days", true, "a whole number from 1 to 36500"),
+    ("attribution.click", true, "first or last"),
+    ("abuse", false, "an object with strict_domains and apply_within_days"),
+    ("abuse.strict_domains", false, "true or false"),
+    ("abuse.apply_within_days", false, "a whole number from 0 to 36500"),
+    ("sharing", true, "an object with text"),
+    ("sharing.text", true, "a text of 1 to 500 characters"),
+    ("leaderboard", false, "an object with enabled"),
+    ("leaderboard.enabled", true, "true or false"),
+    ("payouts", false, "an object with minimum"),
+    ("payouts.minimum", true, "a whole number from 0 to 1000000000000"),
+];
+
+/// What may stand at a pattern; `None` when there is no such field.
+pub fn allowed(pattern: &str) -> Option<&'static str> {
+    if pattern.is_empty() {
+        return Some("an object, as `project program` prints it");
+    }
+    FIELDS.iter().find(|(path, ..)| *path == pattern).map(|(.., allowed)| *allowed)
+}
+
+/// The fields of an object, and whether each has to be there.
+pub fn children(pattern: &str) -> impl Iterator<Item = (&'static str, bool)> {
+    let parent = if pattern.is_empty() { String::new() } else { format!("{pattern}.") };
+    FIELDS.iter().filter_map(move |(path, needed, _)| {
+        let name = path.strip_prefix(parent.as_str())?;
+        (!name.contains(['.', '['])).then_some((name, *needed))
+    })
+}

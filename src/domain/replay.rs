@@ -1,0 +1,278 @@
+//! What a program would have paid for what has happened: the events of each referral, decided again from the first.
+//!
+//! Grants are counted as they were decided, before refunds. Whoever is a partner now counts as one from the start.
+
+use super::program::{Party, Program};
+use super::reward::{Event, Standing, decide};
+
+/// What has happened to one referral that still earns.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct History {
+    pub referrer: PastReferrer,
+    /// Came with a throw-away mailbox, which earns nothing.
+    pub referee_disposable: bool,
+    pub calls: i64,
+    /// `None` while all calls, if any, are older than the referral.
+    pub first_call_at_ms: Option<i64>,
+    /// Those since the referral, in the order in which they were told.
+    pub purchases: Vec<PastPurchase>,
+    /// Whether the conversion API's `convert` was called.
+    pub convert_called: bool,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PastReferrer {
+    pub partner: bool,
+    pub disposable: bool,
+    /// From then on they earn nothing more.
+    pub erased_at_ms: Option<i64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastPurchase {
+    pub amount_minor: i64,
+    /// Lower case.
+    pub currency: String,
+    pub told_at_ms: i64,
+}
+
+/// How often and how much.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sum {
+    pub grants: i64,
+    pub amount: i64,
+}
+
+impl Sum {
+    fn add(&mut self, amount: i64) {
+        self.grants += 1;
+        self.amount = self.amount.saturating_add(amount);
+    }
+
+    /// What it would take to get from this one to the other.
+    #[must_use]
+    pub fn to(self, other: Self) -> Self {
+        Self { grants: other.grants - self.grants, amount: other.amount.saturating_sub(self.amount) }
+    }
+}
+
+/// One rule under both programs; all zeros under one that has no such rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleSums {
+    pub rule: String,
+    pub to: Party,
+    pub current: Sum,
+    pub proposed: Sum,
+}
+
+/// Two programs over the same past.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Comparison {
+    pub referrals: i64,
+    /// The current program's rules in its order, then those that only the proposed one has.
+    pub rules: Vec<RuleSums>,
+    pub current: Sum,
+    pub proposed: Sum,
+}
+
+impl Comparison {
+    /// Of no referral yet.
+    pub fn new(current: &Program, proposed: &Program) -> Self {
+        let mut rules: Vec<RuleSums> = Vec::new();
+        for rule in current.rules.iter().chain(&proposed.rules) {
+            if !rules.iter().any(|known| known.rule == rule.reason && known.to == rule.to) {
+                let (current, proposed) = (Sum::default(), Sum::default());
+                rules.push(RuleSums { rule: rule.reason.clone(), to: rule.to, current, proposed });
+            }
+        }
+        Self { rules, ..Self::default() }
+    }
+
+    /// Adds one referral's past under both.
+    pub fn add(&mut self, current: &Program, proposed: &Program, history: &History) {
+        self.referrals += 1;
+        for (program, is_proposed) in [(current, false), (proposed, true)] {
+            for (rule, to, amount) in paid(program, history) {
+                let total = if is_proposed { &mut self.proposed } else { &mut self.current };
+                total.add(amount);
+                if let Some(known) = self.rules.iter_mut().find(|known| known.rule == rule && known.to == to) {
+                    if is_proposed { &mut known.proposed } else { &mut known.current }.add(amount);
+                }
+            }
+        }
+    }
+}
+
+/// What has become of the rules so far.
+#[derive(Default)]
+struct Progress {
+    paid: Vec<String>,
+    decided: Vec<String>,
+    too_small: Vec<String>,
+    grants: Vec<(String, Party, i64)>,
+}
+
+/// Every grant that a program gives for a past: rule, receiver, amount.
+fn paid(program: &Program, history: &History) -> Vec<(String, Party, i64)> {
+    let mut progress = Progress::default();
+    progress.meet(program, history, Event::Signup, i64::MIN);
+    // In which steps the calls came makes no difference: each threshold is passed once.
+    let before = if history.first_call_at_ms.is_none() { history.calls.min(1) } else { 0 };
+    let calls = Event::Calls { before, after: history.calls, rules_changed: false };
+    progress.meet(program, history, calls, history.first_call_at_ms.unwrap_or(i64::MIN));
+    if history.convert_called {
+        progress.meet(program, history, Event::Convert, i64::MIN);
+    }
+    let (mut largest_before, mut converted) = (None, false);
+    for purchase in &history.purchases {
+        if program.unit != "credits" && program.unit != purchase.currency {
+            // Such a purchase would have been refused.
+            continue;
+        }
+        let amount_minor = purchase.amount_minor;
+        let event = Event::Purchase { amount_minor, largest_before, converted };
+        converted |= event.converts(program);
+        progress.meet(program, history, event, purchase.told_at_ms);
+        largest_before = largest_before.max(Some(amount_minor));
+    }
+    progress.grants
+}
+
+impl Progress {
+    fn meet(&mut self, program: &Program, history: &History, event: Event, at_ms: i64) {
+        let is_erased = history.referrer.erased_at_ms.is_some_and(|erased_at_ms| at_ms >= erased_at_ms);
+        let barred = |disposable: bool| disposable.then_some("disposable_email");
+        let standing = Standing {
+            paid: &self.paid,
+            decided: &self.decided,
+            too_small: &self.too_small,
+            partner: history.referrer.partner,
+            referrer_barred: if is_erased { Some("account_erased") } else { barred(history.referrer.disposable) },
+            referee_barred: barred(history.referee_disposable),
+        };
+        for decision in decide(program, event, standing, 0) {
+            let is_too_small = decision.code == "below_min_purchase";
+            if !is_too_small {
+                self.too_small.retain(|rule| *rule != decision.rule);
+            } else if !self.decided.contains(&decision.rule) {
+                self.too_small.push(decision.rule.clone());
+            }
+            if let Some(grant) = decision.grant {
+                self.paid.push(decision.rule.clone());
+                self.grants.push((decision.rule.clone(), decision.to, grant.amount));
+            }
+            self.decided.push(decision.rule);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::program::{Conversion, Preset, Trigger};
+
+    fn amounts(program: &Program, history: &History) -> Vec<i64> {
+        paid(program, history).into_iter().map(|(_, _, amount)| amount).collect()
+    }
+
+    fn bought(amounts: &[i64]) -> Vec<PastPurchase> {
+        let purchase = |(place, amount): (usize, &i64)| PastPurchase {
+            amount_minor: *amount,
+            currency: "usd".into(),
+            told_at_ms: i64::try_from(place).unwrap(),
+        };
+        amounts.iter().enumerate().map(purchase).collect()
+    }
+
+    #[test]
+    fn each_preset_pays_for_a_past_what_it_pays_at_the_time() {
+        let (credits, commission) = (Preset::Credits.program(), Preset::Commission.program());
+        let (bonus, subscription) = (Preset::Bonus.program(), Preset::Subscription.program());
+        let called = |calls| History { calls, first_call_at_ms: Some(1), ..History::default() };
+        assert_eq!(amounts(&credits, &History::default()), [1_000, 500]);
+        assert_eq!(amounts(&credits, &called(99)), [1_000, 500, 500]);
+        assert_eq!(amounts(&credits, &called(100)), [1_000, 500, 500, 1_000]);
+        let shopper = History { purchases: bought(&[99, 5_000, 100]), ..History::default() };
+        let partner = PastReferrer { partner: true, ..PastReferrer::default() };
+        assert_eq!(amounts(&commission, &shopper), [250, 250, 5]);
+        assert_eq!(amounts(&commission, &History { referrer: partner, ..shopper.clone() }), [250, 500, 10]);
+        assert_eq!(amounts(&subscription, &shopper), [1_000, 500], "at the first purchase, and once");
+        assert!(amounts(&bonus, &shopper).is_empty());
+        assert_eq!(amounts(&bonus, &History { convert_called: true, ..shopper }), [5]);
+    }
+
+    #[test]
+    fn who_cannot_be_paid_is_not() {
+        let credits = Preset::Credits.program();
+        let called = History { calls: 100, first_call_at_ms: Some(5), ..History::default() };
+        let disposable = PastReferrer { disposable: true, ..PastReferrer::default() };
+        let erased = PastReferrer { erased_at_ms: Some(5), ..PastReferrer::default() };
+        assert_eq!(amounts(&credits, &History { referrer: disposable, ..called.clone() }), [1_000]);
+        assert_eq!(amounts(&credits, &History { referee_disposable: true, ..called.clone() }), [500, 500, 1_000]);
+        assert_eq!(
+            amounts(&credits, &History { referrer: erased, ..called.clone() }),
+            [1_000, 500],
+            "what came before is theirs"
+        );
+        assert_eq!(
+            amounts(&credits, &History { first_call_at_ms: None, calls: 50, ..called }),
+            [1_000, 500],
+            "the first call was before the referral"
+        );
+        let off = Program { enabled: false, ..credits };
+        assert!(amounts(&off, &History::default()).is_empty());
+    }
+
+    #[test]
+    fn a_first_purchase_waits_until_one_is_large_enough() {
+        let mut program = Preset::Subscription.program();
+        program.rules[0].on = Trigger::FirstPurchase;
+        program.rules[0].min_purchase = Some(1_000);
+        program.conversion = Conversion::FirstCall;
+        let shopper = History { purchases: bought(&[500, 1_000, 2_000]), ..History::default() };
+        assert_eq!(amounts(&program, &shopper), [1_000]);
+    }
+
+    #[test]
+    fn purchases_in_another_currency_do_not_count() {
+        let euros = Program { unit: "eur".into(), ..Preset::Commission.program() };
+        assert_eq!(amounts(&euros, &History { purchases: bought(&[5_000]), ..History::default() }), [250]);
+    }
+
+    #[test]
+    fn rules_are_compared_by_name_and_receiver() {
+        let current = Preset::Credits.program();
+        let mut proposed = current.clone();
+        proposed.rules[1].amount = Some(700);
+        proposed.rules[2].to = Party::Referee;
+        proposed.rules.remove(3);
+        let mut comparison = Comparison::new(&current, &proposed);
+        for calls in [0, 1, 100] {
+            let first_call_at_ms = (calls > 0).then_some(1);
+            comparison.add(&current, &proposed, &History { calls, first_call_at_ms, ..History::default() });
+        }
+        let lines: Vec<_> = comparison.rules.iter().map(|line| (line.rule.as_str(), line.to)).collect();
+        let (referrer, referee) = (Party::Referrer, Party::Referee);
+        assert_eq!(
+            lines,
+            [
+                ("signup_bonus", referee),
+                ("referral_signup", referrer),
+                ("referral_first_call", referrer),
+                ("referral_active", referrer),
+                ("referral_first_call", referee),
+            ]
+        );
+        let sums = |place: usize| {
+            let RuleSums { current, proposed, .. } = comparison.rules[place];
+            [current.grants, current.amount, proposed.grants, proposed.amount]
+        };
+        assert_eq!(sums(0), [3, 3_000, 3, 3_000]);
+        assert_eq!(sums(1), [3, 1_500, 3, 2_100]);
+        assert_eq!(sums(2), [2, 1_000, 0, 0]);
+        assert_eq!(sums(3), [1, 1_000, 0, 0]);
+        assert_eq!(sums(4), [0, 0, 2, 1_000]);
+        assert_eq!((comparison.referrals, comparison.current.amount), (3, 6_500));
+        assert_eq!(comparison.current.to(comparison.proposed), Sum { grants: -1, amount: -400 });
+    }
+}

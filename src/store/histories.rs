@@ -1,0 +1,49 @@
+//! What has happened to a project's referrals, for a program to be tried on.
+
+use super::tx::Snapshot;
+use crate::domain::error::Result;
+use crate::domain::id::ProjectId;
+use crate::domain::replay::{History, PastPurchase, PastReferrer};
+use rusqlite::params;
+
+impl Snapshot<'_> {
+    /// Shows the past of each referral that still earns, oldest first, one at a time. Right also beside a running
+    /// server: calls come from the view that counts those which are not in the projections yet.
+    pub fn each_history(&self, project: ProjectId, mut look: impl FnMut(&History)) -> Result<()> {
+        // A purchase's key is younger than its referral's if it came after it.
+        let sql = "SELECT gross_minor, currency, created_at_ms FROM purchase
+                   WHERE project_id = $1 AND account_id = $2 AND id > $3 ORDER BY id";
+        let mut purchases = self.connection.prepare_cached(sql)?;
+        let sql = "SELECT referral.id, referral.referee_id, referrer.track, referrer.disposable,
+                          referee.disposable, referrer.erased_at_ms, coalesce(used.calls, 0),
+                          referral.first_call_at_ms,
+                          EXISTS (SELECT 1 FROM decision WHERE decision.referral_id = referral.id AND event = 'convert')
+                   FROM referral
+                   JOIN account AS referrer ON referrer.id = referral.referrer_id
+                   JOIN account AS referee ON referee.id = referral.referee_id
+                   LEFT JOIN usage_total_now AS used ON used.account_id = referral.referee_id
+                   WHERE referral.project_id = $1 AND referral.status <> 'rejected'
+                   ORDER BY referral.id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![project.0])?;
+        while let Some(row) = rows.next()? {
+            let (referral, referee): (i64, i64) = (row.get(0)?, row.get(1)?);
+            let bought = purchases.query_map(params![project.0, referee, referral], |row| {
+                Ok(PastPurchase { amount_minor: row.get(0)?, currency: row.get(1)?, told_at_ms: row.get(2)? })
+            })?;
+            look(&History {
+                referrer: PastReferrer {
+                    partner: row.get::<_, String>(2)? == "partner",
+                    disposable: row.get(3)?,
+                    erased_at_ms: row.get(5)?,
+                },
+                referee_disposable: row.get(4)?,
+                calls: row.get(6)?,
+                first_call_at_ms: row.get(7)?,
+                purchases: bought.collect::<rusqlite::Result<_>>()?,
+                convert_called: row.get(8)?,
+            });
+        }
+        Ok(())
+    }
+}
