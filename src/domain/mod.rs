@@ -10,6 +10,7 @@ pub mod money;
 pub mod program;
 pub mod referral;
 pub mod reward;
+pub mod stripe;
 pub mod text;
 pub mod time;
 

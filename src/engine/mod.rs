@@ -15,6 +15,7 @@ mod secrets;
 mod sessions;
 mod setup;
 mod signup;
+mod stripe;
 mod sweep;
 mod test_clock;
 mod usage;
@@ -29,6 +30,7 @@ pub use reports::{Leader, Milestones, Period, SeriesDay, Stats};
 pub use sessions::{Credentials, SESSION_DAYS, SignedIn};
 pub use setup::FirstStart;
 pub use signup::{SignedUp, Signup};
+pub use stripe::Delivered;
 pub use sweep::Swept;
 pub use usage::{UsageAnswer, UsageEvent, UsageStatus, Who};
 

@@ -12,6 +12,7 @@ mod page;
 mod pages;
 mod query;
 mod session;
+mod stripe;
 mod unread;
 
 pub use limit::{Limits, Quota, TrustedProxies};
@@ -78,6 +79,7 @@ pub fn server(context: Arc<Context>, listener: TcpListener) -> std::io::Result<S
             .configure(health::routes)
             .configure(developers::routes)
             .configure(billstack::routes)
+            .configure(stripe::routes)
             .configure(pages::routes)
             .configure(admin::routes)
             .default_service(web::to(pages::not_found))
