@@ -90,13 +90,7 @@ pub struct Bought<'a> {
 }
 
 /// Records a purchase, pays for it if it `earns`, and takes back what was refunded of it before it was told.
-pub fn buy(
-    tx: &Tx<'_>,
-    project: ProjectId,
-    program: &VersionedProgram,
-    new: &Bought<'_>,
-    earns: bool,
-) -> Result<()> {
+pub fn buy(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, new: &Bought<'_>, earns: bool) -> Result<()> {
     let Bought { account, gross_minor, at_ms, .. } = *new;
     let id = tx.add_purchase(project, new.id, account, gross_minor, new.currency, at_ms)?;
     if earns && let Some(referral) = earning_referral(tx, project, account)? {

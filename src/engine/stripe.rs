@@ -229,7 +229,8 @@ fn note_refunds(tx: &Tx<'_>, project: ProjectId, told_at_ms: i64, refunds: &[Ref
 fn invoices(tx: &Tx<'_>, project: ProjectId, event: &StripeEvent) -> Result<BTreeSet<String>> {
     let mut objects: BTreeSet<&str> = event.links.iter().map(|link| link.object.as_str()).collect();
     if let Fact::Refunds(refunds) = &event.fact {
-        objects.extend(refunds.iter().flat_map(|refund| [&refund.charge, &refund.intent]).flatten().map(String::as_str));
+        objects
+            .extend(refunds.iter().flat_map(|refund| [&refund.charge, &refund.intent]).flatten().map(String::as_str));
     }
     let mut invoices = BTreeSet::new();
     for object in objects {
@@ -243,7 +244,8 @@ fn invoices(tx: &Tx<'_>, project: ProjectId, event: &StripeEvent) -> Result<BTre
 fn bring_into_line(tx: &Tx<'_>, project: ProjectId, invoice: &str) -> Result<()> {
     let told = tx.told_refunds(project, invoice)?;
     let total = |state| told.iter().filter(|told| told.state == state).map(|told| told.amount_minor).sum::<i64>();
-    let mut due = total(RefundState::Succeeded).max(total(RefundState::Sum)) - tx.refunded_minor(project, invoice)?;
+    let (one_by_one, in_sums) = (total(RefundState::Succeeded), total(RefundState::Sum));
+    let mut due = one_by_one.max(in_sums) - tx.refunded_minor(project, invoice)?;
     for refund in told.iter().filter(|told| told.state == RefundState::Succeeded) {
         let amount_minor = refund.amount_minor.min(due);
         if amount_minor > 0 && !tx.refund_is_known(project, &refund.object)? {
@@ -251,10 +253,10 @@ fn bring_into_line(tx: &Tx<'_>, project: ProjectId, invoice: &str) -> Result<()>
             due -= amount_minor;
         }
     }
-    if due > 0 {
-        let sums = told.iter().filter(|told| told.state == RefundState::Sum);
-        let id: Vec<String> = sums.map(|told| format!("{}:{}", told.object, told.amount_minor)).collect();
-        tx.add_refund(project, &id.join(","), invoice, due)?;
+    // What only sums tell of has no id of its own.
+    let (rest, id) = (in_sums - tx.refunded_minor(project, invoice)?, format!("{invoice}:{in_sums}"));
+    if rest > 0 && !tx.refund_is_known(project, &id)? {
+        tx.add_refund(project, &id, invoice, rest)?;
     }
     match tx.purchase(project, invoice)? {
         Some(purchase) => take_back(tx, project, invoice, &purchase),

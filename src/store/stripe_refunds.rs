@@ -92,7 +92,8 @@ impl Tx<'_> {
         if outdated {
             return Ok(());
         }
-        let sql = "INSERT INTO stripe_refund (project_id, object_id, charge_id, intent_id, amount_minor, state, told_at_ms)
+        let sql =
+            "INSERT INTO stripe_refund (project_id, object_id, charge_id, intent_id, amount_minor, state, told_at_ms)
                    VALUES ($1, $2, $3, $4, $5, $6, $7)
                    ON CONFLICT (project_id, object_id) DO UPDATE SET
                      charge_id = coalesce(excluded.charge_id, stripe_refund.charge_id),

@@ -38,6 +38,7 @@ mod sessions;
 mod signup;
 mod statistics;
 mod test_clock;
+mod stripe;
 mod tidy;
 mod usage;
 mod verify;

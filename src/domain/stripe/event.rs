@@ -37,9 +37,15 @@ pub struct Link {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
     /// A checkout that is paid, or a new subscription.
-    Conversion { object: String },
+    Conversion {
+        object: String,
+    },
     /// An invoice that is paid, perhaps with nothing.
-    Purchase { invoice: String, amount_minor: i64, currency: String },
+    Purchase {
+        invoice: String,
+        amount_minor: i64,
+        currency: String,
+    },
     Refunds(Vec<Refund>),
     /// Nothing but who a customer is, or which payment is of which invoice.
     Link,
@@ -109,7 +115,8 @@ impl StripeEvent {
             links: Vec::new(),
             fact: Fact::Unusable,
         };
-        if let (Some(_), Some(_), Some(object)) = (own_id, kind, at(&root, &["data", "object"]).and_then(Value::as_object))
+        if let (Some(_), Some(_), Some(object)) =
+            (own_id, kind, at(&root, &["data", "object"]).and_then(Value::as_object))
         {
             event.read(object, at(&root, &["data", "previous_attributes"]));
         }
@@ -194,7 +201,10 @@ impl StripeEvent {
         let invoice = id(object.get("id"))?;
         // The subscription's, as it was when the invoice was made.
         let moved = &["parent", "subscription_details", "metadata", "customer_id"];
-        self.called(object, &[&["metadata", "customer_id"], &["subscription_details", "metadata", "customer_id"], moved]);
+        self.called(
+            object,
+            &[&["metadata", "customer_id"], &["subscription_details", "metadata", "customer_id"], moved],
+        );
         self.called(object, &[&["customer", "metadata", "customer_id"]]);
         self.payment(object, &invoice);
         for payment in at(object, &["payments", "data"]).and_then(Value::as_array).into_iter().flatten() {
@@ -300,4 +310,96 @@ fn is_id(text: &str) -> bool {
 
 fn amount(value: Option<&Value>) -> Option<i64> {
     value?.as_i64().filter(|amount| (0..=MOST_MINOR).contains(amount))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(kind: &str, object: Value) -> StripeEvent {
+        let body = json!({ "id": "evt_1", "type": kind, "created": 1_768_471_200, "data": { "object": object } });
+        StripeEvent::parse(body.to_string().as_bytes()).unwrap()
+    }
+
+    fn link(object: &str, part_of: &str, is_invoice: bool) -> Link {
+        Link { object: object.into(), part_of: part_of.into(), is_invoice }
+    }
+
+    #[test]
+    fn a_session_names_its_customer_and_its_first_invoice() {
+        let event = read(
+            "checkout.session.completed",
+            json!({ "id": "cs_1", "client_reference_id": "pc_1", "metadata": { "customer_id": "pc_2" },
+                    "customer": "cus_1", "subscription": "sub_1", "invoice": "in_1", "payment_status": "paid" }),
+        );
+        assert_eq!(event.created_ms, Some(1_768_471_200_000));
+        assert_eq!((event.customer.as_deref(), event.names.join(" ")), (Some("cus_1"), "pc_1 pc_2".into()));
+        assert_eq!(event.fact, Fact::Conversion { object: "cs_1".into() });
+        let links = [link("sub_1", "in_1", true), link("cs_1", "sub_1", false), link("cs_1", "in_1", true)];
+        assert_eq!(event.links, links);
+    }
+
+    #[test]
+    fn a_charge_tells_its_sum_and_each_refund() {
+        let event = read(
+            "charge.refunded",
+            json!({ "id": "ch_1", "payment_intent": "pi_1", "amount_refunded": 700, "refunds": { "data": [
+                { "id": "re_1", "amount": 500, "status": "succeeded" }, { "id": "re_2", "amount": 200, "status": "pending" },
+                { "id": "re_3", "amount": "x" } ] } }),
+        );
+        let Fact::Refunds(refunds) = event.fact else { panic!("{event:?}") };
+        let told: Vec<_> =
+            refunds.iter().map(|refund| (refund.object.as_str(), refund.amount_minor, refund.state.as_str())).collect();
+        assert_eq!(told, [("re_1", 500, "succeeded"), ("re_2", 200, "pending"), ("ch_1", 700, "sum")]);
+        assert!(refunds.iter().all(|refund| refund.charge.as_deref() == Some("ch_1")));
+        assert_eq!(event.links, [link("ch_1", "pi_1", false)]);
+    }
+
+    #[test]
+    fn an_invoice_links_its_payments_and_only_the_first_its_subscription() {
+        for (reason, first) in [("subscription_create", true), ("subscription_cycle", false)] {
+            let event = read(
+                "invoice.paid",
+                json!({ "id": "in_1", "amount_paid": 5, "currency": "USD", "billing_reason": reason,
+                        "parent": { "subscription_details": { "subscription": "sub_1" } },
+                        "payments": { "data": [{ "payment": { "payment_intent": "pi_1", "charge": null } }, 5] } }),
+            );
+            let currency = "usd".into();
+            assert_eq!(event.fact, Fact::Purchase { invoice: "in_1".into(), amount_minor: 5, currency });
+            let mut links = vec![link("pi_1", "in_1", true)];
+            links.extend(first.then(|| link("sub_1", "in_1", true)));
+            assert_eq!(event.links, links);
+        }
+    }
+
+    #[test]
+    fn each_state_of_a_refund() {
+        for (status, state) in [
+            (json!("succeeded"), RefundState::Succeeded),
+            (Value::Null, RefundState::Succeeded),
+            (json!("pending"), RefundState::Pending),
+            (json!("requires_action"), RefundState::Pending),
+            (json!("failed"), RefundState::Failed),
+            (json!("canceled"), RefundState::Failed),
+        ] {
+            let event = read("refund.updated", json!({ "id": "re_1", "amount": 1, "status": status }));
+            assert!(matches!(&event.fact, Fact::Refunds(refunds) if refunds[0].state == state), "{event:?}");
+        }
+        assert!(RefundState::ALL.iter().all(|state| RefundState::parse(state.as_str()) == Some(*state)));
+    }
+
+    #[test]
+    fn what_cannot_be_used_has_an_id_all_the_same() {
+        let unnamed = StripeEvent::parse(b"{}").unwrap();
+        assert_eq!((unnamed.fact, unnamed.kind.as_str()), (Fact::Unusable, "unknown"));
+        assert_eq!(unnamed.id, StripeEvent::parse(b"{}").unwrap().id);
+        assert_ne!(unnamed.id, StripeEvent::parse(b"{ }").unwrap().id);
+        assert_eq!(
+            read("invoice.paid", json!({ "id": "in_1", "amount_paid": -1, "currency": "usd" })).fact,
+            Fact::Unusable
+        );
+        assert_eq!(read("invoice.created", json!({})).fact, Fact::Other);
+        assert_eq!(StripeEvent::parse(b"[]").unwrap_err().code, "malformed_json");
+    }
 }
