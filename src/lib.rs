@@ -14,7 +14,8 @@
 //!   projections that `verify` recomputes. What usage spends is known in memory first (`staging`, `holdings`, `cache`)
 //!   and is written back to the projections in bulk (`write_back`, `projection`).
 //! - [`engine`]: the use cases. One method, one transaction.
-//! - [`web`]: the faces over HTTP: the developers' API, the projects API and the pages.
+//! - [`web`]: the faces over HTTP: the developers' API, the projects API, the pages, and where Stripe delivers its
+//!   events.
 //! - [`work`]: what tidies up behind the clock. No balance depends on it.
 //! - [`config`] and [`cli`]: settings as one value, and the commands that put everything together.
 //!

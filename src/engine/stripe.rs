@@ -28,7 +28,7 @@ pub struct Delivered {
 
 impl Engine {
     /// Takes a delivery for a project, by slug or id. `NotFound` for no such project, or one without a secret;
-    /// `Malformed` for a signature that does not hold, and for what is not JSON.
+    /// `Unauthenticated` for a signature that does not hold; `Malformed` for what is not JSON.
     pub async fn take_stripe_event(
         &self,
         project: String,
@@ -188,7 +188,7 @@ fn settle(
             convert(tx, project, program, &referral, Event::Subscription { converted }, occasion)?;
             Ok(if converted { "known" } else { "converted" })
         }
-        ("purchase", Some(_), Some(0)) => Ok("unpaid"),
+        ("purchase", Some(_), Some(0)) | ("unpaid", ..) => Ok("unpaid"),
         ("purchase", Some(invoice), Some(gross_minor)) => {
             let currency = event.currency.as_deref().unwrap_or_default();
             if tx.purchase(project, invoice)?.is_some() {
@@ -201,7 +201,6 @@ fn settle(
             buy(tx, project, program, &new, referral.is_some())?;
             Ok("purchase")
         }
-        ("unpaid", ..) => Ok("unpaid"),
         _ => Ok("link"),
     }
 }

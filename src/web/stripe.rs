@@ -47,9 +47,11 @@ pub async fn receive(
 ) -> Result<HttpResponse, ApiError> {
     let answer = context.engine.take_stripe_event(project.into_inner(), delivery.signature, delivery.body).await;
     let delivered = match answer {
-        Err(error @ Error { kind: Kind::Malformed | Kind::NotFound, .. }) => {
+        Err(error @ Error { kind: Kind::Unauthenticated | Kind::NotFound, .. }) => {
             context.limiter.bad_key(client.0)?;
-            return Err(ApiError(error));
+            // Stripe and its customers know a signature that does not hold as a bad request.
+            let kind = if error.kind == Kind::NotFound { Kind::NotFound } else { Kind::Malformed };
+            return Err(ApiError(Error { kind, ..error }));
         }
         answer => answer?,
     };

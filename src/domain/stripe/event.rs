@@ -188,7 +188,7 @@ impl StripeEvent {
         self.link(Some(subscription.clone()), id(object.get("latest_invoice")).as_ref(), true);
         let status = object.get("status").and_then(Value::as_str).unwrap_or("active");
         let unpaid = ["incomplete", "incomplete_expired", "unpaid"].contains(&status);
-        Some(if !unpaid { Fact::Conversion { object: subscription } } else { Fact::Unpaid })
+        Some(if unpaid { Fact::Unpaid } else { Fact::Conversion { object: subscription } })
     }
 
     fn customer(&mut self, object: &Object) -> Option<Fact> {
@@ -317,7 +317,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(kind: &str, object: Value) -> StripeEvent {
+    fn read(kind: &str, object: &Value) -> StripeEvent {
         let body = json!({ "id": "evt_1", "type": kind, "created": 1_768_471_200, "data": { "object": object } });
         StripeEvent::parse(body.to_string().as_bytes()).unwrap()
     }
@@ -330,7 +330,7 @@ mod tests {
     fn a_session_names_its_customer_and_its_first_invoice() {
         let event = read(
             "checkout.session.completed",
-            json!({ "id": "cs_1", "client_reference_id": "pc_1", "metadata": { "customer_id": "pc_2" },
+            &json!({ "id": "cs_1", "client_reference_id": "pc_1", "metadata": { "customer_id": "pc_2" },
                     "customer": "cus_1", "subscription": "sub_1", "invoice": "in_1", "payment_status": "paid" }),
         );
         assert_eq!(event.created_ms, Some(1_768_471_200_000));
@@ -344,7 +344,7 @@ mod tests {
     fn a_charge_tells_its_sum_and_each_refund() {
         let event = read(
             "charge.refunded",
-            json!({ "id": "ch_1", "payment_intent": "pi_1", "amount_refunded": 700, "refunds": { "data": [
+            &json!({ "id": "ch_1", "payment_intent": "pi_1", "amount_refunded": 700, "refunds": { "data": [
                 { "id": "re_1", "amount": 500, "status": "succeeded" }, { "id": "re_2", "amount": 200, "status": "pending" },
                 { "id": "re_3", "amount": "x" } ] } }),
         );
@@ -361,7 +361,7 @@ mod tests {
         for (reason, first) in [("subscription_create", true), ("subscription_cycle", false)] {
             let event = read(
                 "invoice.paid",
-                json!({ "id": "in_1", "amount_paid": 5, "currency": "USD", "billing_reason": reason,
+                &json!({ "id": "in_1", "amount_paid": 5, "currency": "USD", "billing_reason": reason,
                         "parent": { "subscription_details": { "subscription": "sub_1" } },
                         "payments": { "data": [{ "payment": { "payment_intent": "pi_1", "charge": null } }, 5] } }),
             );
@@ -383,7 +383,7 @@ mod tests {
             (json!("failed"), RefundState::Failed),
             (json!("canceled"), RefundState::Failed),
         ] {
-            let event = read("refund.updated", json!({ "id": "re_1", "amount": 1, "status": status }));
+            let event = read("refund.updated", &json!({ "id": "re_1", "amount": 1, "status": status }));
             assert!(matches!(&event.fact, Fact::Refunds(refunds) if refunds[0].state == state), "{event:?}");
         }
         assert!(RefundState::ALL.iter().all(|state| RefundState::parse(state.as_str()) == Some(*state)));
@@ -396,10 +396,10 @@ mod tests {
         assert_eq!(unnamed.id, StripeEvent::parse(b"{}").unwrap().id);
         assert_ne!(unnamed.id, StripeEvent::parse(b"{ }").unwrap().id);
         assert_eq!(
-            read("invoice.paid", json!({ "id": "in_1", "amount_paid": -1, "currency": "usd" })).fact,
+            read("invoice.paid", &json!({ "id": "in_1", "amount_paid": -1, "currency": "usd" })).fact,
             Fact::Unusable
         );
-        assert_eq!(read("invoice.created", json!({})).fact, Fact::Other);
+        assert_eq!(read("invoice.created", &json!({})).fact, Fact::Other);
         assert_eq!(StripeEvent::parse(b"[]").unwrap_err().code, "malformed_json");
     }
 }

@@ -11,10 +11,10 @@ pub const TOLERANCE_S: i64 = 300;
 pub const MOST_SECRETS: usize = 16;
 
 fn refusal(code: &'static str, message: &'static str) -> Error {
-    Error::new(Kind::Malformed, code, message)
+    Error::new(Kind::Unauthenticated, code, message)
 }
 
-/// `Malformed` unless one of the secrets has signed this body, and not long ago: `missing_signature`,
+/// `Unauthenticated` unless one of the secrets has signed this body, and not long ago: `missing_signature`,
 /// `invalid_signature` or `signature_expired`. Only scheme `v1` counts.
 pub fn verify(header: Option<&str>, body: &[u8], secrets: &[String], now_ms: i64) -> Result<()> {
     let header = header.ok_or_else(|| refusal("missing_signature", "Stripe-Signature is missing."))?;

@@ -167,3 +167,23 @@ fn names_are_passed_on_from_customer_to_customer() {
     let told = billing.app.sqlite3("SELECT group_concat(outcome) FROM stripe_event");
     assert_eq!(told, "unpaid,converted\n");
 }
+
+#[test]
+fn in_a_test_project_an_event_is_as_old_by_its_clock_as_by_the_machine_s() {
+    let billing = Billing::start().with_commission();
+    billing.app.change_program(|program| program["rules"][2]["hold_days"] = json!(30));
+    billing.app.sqlite3("UPDATE project SET mode = 'test'");
+    let gateway = billing.app.gateway();
+    let advance = |days: &str| assert_eq!(gateway.post("/v1/test-clock", json!({ "advance": days })).status, 200);
+    advance("P100D");
+    let mut late = billing.event("evt_2", "invoice.paid", invoice("in_2", 2_000));
+    late["created"] = json!((billing.app.now_ms() - 86_400_000) / 1_000);
+    billing.tell(&billing.event("evt_1", "checkout.session.completed", session("cs_1")));
+    billing.tell(&late);
+    let entries = billing.alice.ledger();
+    let vests: Vec<&Value> = entries.iter().map(|entry| &entry["vests_at"]).collect();
+    assert_eq!(vests, ["2026-04-25T10:00:00Z", "2026-05-24T10:00:00Z"]);
+    assert_eq!(billing.alice.stats()["credits_pending"], 100);
+    advance("P29D");
+    assert_eq!(billing.alice.stats()["credits_pending"], 0);
+}
