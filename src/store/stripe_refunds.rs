@@ -47,12 +47,14 @@ impl Snapshot<'_> {
 
     /// What has been told of refunds of the payments that an invoice, or a charge, is made of.
     pub fn told_refunds(&self, project: ProjectId, whole: &str) -> Result<Vec<ToldRefund>> {
-        let sql = format!(
-            "{PARTS} SELECT object_id, amount_minor, state, told_at_ms FROM stripe_refund
-             WHERE project_id = $2 AND (charge_id IN (SELECT object_id FROM part)
-               OR intent_id IN (SELECT object_id FROM part))
-             ORDER BY told_at_ms, object_id"
-        );
+        let column = |name: &str| {
+            format!(
+                "SELECT refund.object_id, refund.amount_minor, refund.state, refund.told_at_ms
+                 FROM part JOIN stripe_refund AS refund ON refund.{name} = part.object_id WHERE refund.project_id = $2"
+            )
+        };
+        // Two look-ups by index, where one condition with OR would read the refunds of the whole project.
+        let sql = format!("{PARTS} {} UNION {} ORDER BY 4, 1", column("charge_id"), column("intent_id"));
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map(params![whole, project.0], told)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)

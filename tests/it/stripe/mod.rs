@@ -161,3 +161,18 @@ pub fn refund(id: &str, invoice: &str, amount: i64, status: &str) -> Value {
     json!({ "id": id, "object": "refund", "amount": amount, "currency": "usd", "charge": format!("ch_{invoice}"),
             "payment_intent": format!("pi_{invoice}"), "status": status })
 }
+
+/// Events of a customer, in an order in which some wait for others.
+pub fn one_of_each(customer: &str) -> Vec<Value> {
+    let mut named = session("cs_1");
+    named["client_reference_id"] = json!(customer);
+    let objects = [
+        ("customer.subscription.created", subscription("sub_bob")),
+        ("refund.created", refund("re_1", "in_1", 500, "succeeded")),
+        ("invoice.paid", invoice("in_1", 2_000)),
+        ("checkout.session.completed", named),
+        ("charge.refunded", charge("in_1", 900)),
+    ];
+    let made = objects.into_iter().enumerate();
+    made.map(|(n, (kind, object))| event(&format!("evt_{n}"), kind, 1_768_471_200_000, object)).collect()
+}

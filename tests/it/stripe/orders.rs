@@ -187,3 +187,32 @@ fn in_a_test_project_an_event_is_as_old_by_its_clock_as_by_the_machine_s() {
     advance("P29D");
     assert_eq!(billing.alice.stats()["credits_pending"], 0);
 }
+
+#[test]
+fn a_customer_of_the_projects_api_converts_whichever_is_told_first() {
+    let billing = Billing::start();
+    let gateway = billing.app.gateway();
+    let path = |rest: &str| format!("/api/billstack/teams/default/projects/default/referrals{rest}");
+    let code = gateway.post(&path("/codes"), json!({ "customerId": "pc_ann" })).json()["code"]["code"].clone();
+    let by = |who: &str| {
+        let mut object = session(&format!("cs_{who}"));
+        (object["client_reference_id"], object["customer"]) = (json!(who), Value::Null);
+        billing.event(&format!("evt_{who}"), "checkout.session.completed", object)
+    };
+    let apply = |who: &str| {
+        let reply = gateway.post(&path("/apply"), json!({ "code": code, "refereeCustomerId": who }));
+        assert_eq!(reply.status, 201, "{}", reply.body);
+        reply.json()["referral"]["status"].clone()
+    };
+    assert_eq!(apply("pc_first"), "pending");
+    assert_eq!(billing.tell(&by("pc_first")), "converted");
+    assert_eq!(billing.tell(&by("pc_second")), "waiting");
+    assert_eq!(apply("pc_second"), "converted");
+    let history = gateway.get(&path(&format!("/codes/{}", code.as_str().unwrap()))).json();
+    let statuses: Vec<_> = history["referrals"].as_array().unwrap().iter().map(|one| one["status"].clone()).collect();
+    assert_eq!(statuses, ["converted", "converted"]);
+    let sums = billing.app.sqlite3(
+        "SELECT group_concat(sum) FROM (SELECT sum(amount) AS sum FROM entry GROUP BY account_id ORDER BY sum)",
+    );
+    assert_eq!(sums, "500,500,2000\n");
+}
