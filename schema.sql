@@ -71,7 +71,6 @@ CREATE TABLE account (
   id               INTEGER PRIMARY KEY,
   project_id       INTEGER NOT NULL REFERENCES project,
   external_id      TEXT,                                           -- the team's own id, where it has one
-  stripe_customer_id TEXT,
   email            TEXT,                                           -- lower case, the domain in ASCII
   name             TEXT,
   leaderboard_name TEXT,                                           -- NULL: not listed
@@ -81,12 +80,10 @@ CREATE TABLE account (
   created_at_ms    INTEGER NOT NULL,
   erased_at_ms     INTEGER,
   CHECK (erased_at_ms IS NULL
-    OR coalesce(external_id, stripe_customer_id, email, name, leaderboard_name, password_hash) IS NULL)
+    OR coalesce(external_id, email, name, leaderboard_name, password_hash) IS NULL)
 ) STRICT;
 CREATE UNIQUE INDEX account_email ON account (project_id, email) WHERE email IS NOT NULL;
 CREATE UNIQUE INDEX account_external_id ON account (project_id, external_id) WHERE external_id IS NOT NULL;
-CREATE UNIQUE INDEX account_stripe_customer ON account (project_id, stripe_customer_id)
-  WHERE stripe_customer_id IS NOT NULL;
 
 -- Keys of developers (with an account) and of the project's gateways (with scopes). The secret itself is never stored.
 CREATE TABLE api_key (
@@ -175,6 +172,75 @@ CREATE TABLE refund (
   UNIQUE (project_id, refund_id)
 ) STRICT;
 CREATE INDEX refund_purchase ON refund (project_id, purchase_id);
+
+-- Stripe's customers whose account is known: once learned, a link stays. One account may be several customers, as a
+-- checkout can make a new one.
+CREATE TABLE stripe_customer (
+  project_id         INTEGER NOT NULL REFERENCES project,
+  stripe_customer_id TEXT    NOT NULL,
+  account_id         INTEGER NOT NULL REFERENCES account,
+  PRIMARY KEY (project_id, stripe_customer_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX stripe_customer_account ON stripe_customer (account_id);
+
+-- Stripe's events, kept for good, so that one that is told twice does nothing: what each said, and what came of it.
+-- No bodies, no names, no addresses.
+CREATE TABLE stripe_event (
+  id                 INTEGER PRIMARY KEY,
+  project_id         INTEGER NOT NULL REFERENCES project,
+  event_id           TEXT    NOT NULL,
+  type               TEXT    NOT NULL,
+  fact               TEXT    NOT NULL
+                     CHECK (fact IN ('conversion', 'purchase', 'refund', 'link', 'unpaid', 'none')),
+  object_id          TEXT,                                         -- the session, subscription or invoice
+  amount_minor       INTEGER CHECK (amount_minor >= 0),
+  currency           TEXT,
+  happened_at_ms     INTEGER NOT NULL,
+  received_at_ms     INTEGER NOT NULL,
+  outcome            TEXT    NOT NULL
+                     CHECK (outcome IN ('waiting', 'converted', 'purchase', 'refund', 'link', 'known', 'unpaid',
+                                        'no_referral', 'no_conversion', 'no_customer', 'other_currency', 'ignored',
+                                        'unusable')),
+  account_id         INTEGER REFERENCES account,                   -- whom it was about, once that is known
+  stripe_customer_id TEXT,                                         -- while it waits
+  UNIQUE (project_id, event_id),
+  CHECK (stripe_customer_id IS NULL OR outcome = 'waiting')
+) STRICT;
+CREATE INDEX stripe_event_converted ON stripe_event (account_id) WHERE outcome = 'converted';
+
+-- The names, Stripe's and the team's, by which the customer of an event that waits may become known.
+CREATE TABLE stripe_awaited (
+  project_id INTEGER NOT NULL REFERENCES project,
+  name       TEXT    NOT NULL,
+  event      INTEGER NOT NULL REFERENCES stripe_event,
+  PRIMARY KEY (project_id, name, event)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX stripe_awaited_event ON stripe_awaited (event);
+
+-- Which charge is of which payment intent, and which of them of which invoice; and which session or subscription
+-- began with which invoice.
+CREATE TABLE stripe_link (
+  project_id INTEGER NOT NULL REFERENCES project,
+  object_id  TEXT    NOT NULL,
+  part_of    TEXT    NOT NULL,
+  is_invoice INTEGER NOT NULL CHECK (is_invoice IN (0, 1)),
+  PRIMARY KEY (project_id, object_id, part_of)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX stripe_link_whole ON stripe_link (project_id, part_of);
+
+-- What Stripe has said of refunds: of each one, and of all of a charge together ('sum').
+CREATE TABLE stripe_refund (
+  project_id   INTEGER NOT NULL REFERENCES project,
+  object_id    TEXT    NOT NULL,                                   -- the refund, or the charge for a sum
+  charge_id    TEXT,
+  intent_id    TEXT,
+  amount_minor INTEGER NOT NULL CHECK (amount_minor >= 0),
+  state        TEXT    NOT NULL CHECK (state IN ('pending', 'succeeded', 'failed', 'sum')),
+  told_at_ms   INTEGER NOT NULL,                                   -- the event's own time: a later word counts
+  PRIMARY KEY (project_id, object_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX stripe_refund_charge ON stripe_refund (project_id, charge_id) WHERE charge_id IS NOT NULL;
+CREATE INDEX stripe_refund_intent ON stripe_refund (project_id, intent_id) WHERE intent_id IS NOT NULL;
 
 -- Why something was granted or refused: the rule, what it saw, what it said. Append-only.
 CREATE TABLE decision (

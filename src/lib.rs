@@ -15,7 +15,7 @@
 //!   and is written back to the projections in bulk (`write_back`, `projection`).
 //! - [`engine`]: the use cases. One method, one transaction.
 //! - [`web`]: the faces over HTTP: the developers' API, the conversion API for apps that sign their users in themselves, the
-//!   projects API, and the pages.
+//!   projects API, the pages, and where Stripe delivers its events.
 //! - [`work`]: what tidies up behind the clock. No balance depends on it.
 //! - [`config`] and [`cli`]: settings as one value, and the commands that put everything together.
 //!

@@ -23,6 +23,10 @@ pub enum Event {
         largest_before: Option<i64>,
         converted: bool,
     },
+    /// The referee subscribed, or paid at a checkout, whatever for and however much. `converted` as above.
+    Subscription {
+        converted: bool,
+    },
     /// The `convert` call of the conversion API.
     Convert,
 }
@@ -33,6 +37,7 @@ impl Event {
             Self::Signup => "signup",
             Self::Calls { .. } => "calls",
             Self::Purchase { .. } => "purchase",
+            Self::Subscription { .. } => "subscription",
             Self::Convert => "convert",
         }
     }
@@ -61,6 +66,7 @@ impl Event {
             (Conversion::FirstPurchase, Self::Purchase { amount_minor, converted, .. }) => {
                 !converted && amount_minor >= program.least_purchase()
             }
+            (Conversion::FirstPurchase, Self::Subscription { converted }) => !converted,
             _ => false,
         }
     }
@@ -182,6 +188,7 @@ fn inputs(rule: &Rule, event: Event, amount: i64, partner: bool) -> Value {
             inputs["track"] = if partner { "partner" } else { "basic" }.into();
             inputs["min_purchase"] = rule.min_purchase.into();
         }
+        Event::Subscription { converted } => inputs["converted"] = converted.into(),
         Event::Signup | Event::Convert => {}
     }
     inputs
@@ -252,6 +259,16 @@ mod tests {
                 &[("referral_credit", Party::Referrer, 1000), ("referee_credit", Party::Referee, 500)],
             ),
             (&subscription, buys(1, false), NEW, &[]),
+            (
+                &subscription,
+                Event::Subscription { converted: false },
+                NEW,
+                &[("referral_credit", Party::Referrer, 1000), ("referee_credit", Party::Referee, 500)],
+            ),
+            (&subscription, Event::Subscription { converted: true }, NEW, &[]),
+            (&commission, Event::Subscription { converted: false }, NEW, &[]),
+            (&credits, Event::Subscription { converted: false }, NEW, &[]),
+            (&bonus, Event::Subscription { converted: false }, NEW, &[]),
         ];
         for (program, event, standing, expected) in table {
             let expected: Vec<_> = expected.iter().map(|&(rule, to, amount)| (rule.to_owned(), to, amount)).collect();

@@ -5,10 +5,10 @@ use super::rewards::{Occasion, reward, settle};
 use super::usage::{Who, find};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
-use crate::domain::ledger::{self, Movement, Purchase};
+use crate::domain::ledger::{self, Lot, Movement, Purchase};
 use crate::domain::referral::Status;
 use crate::domain::reward::Event;
-use crate::store::{PurchaseRow, Tx, VersionedProgram};
+use crate::store::{PurchaseRow, Referral, Tx, VersionedProgram};
 
 /// A purchase under the team's own id.
 #[derive(Debug, Clone)]
@@ -52,10 +52,9 @@ impl Engine {
                 let account = find(tx, project, &new.who)?
                     .map_err(|code| Error::field("developer_id", code, "There is no such developer."))?;
                 let at_ms = new.at_ms.unwrap_or_else(|| tx.now_ms(project)).min(tx.now_ms(project));
-                let id = tx.add_purchase(project, &new.id, account, new.amount_minor, &new.currency, at_ms)?;
-                convert(tx, project, &program, account, new.amount_minor, Occasion { purchase: id, at_ms })?;
-                let row = PurchaseRow { id, account, gross_minor: new.amount_minor };
-                take_back(tx, project, &new.id, &row)?;
+                let (gross_minor, currency) = (new.amount_minor, new.currency.as_str());
+                let purchase = Bought { id: &new.id, account, gross_minor, currency, at_ms };
+                buy(tx, project, &program, &purchase, true)?;
                 Ok(Recorded { new: true, account: Some(account) })
             })
             .await
@@ -80,39 +79,60 @@ impl Engine {
     }
 }
 
-/// Pays for a purchase, and marks the referral as converted if this is what converts it.
-fn convert(
+/// A purchase whose buyer is known.
+#[derive(Debug, Clone, Copy)]
+pub struct Bought<'a> {
+    pub id: &'a str,
+    pub account: AccountId,
+    pub gross_minor: i64,
+    pub currency: &'a str,
+    pub at_ms: i64,
+}
+
+/// Records a purchase, pays for it if it `earns`, and takes back what was refunded of it before it was told.
+pub fn buy(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, new: &Bought<'_>, earns: bool) -> Result<()> {
+    let Bought { account, gross_minor, at_ms, .. } = *new;
+    let id = tx.add_purchase(project, new.id, account, gross_minor, new.currency, at_ms)?;
+    if earns && let Some(referral) = earning_referral(tx, project, account)? {
+        let largest_before = tx.largest_purchase_but(project, &referral, id)?;
+        let converted = referral.progress.converted_at_ms.is_some();
+        let event = Event::Purchase { amount_minor: gross_minor, largest_before, converted };
+        convert(tx, project, program, &referral, event, Occasion { purchase: Some(id), at_ms })?;
+    }
+    take_back(tx, project, new.id, &PurchaseRow { id, account, gross_minor })
+}
+
+/// The referral that brought an account in, unless it is rejected and earns nothing.
+pub fn earning_referral(tx: &Tx<'_>, project: ProjectId, account: AccountId) -> Result<Option<Referral>> {
+    Ok(tx.referral_of(project, account)?.filter(|referral| referral.progress.status != Status::Rejected))
+}
+
+/// Pays for what a referee did, and marks the referral as converted if this is what converts it.
+pub fn convert(
     tx: &Tx<'_>,
     project: ProjectId,
     program: &VersionedProgram,
-    account: AccountId,
-    amount_minor: i64,
+    referral: &Referral,
+    event: Event,
     occasion: Occasion,
 ) -> Result<()> {
-    let Some(referral) = tx.referral_of(project, account)? else { return Ok(()) };
-    if referral.progress.status == Status::Rejected {
-        return Ok(());
-    }
-    let largest_before = tx.largest_purchase_but(project, &referral, occasion.purchase)?;
-    let converted = referral.progress.converted_at_ms.is_some();
-    let event = Event::Purchase { amount_minor, largest_before, converted };
     if event.converts(program) {
-        tx.set_progress(project, &referral, &referral.progress.after_conversion(program, tx.now_ms(project)))?;
+        tx.set_progress(project, referral, &referral.progress.after_conversion(program, tx.now_ms(project)))?;
     }
-    reward(tx, project, program, &referral, event, Some(occasion))?;
+    reward(tx, project, program, referral, event, Some(occasion))?;
     Ok(())
 }
 
 /// Brings what a purchase paid into line with what has been refunded of it.
-fn take_back(tx: &Tx<'_>, project: ProjectId, purchase_id: &str, purchase: &PurchaseRow) -> Result<()> {
+pub fn take_back(tx: &Tx<'_>, project: ProjectId, purchase_id: &str, purchase: &PurchaseRow) -> Result<()> {
     let refunded_minor = tx.refunded_minor(project, purchase_id)?;
     if refunded_minor == 0 {
         return Ok(());
     }
-    for (lot, _) in tx.lots_of_purchase(project, purchase.id)? {
+    for (lot, _) in paid_for(tx, project, purchase_id, purchase)? {
         settle(tx, project, lot.account)?;
         // What has just expired is no longer there to be taken back.
-        let now = tx.lots_of_purchase(project, purchase.id)?.into_iter().find(|(again, _)| again.seq == lot.seq);
+        let now = paid_for(tx, project, purchase_id, purchase)?.into_iter().find(|(again, _)| again.seq == lot.seq);
         let Some((lot, decision)) = now else { continue };
         let basis_points = decision.map(|decision| tx.decided_share(project, decision)).transpose()?.flatten();
         let state = Purchase { gross_minor: purchase.gross_minor, refunded_minor, basis_points };
@@ -121,4 +141,21 @@ fn take_back(tx: &Tx<'_>, project: ProjectId, purchase_id: &str, purchase: &Purc
         tx.append(Movement { project, account: lot.account, reason: "refund".into(), drafts })?;
     }
     Ok(())
+}
+
+/// The grants that stand on a purchase: what it brought, and what the subscription or checkout brought that began with
+/// it, whichever of the two was told first.
+fn paid_for(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    purchase_id: &str,
+    purchase: &PurchaseRow,
+) -> Result<Vec<(Lot, Option<i64>)>> {
+    let mut lots = tx.lots_of_purchase(project, purchase.id)?;
+    if tx.converted_with(project, purchase.account, purchase_id)?
+        && let Some(referral) = tx.referral_of(project, purchase.account)?
+    {
+        lots.extend(tx.lots_of_subscription(project, referral.id)?);
+    }
+    Ok(lots)
 }

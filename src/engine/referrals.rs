@@ -1,7 +1,7 @@
 //! Making referrals out of codes, and listing them.
 
-use super::Engine;
 use super::rewards::reward;
+use super::{Engine, stripe};
 use crate::domain::code::Code;
 use crate::domain::email::{Email, identity_hash};
 use crate::domain::error::{Error, Result};
@@ -82,6 +82,10 @@ pub fn introduce(
     let referral =
         tx.referral_of(project, referee.id)?.ok_or_else(|| Error::internal("a referral that is not there"))?;
     let granted = reward(tx, project, program, &referral, Event::Signup, None)?;
+    // Their first purchase may have been told before there was an account of theirs: it counts now.
+    if referee.external_id.is_some() {
+        stripe::catch_up(tx, project, referee.id)?;
+    }
     let to_referee = granted.iter().filter(|grant| grant.account == referee.id);
     Ok(Applied::Accepted { code: code.code.clone(), bonus_credits: to_referee.map(|grant| grant.amount).sum() })
 }

@@ -14,10 +14,10 @@ pub struct Granted {
     pub amount: i64,
 }
 
-/// The purchase behind an event, and when it was made.
+/// When an event happened, and the purchase behind it, if it is one.
 #[derive(Debug, Clone, Copy)]
 pub struct Occasion {
-    pub purchase: i64,
+    pub purchase: Option<i64>,
     pub at_ms: i64,
 }
 
@@ -48,7 +48,7 @@ pub fn reward(
     let at_ms = occasion.map_or(tx.now_ms(project), |occasion| occasion.at_ms);
     let mut granted = Vec::new();
     for decision in reward::decide(program, event, standing, at_ms) {
-        let purchase = occasion.map(|occasion| occasion.purchase);
+        let purchase = occasion.and_then(|occasion| occasion.purchase);
         let decision_id = tx.add_decision(
             project,
             &NewDecision {

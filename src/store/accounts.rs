@@ -160,9 +160,10 @@ impl Tx<'_> {
     pub fn erase_account(&self, project: ProjectId, id: AccountId) -> Result<()> {
         self.complete_rows(id)?;
         self.staging.borrow_mut().note_keys();
+        self.forget_stripe_customer(project, id)?;
         self.connection.execute(
-            "UPDATE account SET external_id = NULL, stripe_customer_id = NULL, email = NULL, name = NULL, leaderboard_name = NULL,
-                    password_hash = NULL, erased_at_ms = $1 WHERE project_id = $2 AND id = $3",
+            "UPDATE account SET external_id = NULL, email = NULL, name = NULL, leaderboard_name = NULL, password_hash = NULL,
+                    erased_at_ms = $1 WHERE project_id = $2 AND id = $3",
             params![self.now_ms(project), project.0, id.0],
         )?;
         self.connection.execute(

@@ -297,6 +297,21 @@ impl Tx<'_> {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// What a referral has been paid for a subscription or checkout, which no purchase is behind.
+    pub fn lots_of_subscription(&self, project: ProjectId, referral: ReferralId) -> Result<Vec<(Lot, Option<i64>)>> {
+        let from = "FROM lot JOIN decision ON decision.id = lot.decision_id
+                    WHERE lot.referral_id = $1 AND lot.project_id = $2 AND decision.event = 'subscription'";
+        let mut owners = self.connection.prepare_cached(&format!("SELECT DISTINCT lot.account_id {from}"))?;
+        for owner in owners.query_map(params![referral.0, project.0], |row| row.get(0).map(AccountId))? {
+            self.complete_rows(owner?)?;
+        }
+        let sql = format!("SELECT {LOT_COLUMNS} {from} ORDER BY lot.seq");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows =
+            statement.query_map(params![referral.0, project.0], |row| Ok((lot(row, 0)?, row.get(LOT_WIDTH - 1)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// Chains a movement behind the ledger's head. Returns its `group_seq`, or `None` when it moves nothing.
     pub fn append(&self, movement: Movement) -> Result<Option<i64>> {
         if movement.drafts.is_empty() {

@@ -13,6 +13,7 @@ mod pages;
 mod query;
 mod referral;
 mod session;
+mod stripe;
 mod unread;
 
 pub use limit::{Limits, Quota, TrustedProxies};
@@ -80,6 +81,7 @@ pub fn server(context: Arc<Context>, listener: TcpListener) -> std::io::Result<S
             .configure(developers::routes)
             .configure(billstack::routes)
             .configure(referral::routes)
+            .configure(stripe::routes)
             .configure(pages::routes)
             .configure(admin::routes)
             .default_service(web::to(pages::not_found))

@@ -40,6 +40,7 @@ mod referrals;
 mod sessions;
 mod signup;
 mod statistics;
+mod stripe;
 mod tenancy;
 mod test_clock;
 mod tidy;
