@@ -4,6 +4,8 @@
 use super::{Billing, PATH, SECRET, invoice, refund, session, signed, subscription};
 use refloop::web::Quota;
 use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 #[test]
@@ -143,6 +145,21 @@ fn sizes_are_bounded_and_what_is_not_signed_is_not_read() {
     assert_eq!(send(&largest).json()["status"], "recorded");
     let unsigned = billing.app.anonymous().send("POST", PATH, &[], padded(60_000));
     assert_eq!(unsigned.problem(400), "missing_signature");
+}
+
+#[test]
+fn a_body_that_stops_coming_is_not_waited_for() {
+    let billing = Billing::start();
+    let address = &billing.app.url["http://".len()..];
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let head = format!(
+        "POST {PATH} HTTP/1.1\r\nHost: {address}\r\nStripe-Signature: t=1,v1=00\r\nContent-Length: 100\r\n\r\n{{\"id\""
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("body_too_slow"), "{answer}");
 }
 
 #[test]
