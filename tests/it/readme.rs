@@ -51,6 +51,11 @@ fn the_tour_runs_to_its_end() {
         "spend,api_usage,-500,SPENT",
         "ok: ",
         "version 2 of its program",
+        r#""id":"evt_1","outcome":"converted","status":"recorded""#,
+        r#""refereeCustomerId":"pc_bob","status":"converted""#,
+        r#""id":"look-1","developer_id":"dev_"#,
+        r#""charged":0,"uncovered":0,"available":1000"#,
+        r#""charged":500,"uncovered":0,"available":0"#,
     ] {
         assert!(said.contains(expected), "{expected} is not in\n{said}");
     }
