@@ -18,6 +18,8 @@ pub struct History {
     pub purchases: Vec<PastPurchase>,
     /// Whether the conversion API's `convert` was called.
     pub convert_called: bool,
+    /// When Stripe first told of a checkout or a subscription.
+    pub subscribed_at_ms: Option<i64>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -124,6 +126,12 @@ fn paid(program: &Program, history: &History) -> Vec<(String, Party, i64)> {
         progress.meet(program, history, Event::Convert, i64::MIN);
     }
     let (mut largest_before, mut converted) = (None, false);
+    if let Some(at_ms) = history.subscribed_at_ms {
+        // Whether it came before the first purchase makes no difference: a conversion pays once.
+        let event = Event::Subscription { converted };
+        converted |= event.converts(program);
+        progress.meet(program, history, event, at_ms);
+    }
     for purchase in &history.purchases {
         if program.unit != "credits" && program.unit != purchase.currency {
             // Such a purchase would have been refused.
@@ -197,6 +205,11 @@ mod tests {
         assert_eq!(amounts(&commission, &shopper), [250, 250, 5]);
         assert_eq!(amounts(&commission, &History { referrer: partner, ..shopper.clone() }), [250, 500, 10]);
         assert_eq!(amounts(&subscription, &shopper), [1_000, 500], "at the first purchase, and once");
+        let subscriber = History { subscribed_at_ms: Some(1), ..History::default() };
+        assert_eq!(amounts(&subscription, &subscriber), [1_000, 500], "without a purchase");
+        let both = History { subscribed_at_ms: Some(1), ..shopper.clone() };
+        assert_eq!(amounts(&subscription, &both), [1_000, 500], "and once with both");
+        assert_eq!(amounts(&commission, &both), amounts(&commission, &shopper));
         assert!(amounts(&bonus, &shopper).is_empty());
         assert_eq!(amounts(&bonus, &History { convert_called: true, ..shopper }), [5]);
     }

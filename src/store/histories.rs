@@ -17,11 +17,16 @@ impl Snapshot<'_> {
         let sql = "SELECT referral.id, referral.referee_id, referrer.track, referrer.disposable,
                           referee.disposable, referrer.erased_at_ms, coalesce(used.calls, 0),
                           referral.first_call_at_ms,
-                          EXISTS (SELECT 1 FROM decision WHERE decision.referral_id = referral.id AND event = 'convert')
+                          EXISTS (SELECT 1 FROM decision WHERE decision.referral_id = referral.id AND event = 'convert'),
+                          subscribed.at_ms
                    FROM referral
                    JOIN account AS referrer ON referrer.id = referral.referrer_id
                    JOIN account AS referee ON referee.id = referral.referee_id
                    LEFT JOIN usage_total_now AS used ON used.account_id = referral.referee_id
+                   LEFT JOIN (
+                     SELECT account_id, min(received_at_ms) AS at_ms FROM stripe_event
+                     WHERE project_id = $1 AND fact = 'conversion' AND outcome IN ('converted', 'known', 'no_conversion')
+                     GROUP BY account_id) AS subscribed ON subscribed.account_id = referral.referee_id
                    WHERE referral.project_id = $1 AND referral.status <> 'rejected'
                    ORDER BY referral.id";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -42,6 +47,7 @@ impl Snapshot<'_> {
                 first_call_at_ms: row.get(7)?,
                 purchases: bought.collect::<rusqlite::Result<_>>()?,
                 convert_called: row.get(8)?,
+                subscribed_at_ms: row.get(9)?,
             });
         }
         Ok(())

@@ -37,6 +37,24 @@ fn a_checkout_converts_and_pays_both() {
 }
 
 #[test]
+fn a_dry_run_counts_what_stripe_has_told() {
+    let billing = Billing::start();
+    let project = billing.app.engine.project_named("default").unwrap();
+    let mut proposed = Preset::Subscription.program();
+    proposed.rules[0].amount = Some(2_000);
+    let totals = || {
+        let (_, comparison) = billing.app.engine.try_program(&project, &proposed).unwrap();
+        [comparison.current.amount, comparison.proposed.amount]
+    };
+    assert_eq!(totals(), [0, 0]);
+    billing.tell(&billing.event("evt_1", "checkout.session.completed", session("cs_1")));
+    assert_eq!((totals(), billing.earned()), ([1_500, 2_500], BOTH));
+    billing.tell(&billing.event("evt_2", "customer.subscription.created", subscription("sub_1")));
+    billing.tell(&billing.event("evt_3", "invoice.paid", invoice("in_1", 2_000)));
+    assert_eq!((totals(), billing.earned()), ([1_500, 2_500], BOTH), "once, whatever else it tells");
+}
+
+#[test]
 fn each_event_that_converts_or_does_not() {
     let unpaid = json!({ "payment_status": "unpaid" });
     let completed = "checkout.session.completed";
