@@ -174,6 +174,32 @@ fn the_commission_preset_gives_a_bonus_that_expires() {
     assert_eq!((&alice.stats()["credits_available"], &bob.stats()["credits_expired"]), (&json!(245), &json!(250)));
 }
 
+/// API.market's own figures: 5 % or 10 % of a purchase from $1.00 on, thirty days after it.
+#[test]
+fn the_commission_preset_pays_by_track_from_a_dollar_on() {
+    for (track, amount, commission) in
+        [("basic", 5_000, 250), ("partner", 5_000, 500), ("basic", 100, 5), ("partner", 100, 10), ("partner", 99, 0)]
+    {
+        let app = App::start();
+        app.change_program(|program| *program = serde_json::to_value(Preset::Commission.program()).unwrap());
+        let (alice, gateway) = (app.developer("Alice"), app.gateway());
+        let bob = app.referee("Bob", &alice.code());
+        app.sqlite3(&format!("UPDATE account SET track = '{track}' WHERE name = 'Alice'"));
+        let purchase = json!({ "id": "p1", "developer_id": bob.id, "amount": amount, "currency": "usd" });
+        assert_eq!(gateway.post("/v1/purchases", purchase).status, 201);
+        let line = || {
+            let lines = alice.ledger();
+            lines.first().map(|line| (line["credit_amount"].as_i64().unwrap(), line["status"].clone()))
+        };
+        let expected = |status: &str| (commission > 0).then(|| (commission, json!(status)));
+        assert_eq!(line(), expected("PENDING"), "{track} {amount}");
+        app.advance_ms(30 * 86_400_000 - 1);
+        assert_eq!((line(), alice.stats()["credits_available"].as_i64()), (expected("PENDING"), Some(0)));
+        app.advance_ms(1);
+        assert_eq!((line(), alice.stats()["credits_available"].as_i64()), (expected("ELIGIBLE"), Some(commission)));
+    }
+}
+
 #[test]
 fn each_program_that_is_refused_names_its_fault() {
     let good = serde_json::to_value(Preset::Credits.program()).unwrap();
