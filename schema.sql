@@ -206,6 +206,7 @@ CREATE TABLE stripe_event (
   UNIQUE (project_id, event_id),
   CHECK (stripe_customer_id IS NULL OR outcome = 'waiting')
 ) STRICT;
+CREATE INDEX stripe_event_account ON stripe_event (account_id) WHERE account_id IS NOT NULL;
 CREATE INDEX stripe_event_converted ON stripe_event (account_id) WHERE outcome = 'converted';
 
 -- The names, Stripe's and the team's, by which the customer of an event that waits may become known.

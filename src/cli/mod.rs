@@ -79,9 +79,26 @@ impl Report {
     }
 }
 
+/// What clap has to say: help and version are no fault; wrong usage is a document, too, for who asked for one.
+fn misused(fault: &clap::Error) -> ExitCode {
+    let _ = fault.print();
+    if !fault.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    if std::env::args_os().any(|argument| argument == "--json") {
+        let message = fault.to_string();
+        let message = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        print(&json!({ "error": { "code": "usage", "message": message, "errors": [] } }).to_string());
+    }
+    ExitCode::from(2)
+}
+
 /// Runs the command line of this process. Exit status 0, 1 for a fault, 2 for wrong usage.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(fault) => return misused(&fault),
+    };
     start_log();
     match execute(&cli) {
         Ok(None) => ExitCode::SUCCESS,

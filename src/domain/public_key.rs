@@ -12,8 +12,8 @@ const BIT_STRING: u8 = 0x03;
 const INTEGER: u8 = 0x02;
 const SEQUENCE: u8 = 0x30;
 
-/// RFC 7518 takes no smaller modulus.
-const LEAST_RSA_BITS: usize = 2_048;
+/// RFC 7518 takes no smaller modulus, and what checks the tokens no larger one.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2_048..=4_096;
 
 /// Whether a text is PEM of any sort.
 pub fn is_pem(text: &str) -> bool {
@@ -27,7 +27,7 @@ pub fn check(algorithm: &str, pem: &str) -> Result<(), String> {
     }
     let refusal = || {
         let kind = match algorithm {
-            "RS256" => "an RSA public key of at least 2048 bits",
+            "RS256" => "an RSA public key of 2048 to 4096 bits",
             "ES256" => "a P-256 public key",
             _ => "an Ed25519 public key",
         };
@@ -112,7 +112,7 @@ fn is_rsa_key(mut key: &[u8]) -> bool {
     let Some((modulus, exponent)) = numbers() else { return false };
     let modulus = modulus.strip_prefix(&[0]).unwrap_or(modulus);
     let leading_zeros = modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
-    !exponent.is_empty() && modulus.len() * 8 - leading_zeros >= LEAST_RSA_BITS
+    !exponent.is_empty() && RSA_BITS.contains(&(modulus.len() * 8 - leading_zeros))
 }
 
 #[cfg(test)]

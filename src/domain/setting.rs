@@ -1,7 +1,7 @@
 //! What a team sets per project: each value checked by itself, then all of them together.
 
 use super::error::{Error, FieldError, Result};
-use super::{public_key, text};
+use super::{jwt, public_key, text};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The JWT algorithms that a project can have; never `none`.
@@ -129,7 +129,10 @@ impl ProjectSettings {
             }
             (_, None) | (Some("HS256"), Some(_)) => None,
             (Some(algorithm), Some(key)) => match public_key::check(algorithm, key) {
-                Ok(()) => None,
+                // What checks the tokens has the last word.
+                Ok(()) => {
+                    jwt::Key::parse(algorithm, key).err().and_then(|refusal| refuse("unusable_key", refusal.message))
+                }
                 Err(detail) => refuse("unusable_key", detail),
             },
         }

@@ -23,26 +23,26 @@ impl Engine {
     /// Converts the user of this address through a code, once ever. What stands against it is no error: a code that
     /// cannot be used, a second conversion, an abuse rule (then the referral is kept as rejected, as after a signup).
     ///
-    /// Where the program counts another event as the conversion, the call introduces the user as a signup does: the
-    /// referral waits for that event, `converted` is false, and `referrer` says that the code was good.
+    /// Where the program counts another event as the conversion, the call does nothing: it takes neither a key nor a
+    /// password, and must not pay what a signup pays.
     pub async fn convert(&self, project: ProjectId, code: Code, email: Email) -> Result<Conversion> {
         let disposable = email.is_disposable(&self.settings.disposable_domains);
         self.store
             .write(move |tx| {
                 let program = tx.program(project)?;
+                if !Event::Convert.converts(&program) {
+                    return Ok(Conversion::default());
+                }
                 let Some(code) = tx.code(project, &code)? else { return Ok(Conversion::default()) };
                 let Some(referral) = referral_by(tx, project, &program, &code, &email, disposable)? else {
                     return Ok(Conversion::default());
                 };
-                let converted = Event::Convert.converts(&program);
-                if converted {
-                    let progress = referral.progress.after_conversion(&program, tx.now_ms(project));
-                    let referral = tx.set_progress(project, &referral, &progress)?;
-                    reward(tx, project, &program, &referral, Event::Convert, None)?;
-                }
+                let progress = referral.progress.after_conversion(&program, tx.now_ms(project));
+                let referral = tx.set_progress(project, &referral, &progress)?;
+                reward(tx, project, &program, &referral, Event::Convert, None)?;
                 let external_id = tx.find_account(project, referral.referrer)?.and_then(|account| account.external_id);
                 let referrer = external_id.unwrap_or_else(|| referral.referrer.to_string());
-                Ok(Conversion { converted, referrer: Some(referrer) })
+                Ok(Conversion { converted: true, referrer: Some(referrer) })
             })
             .await
     }
@@ -64,13 +64,17 @@ fn referral_by(
     {
         let waits = referral.progress.converted_at_ms.is_none() && referral.progress.status != Status::Rejected;
         // The code has done its work when it brought the user in: it may be used up or revoked by now.
-        let is_its_conversion = waits && referral.referrer == code.owner && Event::Convert.converts(program);
+        let is_its_conversion = waits && referral.referrer == code.owner;
         return Ok(Some(referral).filter(|_| is_its_conversion));
     }
     if referral::usable("referralCode", Some(code.state()), program).is_err() {
         return Ok(None);
     }
     let referee = if let Some(account) = known {
+        // Who has a password applies a code with a key of their own: nobody else does it for them.
+        if account.has_password {
+            return Ok(None);
+        }
         // Somebody who was here before is no new user: the rules for a code after the signup hold.
         match may_apply(tx, project, program, Some(code), &account) {
             Ok(()) => account,

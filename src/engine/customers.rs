@@ -8,7 +8,8 @@ use crate::domain::code::Code;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId, ReferralId};
 use crate::domain::referral::{self, Progress};
-use crate::store::{Account, CodeRow, CustomerReferral, Snapshot};
+use crate::domain::time::DAY_MS;
+use crate::store::{Account, CodeRow, CustomerReferral, Snapshot, Tx, VersionedProgram};
 
 /// A code as the project's own server sees it.
 #[derive(Debug, Clone)]
@@ -162,6 +163,9 @@ impl Engine {
                 {
                     return Err(Error::conflict("already_referred", "This customer has been referred already."));
                 }
+                if let Some(referee) = &known {
+                    refuse_old_customer(tx, project, &program, referee)?;
+                }
                 let row = tx.code(project, &code)?;
                 referral::usable("code", row.as_ref().map(CodeRow::state), &program)?;
                 let row = row.ok_or_else(|| Error::internal("a usable code without a row"))?;
@@ -176,4 +180,17 @@ impl Engine {
             })
             .await
     }
+}
+
+/// Refuses a code for who was a customer before it, by more than the time within which a code may be applied late: a
+/// checkout can be told before the code that led to it. How old the account is says nothing: whoever has a code of their
+/// own has one.
+fn refuse_old_customer(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, referee: &Account) -> Result<()> {
+    let calls = tx.with_holdings(project, referee.id, |has| has.calls())?.unwrap_or(0);
+    let window_ms = i64::from(program.abuse.apply_within_days) * DAY_MS;
+    if calls > 0 || tx.was_customer_before(project, referee.id, tx.now_ms(project) - window_ms)? {
+        let message = "This customer was one before: a code brings in new ones.";
+        return Err(Error::conflict("already_active", message));
+    }
+    Ok(())
 }

@@ -83,9 +83,7 @@ pub fn introduce(
         tx.referral_of(project, referee.id)?.ok_or_else(|| Error::internal("a referral that is not there"))?;
     let granted = reward(tx, project, program, &referral, Event::Signup, None)?;
     // Their first purchase may have been told before there was an account of theirs: it counts now.
-    if referee.external_id.is_some() {
-        stripe::catch_up(tx, project, referee.id)?;
-    }
+    stripe::catch_up(tx, project, referee.id)?;
     let to_referee = granted.iter().filter(|grant| grant.account == referee.id);
     Ok(Applied::Accepted { code: code.code.clone(), bonus_credits: to_referee.map(|grant| grant.amount).sum() })
 }

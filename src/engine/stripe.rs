@@ -155,7 +155,9 @@ pub fn catch_up(tx: &Tx<'_>, project: ProjectId, account: AccountId) -> Result<(
         }
     }
     let program = tx.program(project)?;
-    for event in waiting()? {
+    // A checkout may have been told a moment before the code was applied.
+    let unreferred = tx.unreferred_conversions(project, account)?;
+    for event in waiting()?.into_iter().chain(unreferred) {
         let outcome = settle(tx, project, &program, account, &event)?;
         tx.end_waiting(project, event.id, outcome, account)?;
         for invoice in tx.invoices_of(project, event.object.as_deref().unwrap_or_default())? {
@@ -176,7 +178,7 @@ fn settle(
     let referral = earning_referral(tx, project, account)?;
     // What came long before a referral is not its work: it counts for as long as a code may be applied late.
     let window_ms = i64::from(program.abuse.apply_within_days) * DAY_MS;
-    let referral = referral.filter(|referral| event.received_at_ms >= referral.signed_up_at_ms - window_ms);
+    let referral = referral.filter(|referral| event.received_at_ms >= referral.applied_at_ms - window_ms);
     match (event.fact.as_str(), event.object.as_deref(), event.amount_minor) {
         ("conversion", ..) => {
             if program.conversion != Conversion::FirstPurchase {

@@ -1,6 +1,6 @@
 //! Users of the team's own app: who a token names, which account that is, its code and its figures.
 
-use super::{Engine, accounts, codes};
+use super::{Engine, accounts, codes, stripe};
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::ProjectId;
@@ -50,6 +50,8 @@ fn account_of(tx: &Tx<'_>, project: ProjectId, subject: &Subject, disposable: bo
         }
         (Place::Waiting(account), _) => {
             tx.set_external_id(project, account.id, &subject.external_id)?;
+            // What Stripe has told of this id may have waited for it.
+            stripe::catch_up(tx, project, account.id)?;
             tx.account(project, account.id)
         }
         (Place::New { address_is_free: true }, Some(address)) => tx.add_account(

@@ -13,6 +13,8 @@ pub struct Referral {
     pub referrer: AccountId,
     pub referee: AccountId,
     pub signed_up_at_ms: i64,
+    /// When the code was used; the account may be older.
+    pub applied_at_ms: i64,
     pub progress: Progress,
     /// The version of the program by which the referee's calls were last looked at.
     pub judged_version: i64,
@@ -51,7 +53,7 @@ pub struct CustomerReferral {
 
 const COLUMNS: &str = "referral.id, referral.referrer_id, referral.referee_id, referral.signed_up_at_ms,
                        referral.status, referral.first_call_at_ms, referral.active_at_ms, referral.converted_at_ms,
-                       referral.judged_version";
+                       referral.judged_version, referral.applied_at_ms";
 
 fn referral(row: &Row<'_>) -> rusqlite::Result<Referral> {
     Ok(Referral {
@@ -66,6 +68,7 @@ fn referral(row: &Row<'_>) -> rusqlite::Result<Referral> {
             converted_at_ms: row.get(7)?,
         },
         judged_version: row.get(8)?,
+        applied_at_ms: row.get(9)?,
     })
 }
 
@@ -137,9 +140,9 @@ impl Snapshot<'_> {
             |row| {
                 Ok(ReferralLine {
                     referral: referral(row)?,
-                    code: row.get(9)?,
-                    email: row.get(10)?,
-                    reason: row.get(11)?,
+                    code: row.get(10)?,
+                    email: row.get(11)?,
+                    reason: row.get(12)?,
                 })
             },
         )?;

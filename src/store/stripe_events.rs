@@ -87,6 +87,28 @@ impl Snapshot<'_> {
         let rows = statement.query_map(values, waiting)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
+
+    /// Conversions of this account that came without a referral, in the order in which they happened.
+    pub fn unreferred_conversions(&self, project: ProjectId, account: AccountId) -> Result<Vec<WaitingEvent>> {
+        let sql = "SELECT id, fact, object_id, amount_minor, currency, happened_at_ms, received_at_ms,
+                          stripe_customer_id
+                   FROM stripe_event
+                   WHERE project_id = $1 AND account_id = $2 AND fact = 'conversion' AND outcome = 'no_referral'
+                   ORDER BY happened_at_ms, id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![project.0, account.0], waiting)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Whether the account had bought or subscribed to something before this time.
+    pub fn was_customer_before(&self, project: ProjectId, account: AccountId, at_ms: i64) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM purchase
+                                  WHERE project_id = $1 AND account_id = $2 AND created_at_ms < $3)
+                       OR EXISTS (SELECT 1 FROM stripe_event
+                                  WHERE project_id = $1 AND account_id = $2 AND fact = 'conversion' AND received_at_ms < $3)";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row(params![project.0, account.0, at_ms], |row| row.get(0))?)
+    }
 }
 
 impl Tx<'_> {

@@ -214,8 +214,10 @@ pub fn host(request: &HttpRequest) -> String {
     let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let host = named.or_else(|| request.uri().authority().map(actix_web::http::uri::Authority::as_str));
     let host = host.unwrap_or_default().to_ascii_lowercase();
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name.to_owned(),
-        _ => host,
-    }
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => &host,
+    };
+    // A name with the root's dot is the same name.
+    name.strip_suffix('.').unwrap_or(name).to_owned()
 }

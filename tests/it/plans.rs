@@ -117,7 +117,12 @@ fn no_query_of_a_hot_path_scans() {
     }
     // Users of the team's own app: new ones, known ones, and one that was converted before.
     let app = Signer::new("HS256");
-    let key = format!("UPDATE project SET jwt_algorithm = 'HS256', jwt_key = '{}'", app.key);
+    let key = format!(
+        "UPDATE project SET jwt_algorithm = 'HS256', jwt_key = '{}';
+         INSERT INTO program SELECT project_id, version + 1, json_set(body, '$.conversion', 'convert'), author, created_at_ms
+         FROM program;",
+        app.key
+    );
     sqlite3(&dir.join("refloop.db"), &key);
     let exp = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 600;
     for _ in 0..2 {

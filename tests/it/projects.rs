@@ -17,7 +17,7 @@ fn add_acme(app: &App) -> Client {
 }
 
 fn sign_up_at_acme(app: &App, email: &str, code: Option<&str>) -> Reply {
-    let headers = [("Content-Type", "application/json"), ("Host", "ACME.example:8080")];
+    let headers = [("Content-Type", "application/json"), ("Host", "ACME.example.:8080")];
     let body = json!({ "email": email, "password": PASSWORD, "name": "Alice", "referral_code": code });
     app.anonymous().send("POST", "/v1/developers/signup", &headers, body.to_string().into_bytes())
 }

@@ -110,7 +110,7 @@ fn a_project_that_cannot_be_made_changes_nothing() {
     ] {
         let said = create(&dir, args);
         if code.is_empty() {
-            assert_eq!((said.code, said.out.as_str()), (2, ""), "{args:?}: {said:?}");
+            assert_eq!((said.code, &said.json()["error"]["code"]), (2, &json!("usage")), "{args:?}: {said:?}");
         } else {
             assert_eq!((said.code, &said.json()["error"]["code"]), (1, &json!(code)), "{args:?}: {said:?}");
         }

@@ -175,7 +175,19 @@ impl StripeEvent {
         };
         let complete = says("status", &["complete"]) && says("mode", &["payment", "subscription"]);
         let paid = settled || says("payment_status", &["paid", "no_payment_required"]);
-        Some(if complete && paid { Fact::Conversion { object: session } } else { Fact::Unpaid })
+        if !complete || !paid {
+            return Some(Fact::Unpaid);
+        }
+        // Paid for once and without an invoice: the session itself is the purchase, which refunds are of.
+        let is_one_payment = object.get("mode").is_some_and(|mode| mode == "payment") && invoice.is_none();
+        let total = amount(object.get("amount_total")).filter(|total| *total > 0);
+        match total.zip(currency(object)) {
+            Some((amount_minor, currency)) if is_one_payment => {
+                self.link(id(object.get("payment_intent")), Some(&session), true);
+                Some(Fact::Purchase { invoice: session, amount_minor, currency })
+            }
+            _ => Some(Fact::Conversion { object: session }),
+        }
     }
 
     /// `new`: made just now, or paid for the first time.
@@ -217,9 +229,7 @@ impl StripeEvent {
             self.link(id(object.get("subscription")).or_else(|| id(moved)), Some(&invoice), true);
         }
         let amount_minor = amount(object.get("amount_paid"))?;
-        let currency = object.get("currency").and_then(Value::as_str)?.to_ascii_lowercase();
-        let is_code = currency.len() == 3 && currency.bytes().all(|b| b.is_ascii_lowercase());
-        is_code.then_some(Fact::Purchase { invoice, amount_minor, currency })
+        Some(Fact::Purchase { invoice, amount_minor, currency: currency(object)? })
     }
 
     /// The charge and the intent that `holder` names have paid for the invoice.
@@ -257,6 +267,11 @@ impl StripeEvent {
         self.link(refund.charge.clone(), refund.intent.as_ref(), false);
         Some(refund)
     }
+}
+
+fn currency(object: &Object) -> Option<String> {
+    let currency = object.get("currency").and_then(Value::as_str)?.to_ascii_lowercase();
+    (currency.len() == 3 && currency.bytes().all(|b| b.is_ascii_lowercase())).then_some(currency)
 }
 
 /// All that has been refunded of a charge, and each refund of which the event tells.

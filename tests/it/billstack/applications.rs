@@ -103,3 +103,29 @@ fn a_referral_in_review_is_shown_as_one() {
     let referral = acme.history(&code)["referrals"][0].clone();
     assert_eq!((&referral["status"], &referral["reason"]), (&json!("review"), &json!("same_address")));
 }
+
+#[test]
+fn who_was_a_customer_before_is_no_new_one() {
+    let acme = Acme::start();
+    let code = acme.code("pc_alice");
+    // Whoever has a code has an account: that alone makes no customer.
+    acme.code("pc_new");
+    for customer in ["pc_buyer", "pc_caller"] {
+        acme.code(customer);
+    }
+    acme.buy("pc_buyer", "p1");
+    let usage = json!({ "id": "u1", "external_id": "pc_caller", "calls": 1 });
+    assert_eq!(acme.gateway.post("/v1/usage", usage).status, 200);
+    acme.app.advance_days(8);
+    let before = acme.app.dump();
+    for customer in ["pc_buyer", "pc_caller"] {
+        assert_eq!(acme.apply(&code, customer).problem(409), "already_active", "{customer}");
+    }
+    assert!(acme.app.dump() == before);
+    assert_eq!(acme.referral(&code, "pc_new")["status"], "pending");
+    // A purchase may be told a moment before the code that led to it.
+    acme.code("pc_late");
+    acme.buy("pc_late", "p2");
+    acme.app.advance_days(7);
+    assert_eq!(acme.referral(&code, "pc_late")["status"], "pending");
+}

@@ -2,6 +2,7 @@
 
 use super::{LINK, Stage, code_of, data, figures};
 use crate::harness::{App, DAY_MS};
+use refloop::domain::program::Preset;
 use serde_json::json;
 
 #[test]
@@ -122,13 +123,24 @@ fn a_pending_referral_of_an_erased_referrer_converts_and_pays_nobody() {
 }
 
 #[test]
-fn who_signed_up_without_a_code_converts_while_one_may_still_be_applied() {
+fn who_signed_up_with_a_password_is_referred_by_nobody_else() {
     let stage = Stage::new();
     let code = code_of(&stage.user("alice"));
-    for name in ["soon", "late", "busy", "user"] {
-        assert_eq!(stage.app.try_sign_up(&format!("me@{name}.example"), None).status, 201);
+    assert_eq!(stage.app.try_sign_up("me@bob.example", None).status, 201);
+    let before = stage.app.dump();
+    stage.converts_not(&code, "me@bob.example");
+    assert!(stage.app.dump() == before);
+    assert_eq!(figures(&stage.user("alice")), [0, 0, 0, 0]);
+}
+
+#[test]
+fn a_user_of_the_app_converts_while_a_code_may_still_be_applied() {
+    let stage = Stage::new();
+    let code = code_of(&stage.user("alice"));
+    for name in ["soon", "late", "busy"] {
+        stage.user(name).get(LINK);
+        stage.app.sqlite3(&format!("UPDATE account SET email = 'me@{name}.example' WHERE external_id = '{name}'"));
     }
-    stage.app.sqlite3("UPDATE account SET external_id = 'busy' WHERE email = 'me@busy.example'");
     stage.app.gateway().post("/v1/usage", json!({ "id": "u", "external_id": "busy", "calls": 1 }));
     stage.converts_not(&code, "me@busy.example");
     stage.app.advance_days(7);
@@ -156,25 +168,20 @@ fn a_disabled_program_takes_nobody_new_and_pays_nothing() {
 }
 
 #[test]
-fn where_another_event_converts_the_call_introduces() {
-    // The default program: the referee's first API call converts, and a signup pays both.
-    let app = App::start();
-    let (alice, gateway) = (app.developer("Alice"), app.gateway());
-    let code = alice.code();
-    let convert =
-        |email: &str| data(&app.anonymous().post(super::CONVERT, json!({ "referralCode": code, "email": email })));
-    let not = json!({ "converted": false, "referrerId": null });
-    assert_eq!(convert("bob@bob.example"), json!({ "converted": false, "referrerId": alice.id }));
-    assert_eq!(convert("bob@bob.example"), not);
-    let stats = alice.stats();
-    assert_eq!((&stats["total_referrals"], &stats["pending_referrals"]), (&json!(1), &json!(1)));
-    assert_eq!(stats["credits_earned"], 500);
-    app.sqlite3("UPDATE account SET external_id = 'bob' WHERE email = 'bob@bob.example'");
-    let usage = gateway.post("/v1/usage", json!({ "id": "u", "external_id": "bob", "calls": 1 })).json();
-    assert_eq!(usage["available"], 999, "Bob has the bonus of a signup");
-    let stats = alice.stats();
-    assert_eq!((&stats["conversions"], &stats["credits_earned"]), (&json!(1), &json!(1_000)));
-    assert_eq!(convert("bob@bob.example"), not);
+fn where_another_event_converts_the_call_does_nothing() {
+    // It takes no key and no password: it must not pay what a signup pays, nor refer those who have signed up.
+    for preset in [Preset::Credits, Preset::Commission, Preset::Subscription] {
+        let app = App::start();
+        app.change_program(|program| *program = serde_json::to_value(preset.program()).unwrap());
+        let (alice, _carol) = (app.developer("Alice"), app.developer("Carol"));
+        let code = alice.code();
+        let before = app.dump();
+        for email in ["bob@bob.example", "carol@carol.example"] {
+            let answer = app.anonymous().post(super::CONVERT, json!({ "referralCode": code, "email": email }));
+            assert_eq!(data(&answer), json!({ "converted": false, "referrerId": null }), "{preset:?}");
+        }
+        assert!(app.dump() == before, "{preset:?}");
+    }
 }
 
 #[test]

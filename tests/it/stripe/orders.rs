@@ -216,3 +216,57 @@ fn a_customer_of_the_projects_api_converts_whichever_is_told_first() {
     );
     assert_eq!(sums, "500,500,2000\n");
 }
+
+/// A project's server that knows Bob before he has a referral: he has a code of his own.
+fn with_a_code_of_his_own(billing: &Billing) -> (crate::harness::Client, String) {
+    let gateway = billing.app.gateway();
+    let made = |customer: &str| {
+        let path = "/api/billstack/teams/default/projects/default/referrals/codes";
+        gateway.post(path, json!({ "customerId": customer })).json()["code"]["code"].as_str().unwrap().to_owned()
+    };
+    let code = made("pc_dora");
+    made("pc_eve");
+    (gateway.clone(), code)
+}
+
+#[test]
+fn a_checkout_told_a_moment_before_the_code_counts_whether_or_not_there_is_an_account() {
+    let apply = "/api/billstack/teams/default/projects/default/referrals/apply";
+    for (customer, days, status) in [("pc_eve", 0, 201), ("pc_nobody", 0, 201), ("pc_eve", 7, 201), ("pc_eve", 8, 409)]
+    {
+        let billing = Billing::start();
+        let (gateway, code) = with_a_code_of_his_own(&billing);
+        let mut checkout = session("cs_1");
+        checkout["client_reference_id"] = json!(customer);
+        checkout["customer"] = json!("cus_other");
+        billing.tell(&billing.event("evt_1", "checkout.session.completed", checkout));
+        billing.app.advance_days(days);
+        let applied = gateway.post(apply, json!({ "code": code, "refereeCustomerId": customer }));
+        assert_eq!(applied.status, status, "{customer} {days}: {}", applied.body);
+        if status == 201 {
+            assert_eq!(applied.json()["referral"]["status"], "converted", "{customer} {days}");
+        }
+    }
+}
+
+#[test]
+fn what_was_bought_long_before_the_code_is_not_its_work() {
+    let billing = Billing::start().with_commission();
+    let (gateway, code) = with_a_code_of_his_own(&billing);
+    let other = |mut object: Value| {
+        object["customer"] = json!("cus_eve");
+        object
+    };
+    for month in 0..5 {
+        let paid = other(invoice(&format!("in_{month}"), 100_000));
+        assert_eq!(billing.tell(&billing.event(&format!("evt_{month}"), "invoice.paid", paid)), "waiting");
+        billing.app.advance_days(30);
+    }
+    let apply = "/api/billstack/teams/default/projects/default/referrals/apply";
+    let applied = gateway.post(apply, json!({ "code": code, "refereeCustomerId": "pc_eve" }));
+    assert_eq!(applied.status, 201, "{}", applied.body);
+    let says_who = json!({ "id": "cus_eve", "metadata": { "customer_id": "pc_eve" } });
+    billing.tell(&billing.event("evt_who", "customer.updated", says_who));
+    assert_eq!(billing.grants(), "\n", "nothing for the months before");
+    assert_eq!(billing.app.sqlite3("SELECT count(*) FROM purchase").trim(), "5", "though they are on record");
+}

@@ -49,6 +49,23 @@ fn a_refund_told_by_several_events_counts_once() {
 }
 
 #[test]
+fn one_payment_without_an_invoice_is_a_purchase_that_can_be_given_back() {
+    let billing = Billing::start().with_commission();
+    let mut once = session("cs_1");
+    for (field, value) in [("mode", json!("payment")), ("subscription", Value::Null), ("invoice", Value::Null)] {
+        once[field] = value;
+    }
+    once["payment_intent"] = json!("pi_cs_1");
+    for id in ["evt_a", "evt_b"] {
+        billing.tell(&billing.event(id, "checkout.session.completed", once.clone()));
+        assert_eq!((billing.earned(), billing.status()), ((1_100, 500), "converted".into()));
+    }
+    assert_eq!(told(&billing, &[("refund.created", refund("re_1", "cs_1", 500, "succeeded"))]), [75]);
+    billing.tell(&billing.event("evt_c", "charge.refunded", charge("cs_1", 2_000)));
+    assert_eq!(billing.earned(), (0, 0), "all of it is back, and so is what it paid");
+}
+
+#[test]
 fn a_refund_counts_when_it_has_succeeded() {
     let one = |state: &str| refund("re_1", "in_1", 500, state);
     let two = |state: &str| refund("re_2", "in_1", 300, state);
