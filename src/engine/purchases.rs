@@ -8,7 +8,8 @@ use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::{self, Lot, Movement, Purchase};
 use crate::domain::referral::Status;
 use crate::domain::reward::Event;
-use crate::store::{PurchaseRow, Referral, Tx, VersionedProgram};
+use crate::domain::stripe::RefundState;
+use crate::store::{PurchaseRow, Referral, ToldRefund, Tx, VersionedProgram};
 
 /// A purchase under the team's own id.
 #[derive(Debug, Clone)]
@@ -66,7 +67,11 @@ impl Engine {
             .write(move |tx| {
                 let purchase = tx.purchase(project, &new.purchase_id)?;
                 let account = purchase.as_ref().map(|purchase| purchase.account);
-                if tx.refund_is_known(project, &new.id)? {
+                // Stripe may have told of it, as a part of its charge's sum.
+                let is_told = |told: &ToldRefund| told.object == new.id && told.state == RefundState::Succeeded;
+                if tx.refund_is_known(project, &new.id)?
+                    || tx.told_refunds(project, &new.purchase_id)?.iter().any(is_told)
+                {
                     return Ok(Recorded { new: false, account });
                 }
                 tx.add_refund(project, &new.id, &new.purchase_id, new.amount_minor)?;

@@ -241,12 +241,17 @@ fn invoices(tx: &Tx<'_>, project: ProjectId, event: &StripeEvent) -> Result<BTre
 }
 
 /// Makes refunds of an invoice what Stripe has said of its payments, and takes back accordingly. Each refund may be
-/// told by itself and as a part of its charge's sum: the larger of the two ways to add up counts.
+/// told by itself and as a part of its charge's sum: for each charge the larger of the two ways to add up counts.
 fn bring_into_line(tx: &Tx<'_>, project: ProjectId, invoice: &str) -> Result<()> {
     let told = tx.told_refunds(project, invoice)?;
-    let total = |state| told.iter().filter(|told| told.state == state).map(|told| told.amount_minor).sum::<i64>();
-    let (one_by_one, in_sums) = (total(RefundState::Succeeded), total(RefundState::Sum));
-    let mut due = one_by_one.max(in_sums) - tx.refunded_minor(project, invoice)?;
+    let total = |payment: &Option<String>, state| -> i64 {
+        let those = told.iter().filter(|told| told.state == state && told.payment == *payment);
+        those.map(|told| told.amount_minor).sum()
+    };
+    let payments: BTreeSet<_> = told.iter().map(|told| told.payment.clone()).collect();
+    let refunded = payments.iter().map(|of| total(of, RefundState::Succeeded).max(total(of, RefundState::Sum)));
+    let in_all: i64 = refunded.sum();
+    let mut due = in_all - tx.refunded_minor(project, invoice)?;
     for refund in told.iter().filter(|told| told.state == RefundState::Succeeded) {
         let amount_minor = refund.amount_minor.min(due);
         if amount_minor > 0 && !tx.refund_is_known(project, &refund.object)? {
@@ -255,7 +260,7 @@ fn bring_into_line(tx: &Tx<'_>, project: ProjectId, invoice: &str) -> Result<()>
         }
     }
     // What only sums tell of has no id of its own.
-    let (rest, id) = (in_sums - tx.refunded_minor(project, invoice)?, format!("{invoice}:{in_sums}"));
+    let (rest, id) = (in_all - tx.refunded_minor(project, invoice)?, format!("{invoice}:{in_all}"));
     if rest > 0 && !tx.refund_is_known(project, &id)? {
         tx.add_refund(project, &id, invoice, rest)?;
     }

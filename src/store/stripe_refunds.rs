@@ -14,6 +14,8 @@ pub struct ToldRefund {
     pub amount_minor: i64,
     pub state: RefundState,
     pub told_at_ms: i64,
+    /// The charge that it is of, or the intent where that is all that is known.
+    pub payment: Option<String>,
 }
 
 fn told(row: &Row<'_>) -> rusqlite::Result<ToldRefund> {
@@ -22,6 +24,7 @@ fn told(row: &Row<'_>) -> rusqlite::Result<ToldRefund> {
         amount_minor: row.get(1)?,
         state: known(RefundState::parse(row.get_ref(2)?.as_str()?))?,
         told_at_ms: row.get(3)?,
+        payment: row.get(4)?,
     })
 }
 
@@ -49,7 +52,10 @@ impl Snapshot<'_> {
     pub fn told_refunds(&self, project: ProjectId, whole: &str) -> Result<Vec<ToldRefund>> {
         let column = |name: &str| {
             format!(
-                "SELECT refund.object_id, refund.amount_minor, refund.state, refund.told_at_ms
+                "SELECT refund.object_id, refund.amount_minor, refund.state, refund.told_at_ms,
+                        coalesce(refund.charge_id,
+                          (SELECT min(charge_id) FROM stripe_refund AS twin
+                           WHERE twin.project_id = $2 AND twin.intent_id = refund.intent_id), refund.intent_id)
                  FROM part JOIN stripe_refund AS refund ON refund.{name} = part.object_id WHERE refund.project_id = $2"
             )
         };
@@ -83,7 +89,7 @@ impl Tx<'_> {
 
     /// Notes what an event of that time says of a refund. What a later one has said stays, and a sum never shrinks.
     pub fn note_stripe_refund(&self, project: ProjectId, refund: &Refund, told_at_ms: i64) -> Result<()> {
-        let sql = "SELECT object_id, amount_minor, state, told_at_ms FROM stripe_refund
+        let sql = "SELECT object_id, amount_minor, state, told_at_ms, coalesce(charge_id, intent_id) FROM stripe_refund
                    WHERE project_id = $1 AND object_id = $2";
         let mut statement = self.connection.prepare_cached(sql)?;
         let before = statement.query_row(params![project.0, refund.object], told).optional()?;

@@ -49,6 +49,29 @@ fn a_refund_told_by_several_events_counts_once() {
 }
 
 #[test]
+fn the_team_s_word_on_a_refund_that_was_told_as_a_sum_is_a_repeat() {
+    let billing = paid();
+    let tell = [("charge.refunded", charge("in_1", 500)), ("refund.created", refund("re_1", "in_1", 500, "succeeded"))];
+    assert_eq!(told(&billing, &tell), [75, 75]);
+    let again = json!({ "id": "re_1", "purchase_id": "in_1", "amount": 500 });
+    assert_eq!(billing.app.gateway().post("/v1/refunds", again).status, 200);
+    assert_eq!(billing.earned().0, 1_075);
+}
+
+#[test]
+fn two_charges_of_an_invoice_add_up_however_each_is_told() {
+    let billing = paid();
+    let payment = |intent: &str| {
+        json!({ "id": format!("inpay_{intent}"), "object": "invoice_payment", "invoice": "in_1", "status": "paid",
+                "payment": { "type": "payment_intent", "payment_intent": intent } })
+    };
+    billing.tell(&billing.event("evt_p", "invoice_payment.paid", payment("pi_second")));
+    let second = json!({ "id": "re_2", "object": "refund", "amount": 1_000, "currency": "usd", "charge": "ch_second",
+                         "payment_intent": "pi_second", "status": "succeeded" });
+    assert_eq!(told(&billing, &[("charge.refunded", charge("in_1", 500)), ("refund.created", second)]), [75, 25]);
+}
+
+#[test]
 fn one_payment_without_an_invoice_is_a_purchase_that_can_be_given_back() {
     let billing = Billing::start().with_commission();
     let mut once = session("cs_1");
