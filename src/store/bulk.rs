@@ -12,6 +12,13 @@ pub struct Insert {
     pub many: &'static str,
 }
 
+macro_rules! four {
+    ($row:literal) => {
+        concat!($row, ", ", $row, ", ", $row, ", ", $row)
+    };
+}
+pub(super) use four;
+
 /// An [`Insert`] of rows with their parameters as `?`; the tail says what to do with a row that is there.
 macro_rules! insert {
     ($into:literal, $row:literal, $tail:literal) => {
@@ -21,37 +28,13 @@ macro_rules! insert {
                 "INSERT INTO ",
                 $into,
                 " VALUES ",
-                $row,
+                $crate::store::bulk::four!($row),
                 ", ",
-                $row,
+                $crate::store::bulk::four!($row),
                 ", ",
-                $row,
+                $crate::store::bulk::four!($row),
                 ", ",
-                $row,
-                ", ",
-                $row,
-                ", ",
-                $row,
-                ", ",
-                $row,
-                ", ",
-                $row,
-                ", ",
-                $row,
-                ", ",
-                $row,
-                ", ",
-                $row,
-                ", ",
-                $row,
-                ", ",
-                $row,
-                ", ",
-                $row,
-                ", ",
-                $row,
-                ", ",
-                $row,
+                $crate::store::bulk::four!($row),
                 $tail
             ),
         }
