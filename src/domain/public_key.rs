@@ -158,6 +158,23 @@ NmJyTdbnGvUINdEsOwIDAQAB
     }
 
     #[test]
+    fn a_modulus_is_as_long_as_tokens_can_be_checked_with() {
+        for (bits, fits) in [(2_047, false), (2_048, true), (4_096, true), (4_097, false), (8_192, false)] {
+            let mut modulus = vec![0xff_u8; bits / 8 + usize::from(bits % 8 > 0)];
+            modulus[0] = 0xff >> (8 * modulus.len() - bits);
+            modulus.insert(0, 0);
+            let number = |bytes: &[u8]| [&[INTEGER, 0x82], &len(bytes)[..], bytes].concat();
+            let numbers = [number(&modulus), number(&[1, 0, 1])].concat();
+            let key = [&[SEQUENCE, 0x82], &len(&numbers)[..], &numbers].concat();
+            assert_eq!(is_rsa_key(&key), fits, "{bits}");
+        }
+    }
+
+    fn len(bytes: &[u8]) -> [u8; 2] {
+        u16::try_from(bytes.len()).unwrap().to_be_bytes()
+    }
+
+    #[test]
     fn each_refusal() {
         let body = block(ED25519_PEM).unwrap().trim();
         for pem in [

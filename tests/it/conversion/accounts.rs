@@ -140,3 +140,30 @@ fn a_subject_may_be_any_text_that_prints() {
         stage.converts(&code, &email, sub);
     }
 }
+
+#[test]
+fn what_stripe_told_of_a_user_before_their_first_token_is_settled_by_it() {
+    let stage = Stage::new();
+    stage.app.change_program(|program| {
+        let commission = json!({ "reason": "commission", "on": "purchase", "to": "referrer",
+                                 "basis_points": { "basic": 500, "partner": 1_000 } });
+        program["rules"].as_array_mut().unwrap().push(commission);
+    });
+    stage.app.sqlite3("UPDATE project SET stripe_webhook_secrets = 'whsec'");
+    let alice = stage.user("alice");
+    stage.converts(&code_of(&alice), "bob@bob.example", "alice");
+    let mut paid = crate::stripe::invoice("in_1", 2_000);
+    paid["metadata"]["customer_id"] = json!("bob-1");
+    let event = crate::stripe::event("evt_1", "invoice.paid", stage.app.now_ms(), paid).to_string();
+    let signature = crate::stripe::signed(event.as_bytes(), "whsec", stage.app.now_ms());
+    let told = stage.app.anonymous().send(
+        "POST",
+        crate::stripe::PATH,
+        &[("Stripe-Signature", &signature)],
+        event.into_bytes(),
+    );
+    assert_eq!(told.json()["outcome"], "waiting", "nobody is bob-1 yet");
+    assert_eq!(figures(&alice), [1, 1, 0, 5]);
+    stage.verified("bob-1", "bob@bob.example").get(LINK);
+    assert_eq!(figures(&alice), [1, 1, 0, 105]);
+}
