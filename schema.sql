@@ -85,6 +85,17 @@ CREATE TABLE account (
 CREATE UNIQUE INDEX account_email ON account (project_id, email) WHERE email IS NOT NULL;
 CREATE UNIQUE INDEX account_external_id ON account (project_id, external_id) WHERE external_id IS NOT NULL;
 
+-- Accounts' sessions on the pages, as hashes.
+CREATE TABLE account_session (
+  id            INTEGER PRIMARY KEY,
+  account_id    INTEGER NOT NULL REFERENCES account,
+  hash          BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32),
+  device        TEXT,                                              -- such as: Firefox on Linux
+  created_at_ms INTEGER NOT NULL,
+  expires_at_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX account_session_account ON account_session (account_id, id);
+
 -- Keys of developers (with an account) and of the project's gateways (with scopes). The secret itself is never stored.
 CREATE TABLE api_key (
   id              INTEGER PRIMARY KEY,

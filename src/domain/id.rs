@@ -81,6 +81,8 @@ ids! {
     ReferralId = "ref_";
     /// A developer's or gateway's key (the row, not the secret).
     KeyId = "key_";
+    /// An account's session in a browser.
+    SessionId = "ses_";
     /// A ledger entry, by its sequence number.
     EntryId = "rc_";
     /// A place in a list that is paged.

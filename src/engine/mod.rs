@@ -1,5 +1,6 @@
 //! Use cases: one method, one store transaction. No HTTP, no SQL.
 
+mod account_sessions;
 mod accounts;
 mod codes;
 mod conversion;
@@ -44,7 +45,9 @@ pub use usage::{UsageAnswer, UsageEvent, UsageStatus, Who};
 use crate::domain::email::DisposableDomains;
 use crate::domain::error::Result;
 use crate::domain::id::{KeyId, ProjectId};
-pub use crate::store::{KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, Project, Reader, Team};
+pub use crate::store::{
+    AccountSession, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, Project, Reader, Team,
+};
 
 use crate::store::Store;
 use std::collections::HashMap;

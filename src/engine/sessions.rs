@@ -11,6 +11,9 @@ use crate::store::Reader;
 /// How long a session lasts. Signing in again begins a new one.
 pub const SESSION_DAYS: i64 = 14;
 
+/// In bytes; more is no password of ours, and not worth the work.
+pub(super) const LONGEST_PASSWORD: usize = 4 * 128;
+
 /// An operator who is signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedIn {
@@ -19,7 +22,7 @@ pub struct SignedIn {
     pub email: String,
 }
 
-/// What an operator signs in with, as it was typed.
+/// What someone signs in with, as it was typed.
 pub struct Credentials {
     pub email: String,
     pub password: String,
@@ -30,7 +33,6 @@ impl Engine {
     /// `Unauthenticated` for an address or a password that is wrong: the same answer after the same work, so that
     /// nobody learns which of the two it is.
     pub async fn sign_in(&self, credentials: Credentials, previous: Option<String>) -> Result<String> {
-        const LONGEST_PASSWORD: usize = 4 * 128;
         let Credentials { email, password } = credentials;
         let email = Email::parse("email", &email).map(|email| email.address());
         let (Ok(email), 1..=LONGEST_PASSWORD) = (email, password.len()) else { return Err(wrong()) };
@@ -63,6 +65,6 @@ impl Engine {
     }
 }
 
-fn wrong() -> Error {
+pub(super) fn wrong() -> Error {
     Error::new(Kind::Unauthenticated, "invalid_login", "The e-mail address or the password is wrong.")
 }

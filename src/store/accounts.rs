@@ -86,6 +86,14 @@ impl Snapshot<'_> {
         Ok(self.connection.prepare_cached(&sql)?.query_row(params![project.0, email], account).optional()?)
     }
 
+    /// Who has this e-mail address, with the hash of the password if there is one.
+    pub fn account_password(&self, project: ProjectId, email: &str) -> Result<Option<(AccountId, Option<String>)>> {
+        let sql = "SELECT id, password_hash FROM account WHERE project_id = $1 AND email = $2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let found = statement.query_row(params![project.0, email], |row| Ok((AccountId(row.get(0)?), row.get(1)?)));
+        Ok(found.optional()?)
+    }
+
     pub fn profile(&self, project: ProjectId, id: AccountId) -> Result<Profile> {
         let account = self.account(project, id)?;
         let sql = "SELECT (SELECT referrer_id FROM referral WHERE referee_id = $1 AND status <> 'rejected'),
@@ -161,6 +169,7 @@ impl Tx<'_> {
         self.complete_rows(id)?;
         self.staging.borrow_mut().note_keys();
         self.forget_stripe_customer(project, id)?;
+        self.end_account_sessions(id)?;
         self.connection.execute(
             "UPDATE account SET external_id = NULL, email = NULL, name = NULL, leaderboard_name = NULL, password_hash = NULL,
                     erased_at_ms = $1 WHERE project_id = $2 AND id = $3",

@@ -2,7 +2,8 @@
 
 use super::error::status;
 use super::page::{FormGuard, Frame, error_page_of, form, page};
-use super::{Context, readable, session};
+use super::session::Session;
+use super::{Context, readable};
 use crate::domain::error::{Error, Kind, Result};
 use crate::engine::{Credentials, Reader};
 use actix_web::http::StatusCode;
@@ -57,7 +58,7 @@ async fn home(request: HttpRequest, context: web::Data<Context>, reader: web::Da
 
 fn show_home(request: &HttpRequest, context: &Context, reader: &Reader) -> Result<HttpResponse> {
     limit(context, request)?;
-    let token = session::token(context, request);
+    let token = Session::Operator.token(context, request);
     let operator = token.map(|token| context.engine.operator_of(reader, &token)).transpose()?.flatten();
     let Some(operator) = operator else { return Ok(see(LOGIN)) };
     let guard = FormGuard::of(context, request)?;
@@ -97,10 +98,10 @@ async fn take_login(request: &HttpRequest, payload: web::Payload, context: &Cont
     let field = |name: &str| form.get(name).cloned().unwrap_or_default();
     FormGuard::of(context, request)?.check(context, &field("csrf"))?;
     let credentials = Credentials { email: field("email"), password: field("password") };
-    match context.engine.sign_in(credentials, session::token(context, request)).await {
+    match context.engine.sign_in(credentials, Session::Operator.token(context, request)).await {
         Ok(token) => {
             let mut response = see(HOME);
-            session::begin(context, &token, &mut response)?;
+            Session::Operator.begin(context, &token, &mut response)?;
             Ok(response)
         }
         Err(error) if error.kind == Kind::Unauthenticated => show_login(request, context, field("email"), Some(error)),
@@ -116,10 +117,10 @@ async fn take_logout(request: &HttpRequest, payload: web::Payload, context: &Con
     limit(context, request)?;
     let form = form(request, payload).await?;
     FormGuard::of(context, request)?.check(context, form.get("csrf").map(String::as_str).unwrap_or_default())?;
-    if let Some(token) = session::token(context, request) {
+    if let Some(token) = Session::Operator.token(context, request) {
         context.engine.sign_out(token).await?;
     }
     let mut response = see(LOGIN);
-    session::end(context, &mut response)?;
+    Session::Operator.end(context, &mut response)?;
     Ok(response)
 }

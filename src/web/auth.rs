@@ -6,11 +6,11 @@ pub use jwt::JwtSubject;
 
 use super::Context;
 use super::error::ApiError;
-use super::session;
+use super::session::{self, Session};
 use crate::domain::access::{Caller, Role, Scope};
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{AccountId, ProjectId};
-use crate::engine::{Project, Reader, SignedIn};
+use crate::engine::{AccountSession, Project, Reader, SignedIn};
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, web};
@@ -152,7 +152,8 @@ fn project_access(request: &HttpRequest, scope: Scope) -> Result<(ProjectId, Str
         let part = |name| request.match_info().get(name).unwrap_or_default();
         context.engine.project_of_team(reader(request)?, part("team"), part("project"))
     };
-    let token = session::token(&context, request).filter(|_| !request.headers().contains_key(header::AUTHORIZATION));
+    let token =
+        Session::Operator.token(&context, request).filter(|_| !request.headers().contains_key(header::AUTHORIZATION));
     let (project, is_own, author) = if let Some(token) = token {
         let operator = signed_in(&context, request, &token)?;
         session::check_origin(&context, request)?;
@@ -177,6 +178,21 @@ fn signed_in(context: &Context, request: &HttpRequest, token: &str) -> Result<Si
     };
     context.limiter.operator(operator.operator)?;
     Ok(operator)
+}
+
+/// The project whose host was asked for a page, and who is signed in there.
+pub struct Visit {
+    pub project: Project,
+    pub session: Option<AccountSession>,
+}
+
+/// Within the limit for public pages. A session of another project is none.
+pub async fn visit(context: &Context, request: &HttpRequest) -> Result<Visit> {
+    context.limiter.public(context.settings.trusted_proxies.client_of(request))?;
+    let project = context.engine.project_for_host(host(request)).await?;
+    let token = Session::Account.token(context, request);
+    let session = token.map(|token| context.engine.account_of(reader(request)?, &token)).transpose()?.flatten();
+    Ok(Visit { session: session.filter(|session| session.project == project.id), project })
 }
 
 /// Where a request comes from.

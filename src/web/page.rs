@@ -24,11 +24,62 @@ pub struct Frame {
     pub css_url: &'static str,
     pub js_url: &'static str,
     pub project_name: String,
+    pub menu: Option<Menu>,
+}
+
+/// Where someone who is signed in can go, and the token of the form that signs them out.
+pub struct Menu {
+    pub here: Place,
+    pub csrf: String,
+}
+
+/// The pages of the menu.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Overview,
+    Referrals,
+    Ledger,
+    Keys,
+    Account,
+}
+
+impl Place {
+    pub const ALL: [Self; 5] = [Self::Overview, Self::Referrals, Self::Ledger, Self::Keys, Self::Account];
+
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Overview => "Overview",
+            Self::Referrals => "Referrals",
+            Self::Ledger => "Ledger",
+            Self::Keys => "API keys",
+            Self::Account => "Account",
+        }
+    }
+
+    pub fn url(self) -> &'static str {
+        match self {
+            Self::Overview => "/dashboard",
+            Self::Referrals => "/dashboard/referrals",
+            Self::Ledger => "/dashboard/ledger",
+            Self::Keys => "/dashboard/keys",
+            Self::Account => "/account",
+        }
+    }
+}
+
+impl Menu {
+    pub fn places(&self) -> impl Iterator<Item = (Place, bool)> {
+        Place::ALL.into_iter().map(|place| (place, place == self.here))
+    }
 }
 
 impl Frame {
     pub fn new(project_name: &str) -> Self {
-        Self { css_url: CSS_URL, js_url: JS_URL, project_name: project_name.to_owned() }
+        Self { css_url: CSS_URL, js_url: JS_URL, project_name: project_name.to_owned(), menu: None }
+    }
+
+    pub fn with_menu(project_name: &str, here: Place, csrf: String) -> Self {
+        Self { menu: Some(Menu { here, csrf }), ..Self::new(project_name) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The cookie by which an operator is signed in, and when a request that carries it is believed.
+//! The cookies by which operators and accounts are signed in, and when a request that carries one is believed.
 
 use super::Context;
 use crate::domain::error::{Error, Kind, Result};
@@ -8,29 +8,43 @@ use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 
-fn cookie_name(context: &Context) -> &'static str {
-    if context.is_https() { "__Host-refloop_operator" } else { "refloop_operator" }
+/// One browser may be signed in as both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Session {
+    Operator,
+    Account,
 }
 
-/// What the browser sends as its session, good or not.
-pub fn token(context: &Context, request: &HttpRequest) -> Option<String> {
-    let cookie = request.cookie(cookie_name(context))?;
-    (!cookie.value().is_empty()).then(|| cookie.value().to_owned())
-}
+impl Session {
+    fn cookie_name(self, context: &Context) -> &'static str {
+        match (self, context.is_https()) {
+            (Self::Operator, true) => "__Host-refloop_operator",
+            (Self::Operator, false) => "refloop_operator",
+            (Self::Account, true) => "__Host-refloop_session",
+            (Self::Account, false) => "refloop_session",
+        }
+    }
 
-fn cookie<'c>(context: &Context, token: &'c str, lasts: Duration) -> Cookie<'c> {
-    let cookie = Cookie::build(cookie_name(context), token).path("/").http_only(true).same_site(SameSite::Lax);
-    cookie.secure(context.is_https()).max_age(lasts).finish()
-}
+    /// What the browser sends as its session, good or not.
+    pub fn token(self, context: &Context, request: &HttpRequest) -> Option<String> {
+        let cookie = request.cookie(self.cookie_name(context))?;
+        (!cookie.value().is_empty()).then(|| cookie.value().to_owned())
+    }
 
-/// Gives the browser a session to keep.
-pub fn begin(context: &Context, token: &str, response: &mut HttpResponse) -> Result<()> {
-    set(response, &cookie(context, token, Duration::days(SESSION_DAYS)))
-}
+    fn cookie<'c>(self, context: &Context, token: &'c str, lasts: Duration) -> Cookie<'c> {
+        let cookie = Cookie::build(self.cookie_name(context), token).path("/").http_only(true);
+        cookie.same_site(SameSite::Lax).secure(context.is_https()).max_age(lasts).finish()
+    }
 
-/// Has the browser forget its session.
-pub fn end(context: &Context, response: &mut HttpResponse) -> Result<()> {
-    set(response, &cookie(context, "", Duration::ZERO))
+    /// Gives the browser a session to keep.
+    pub fn begin(self, context: &Context, token: &str, response: &mut HttpResponse) -> Result<()> {
+        set(response, &self.cookie(context, token, Duration::days(SESSION_DAYS)))
+    }
+
+    /// Has the browser forget its session.
+    pub fn end(self, context: &Context, response: &mut HttpResponse) -> Result<()> {
+        set(response, &self.cookie(context, "", Duration::ZERO))
+    }
 }
 
 fn set(response: &mut HttpResponse, cookie: &Cookie<'_>) -> Result<()> {

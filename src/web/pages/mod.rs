@@ -1,0 +1,121 @@
+//! Face four: pages. They work without JavaScript.
+
+mod dashboard;
+mod login;
+mod signup;
+
+use super::auth::host;
+use super::error::{ApiError, problem};
+use super::page::{CSS_URL, Frame, JS_URL, MessagePage, error_page, page};
+use super::query::Query;
+use super::{Context, readable};
+use crate::domain::code::Code;
+use crate::domain::error::{Error, Result};
+use crate::engine::Project;
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+
+const CSS: &str = include_str!("../../../templates/refloop.css");
+const JS: &str = include_str!("../../../templates/refloop.js");
+
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(readable("/", home))
+        .service(
+            web::resource("/signup")
+                .route(web::get().to(signup::signup_form))
+                .route(web::head().to(signup::signup_form))
+                .route(web::post().to(signup::sign_up)),
+        )
+        .service(readable("/dashboard", dashboard::overview))
+        .service(readable("/login", login::login_form).route(web::post().to(login::log_in)))
+        .service(web::resource("/logout").route(web::post().to(login::log_out)))
+        .service(readable("/admin/setup", operator_link))
+        .service(readable("/qr/{code}.svg", qr))
+        .service(readable(CSS_URL, stylesheet))
+        .service(readable(JS_URL, script));
+}
+
+/// Pages and calls that are not there: a person gets a page, a program a problem.
+pub async fn not_found(request: HttpRequest) -> HttpResponse {
+    let accepts = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let is_api = ["/v1/", "/api/"].iter().any(|prefix| request.path().starts_with(prefix));
+    if accepts.contains("text/html") && !is_api {
+        return error_page(Error::not_found("The address may have been mistyped."));
+    }
+    problem(StatusCode::NOT_FOUND, "not_found", "There is no such call.")
+}
+
+/// A shared link may name the bare address: its code goes along.
+async fn home(request: HttpRequest) -> HttpResponse {
+    let query = Query::parse(request.query_string()).ok();
+    let code = query.and_then(|query| Code::parse("ref", query.get("ref")?).ok());
+    let signup = code.map_or_else(|| "/signup".to_owned(), |code| format!("/signup?ref={code}"));
+    HttpResponse::SeeOther().insert_header((header::LOCATION, signup)).finish()
+}
+
+fn asset(request: &HttpRequest, media_type: &str, content: &'static str) -> HttpResponse {
+    let tag = format!("\"{}\"", &blake3::hash(content.as_bytes()).to_hex()[..16]);
+    let seen = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|seen| seen.to_str().ok());
+    let mut seen = seen.flat_map(|seen| seen.split(',')).map(str::trim);
+    // A proxy that compresses makes the tag a weak one.
+    let known = seen.any(|seen| seen == "*" || seen.strip_prefix("W/").unwrap_or(seen) == tag);
+    let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response.content_type(media_type).insert_header((header::ETAG, tag));
+    response.insert_header((header::CACHE_CONTROL, "public, no-cache"));
+    if known { response.finish() } else { response.body(content) }
+}
+
+async fn stylesheet(request: HttpRequest) -> HttpResponse {
+    asset(&request, "text/css; charset=utf-8", CSS)
+}
+
+async fn script(request: HttpRequest) -> HttpResponse {
+    asset(&request, "text/javascript; charset=utf-8", JS)
+}
+
+/// The project of the asked host, within the limit for public pages.
+async fn project(context: &Context, request: &HttpRequest) -> Result<Project> {
+    context.limiter.public(context.settings.trusted_proxies.client_of(request))?;
+    context.engine.project_for_host(host(request)).await
+}
+
+async fn operator_link(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
+    show_operator_link(&request, &context).await.unwrap_or_else(error_page)
+}
+
+/// The first operator's one-time link. The console is not built yet, and the page says so.
+async fn show_operator_link(request: &HttpRequest, context: &Context) -> Result<HttpResponse> {
+    let project = project(context, request).await?;
+    let query = Query::parse(request.query_string())?;
+    let token = query.get("token").unwrap_or_default().to_owned();
+    if !context.engine.is_setup_token(token).await? {
+        return Err(Error::not_found("This is not the link that the first start printed."));
+    }
+    let text = "Your link is good, and stays good until it is used. The operators' console comes with a later release; \
+                until then the command line does its work: refloop --help.";
+    let frame = Frame::new(&project.name);
+    Ok(page(
+        StatusCode::OK,
+        &MessagePage { frame, heading: "Operators' console".into(), text: text.into(), link: None },
+    ))
+}
+
+/// A code's signup link as a QR code.
+async fn qr(
+    request: HttpRequest,
+    context: web::Data<Context>,
+    code: web::Path<String>,
+) -> std::result::Result<HttpResponse, ApiError> {
+    let project = project(&context, &request).await?;
+    let no_code = || Error::not_found("There is no such code.");
+    let code = Code::parse("code", &code).map_err(|_| no_code())?;
+    if !context.engine.is_shareable(project.id, code.clone()).await? {
+        return Err(no_code().into());
+    }
+    let url = format!("{}/signup?ref={code}", context.settings.public_url);
+    let qr = qrcode::QrCode::new(url).map_err(|fault| Error::internal(format!("qr: {fault}")))?;
+    let svg = qr.render::<qrcode::render::svg::Color>().min_dimensions(240, 240).build();
+    Ok(HttpResponse::Ok().content_type("image/svg+xml").body(svg))
+}
