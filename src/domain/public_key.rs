@@ -1,16 +1,12 @@
 //! Public keys in PEM, looked at closely enough to tell whether one fits an algorithm. Nothing is verified with them here.
 
-/// The bytes of a SubjectPublicKeyInfo's algorithm: type and, for a curve, which.
-const RSA: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 5, 0];
-const P256: &[u8] = &[6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
-const ED25519: &[u8] = &[6, 3, 0x2b, 0x65, 0x70];
+use rsa::RsaPublicKey;
+use rsa::traits::PublicKeyParts;
+use spki::{ObjectIdentifier, SubjectPublicKeyInfoRef};
 
-const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
-const END: &str = "-----END PUBLIC KEY-----";
-
-const BIT_STRING: u8 = 0x03;
-const INTEGER: u8 = 0x02;
-const SEQUENCE: u8 = 0x30;
+const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
 /// RFC 7518 takes no smaller modulus, and what checks the tokens no larger one.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2_048..=4_096;
@@ -21,98 +17,34 @@ pub fn is_pem(text: &str) -> bool {
 }
 
 /// Says in words why a text is not a public key for the algorithm.
-pub fn check(algorithm: &str, pem: &str) -> Result<(), String> {
-    if pem.contains("PRIVATE KEY-----") {
+pub fn check(algorithm: &str, text: &str) -> Result<(), String> {
+    if text.contains("PRIVATE KEY-----") {
         return Err("This is a private key. Give the public one; the private one stays with who signs.".into());
     }
-    let refusal = || {
-        let kind = match algorithm {
-            "RS256" => "an RSA public key of 2048 to 4096 bits",
-            "ES256" => "a P-256 public key",
-            _ => "an Ed25519 public key",
-        };
-        format!("{algorithm} wants {kind} in PEM ({BEGIN}).")
+    let blocks = pem::parse_many(text).unwrap_or_default();
+    let info = match blocks.as_slice() {
+        [block] if block.tag() == "PUBLIC KEY" => SubjectPublicKeyInfoRef::try_from(block.contents()).ok(),
+        _ => None,
     };
-    let der = block(pem).and_then(base64).ok_or_else(refusal)?;
-    let (kind, key) = split(&der).ok_or_else(refusal)?;
-    let is_fit = match algorithm {
-        "RS256" => kind == RSA && is_rsa_key(key),
-        "ES256" => kind == P256 && key.len() == 65 && key[0] == 4,
-        _ => kind == ED25519 && key.len() == 32,
-    };
-    if is_fit { Ok(()) } else { Err(refusal()) }
-}
-
-/// What is between the two lines, if there is one such block and nothing else.
-fn block(pem: &str) -> Option<&str> {
-    let (body, rest) = pem.trim().strip_prefix(BEGIN)?.split_once(END)?;
-    rest.is_empty().then_some(body)
-}
-
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let (mut bits, mut count) = (0_u32, 0_u32);
-    let symbols: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
-    if !symbols.len().is_multiple_of(4) {
-        return None;
+    if info.is_some_and(|info| fits(algorithm, info)) {
+        return Ok(());
     }
-    let padding = symbols.iter().rev().take(2).take_while(|b| **b == b'=').count();
-    for symbol in &symbols[..symbols.len() - padding] {
-        let value = match symbol {
-            b'A'..=b'Z' => symbol - b'A',
-            b'a'..=b'z' => symbol - b'a' + 26,
-            b'0'..=b'9' => symbol - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6) | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push(u8::try_from((bits >> count) & 0xff).unwrap_or_default());
-        }
-    }
-    Some(bytes)
-}
-
-/// Takes a DER element of this type off the front.
-fn element<'a>(bytes: &mut &'a [u8], kind: u8) -> Option<&'a [u8]> {
-    let (&[found, short], rest) = bytes.split_first_chunk::<2>()?;
-    let (length, rest) = match short {
-        0..=0x7f => (usize::from(short), rest),
-        0x81 => (usize::from(*rest.first()?), &rest[1..]),
-        0x82 => {
-            let (length, rest) = rest.split_first_chunk::<2>()?;
-            (usize::from(u16::from_be_bytes(*length)), rest)
-        }
-        _ => return None,
+    let kind = match algorithm {
+        "RS256" => "an RSA public key of 2048 to 4096 bits",
+        "ES256" => "a P-256 public key",
+        _ => "an Ed25519 public key",
     };
-    if found != kind || rest.len() < length {
-        return None;
+    Err(format!("{algorithm} wants {kind} in PEM (-----BEGIN PUBLIC KEY-----)."))
+}
+
+fn fits(algorithm: &str, info: SubjectPublicKeyInfoRef<'_>) -> bool {
+    let (kind, curve) = (info.algorithm.oid, info.algorithm.parameters_oid().ok());
+    let point = info.subject_public_key.as_bytes().unwrap_or_default();
+    match algorithm {
+        "RS256" => RsaPublicKey::try_from(info).is_ok_and(|key| RSA_BITS.contains(&key.n().bits())),
+        "ES256" => kind == EC && curve == Some(P256) && point.len() == 65 && point[0] == 4,
+        _ => kind == ED25519 && point.len() == 32,
     }
-    let (content, rest) = rest.split_at(length);
-    *bytes = rest;
-    Some(content)
-}
-
-/// The algorithm and the key of a SubjectPublicKeyInfo.
-fn split(mut der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut info = element(&mut der, SEQUENCE)?;
-    let kind = element(&mut info, SEQUENCE)?;
-    let (unused_bits, key) = element(&mut info, BIT_STRING)?.split_first()?;
-    (der.is_empty() && info.is_empty() && *unused_bits == 0).then_some((kind, key))
-}
-
-fn is_rsa_key(mut key: &[u8]) -> bool {
-    let mut numbers = || {
-        let mut numbers = element(&mut key, SEQUENCE)?;
-        Some((element(&mut numbers, INTEGER)?, element(&mut numbers, INTEGER)?))
-    };
-    let Some((modulus, exponent)) = numbers() else { return false };
-    let modulus = modulus.strip_prefix(&[0]).unwrap_or(modulus);
-    let leading_zeros = modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
-    !exponent.is_empty() && RSA_BITS.contains(&(modulus.len() * 8 - leading_zeros))
 }
 
 #[cfg(test)]
@@ -159,24 +91,19 @@ NmJyTdbnGvUINdEsOwIDAQAB
 
     #[test]
     fn a_modulus_is_as_long_as_tokens_can_be_checked_with() {
+        use rsa::{BigUint, pkcs8::EncodePublicKey};
         for (bits, fits) in [(2_047, false), (2_048, true), (4_096, true), (4_097, false), (8_192, false)] {
-            let mut modulus = vec![0xff_u8; bits / 8 + usize::from(bits % 8 > 0)];
-            modulus[0] = 0xff >> (8 * modulus.len() - bits);
-            modulus.insert(0, 0);
-            let number = |bytes: &[u8]| [&[INTEGER, 0x82], &len(bytes)[..], bytes].concat();
-            let numbers = [number(&modulus), number(&[1, 0, 1])].concat();
-            let key = [&[SEQUENCE, 0x82], &len(&numbers)[..], &numbers].concat();
-            assert_eq!(is_rsa_key(&key), fits, "{bits}");
+            let modulus = (BigUint::from(1_u8) << bits) - 1_u8;
+            let key = RsaPublicKey::new_with_max_size(modulus, BigUint::from(65_537_u32), 8_192).unwrap();
+            let der = key.to_public_key_der().unwrap();
+            let text = pem::encode(&pem::Pem::new("PUBLIC KEY", der.as_bytes()));
+            assert_eq!(check("RS256", &text).is_ok(), fits, "{bits}");
         }
-    }
-
-    fn len(bytes: &[u8]) -> [u8; 2] {
-        u16::try_from(bytes.len()).unwrap().to_be_bytes()
     }
 
     #[test]
     fn each_refusal() {
-        let body = block(ED25519_PEM).unwrap().trim();
+        let body = ED25519_PEM.lines().nth(1).unwrap();
         for pem in [
             String::new(),
             "secret".into(),
