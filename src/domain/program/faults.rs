@@ -1,10 +1,10 @@
 //! What is wrong with a program: every fault at once, each by its path in the document, with what is allowed there.
 
-use super::fields::{allowed, children};
+use super::fields::{allowed, children, lists_for_objects};
 use super::{
     ENGINE_REASONS, MAX_AMOUNT, MAX_DAYS, MAX_RULES, Party, PerTrack, Preset, Program, Rule, Trigger, Vesting,
 };
-use crate::domain::error::{Error, FieldError};
+use crate::domain::error::{Error, FieldError, Result};
 use serde_json::{Value, json};
 use serde_path_to_error::{Path, Segment};
 
@@ -65,6 +65,14 @@ fn not_accepted(path: String, value: &Value) -> FieldError {
     let pattern: String = path.chars().filter(|c| !c.is_ascii_digit() || !path.contains('[')).collect();
     let detail = format!("{shown} is not accepted; give {}.", allowed(&pattern).unwrap_or("something else"));
     fault(path, detail)
+}
+
+/// `Invalid` for a text in which a list stands for an object.
+pub fn of_shape(text: &str) -> Result<()> {
+    let document: Value = serde_json::from_str(text).unwrap_or_default();
+    let faults: Vec<_> =
+        lists_for_objects(&document).into_iter().map(|(path, value)| not_accepted(path, value)).collect();
+    if faults.is_empty() { Ok(()) } else { Err(Error::fields(faults)) }
 }
 
 /// Everything that is wrong with a text that is no program.
@@ -362,6 +370,7 @@ mod tests {
             (changed(&json!({ "sharing": { "text": " " } })), "sharing.text", "1 to 500 characters"),
             (changed(&json!({ "sharing": "text" })), "sharing", "give an object with text"),
             (changed(&json!({ "payouts": { "minimum": -1 } })), "payouts.minimum", "-1 is not accepted"),
+            (changed(&json!({ "payouts": [2_500] })), "payouts", "[2500] is not accepted; give an object"),
         ] {
             let found = faults(&document);
             assert_eq!(found.len(), 1, "{path}: {found:?}");

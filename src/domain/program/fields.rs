@@ -1,5 +1,7 @@
 //! The fields of a program in words, for who has to mend one.
 
+use serde_json::Value;
+
 /// Every field by its path, whether it has to be there, and what may stand there.
 pub const FIELDS: &[(&str, bool, &str)] = &[
     ("unit", true, "credits, or a currency code in lower case, such as usd"),
@@ -48,4 +50,35 @@ pub fn children(pattern: &str) -> impl Iterator<Item = (&'static str, bool)> {
         let name = path.strip_prefix(parent.as_str())?;
         (!name.contains(['.', '['])).then_some((name, *needed))
     })
+}
+
+/// What stands in a document at a pattern, each by its path.
+fn places<'d>(document: &'d Value, pattern: &str) -> Vec<(String, &'d Value)> {
+    let mut places = vec![(String::new(), document)];
+    for step in pattern.split('.') {
+        let (name, of_each) = step.strip_suffix("[]").map_or((step, false), |name| (name, true));
+        let named = places.into_iter().filter_map(|(path, node)| {
+            let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+            Some((path, node.get(name)?))
+        });
+        places = if of_each {
+            let items = named.flat_map(|(path, list)| {
+                let items = list.as_array().into_iter().flatten().enumerate();
+                items.map(move |(place, item)| (format!("{path}[{place}]"), item))
+            });
+            items.collect()
+        } else {
+            named.collect()
+        };
+    }
+    places
+}
+
+/// Lists where objects belong: their values would be taken for fields by their order.
+pub fn lists_for_objects(document: &Value) -> Vec<(String, &Value)> {
+    if document.is_array() {
+        return vec![(String::new(), document)];
+    }
+    let objects = FIELDS.iter().filter(|(.., allowed)| allowed.starts_with("an object"));
+    objects.flat_map(|(pattern, ..)| places(document, pattern)).filter(|(_, value)| value.is_array()).collect()
 }

@@ -241,6 +241,7 @@ fn yes() -> bool {
 impl Program {
     /// Reads and validates a program; every fault is named by its path in the document, with what is allowed there.
     pub fn from_json(text: &str) -> Result<Self> {
+        faults::of_shape(text)?;
         let program: Self = serde_json::from_str(text).map_err(|fault| faults::of_text(text, &fault))?;
         program.validate()?;
         Ok(program)
