@@ -8,7 +8,7 @@ use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::program::Attribution;
 use crate::domain::referral;
 use crate::domain::time::DAY_MS;
-use crate::store::{CodeRow, NewClick, Reader, UnsignedClicks};
+use crate::store::{CodeRow, NewClick, Reader, Snapshot, UnsignedClicks, VersionedProgram};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
@@ -105,6 +105,20 @@ impl ClickLine {
     }
 }
 
+/// The code of the click that a browser remembers, if it can be used: nobody has typed it, so nobody could mend it.
+pub fn remembered_row(
+    db: &Snapshot<'_>,
+    project: ProjectId,
+    program: &VersionedProgram,
+    kept: Option<&KeptClick>,
+) -> Result<Option<CodeRow>> {
+    let Some(kept) = kept.filter(|kept| kept.is_within(program.attribution, db.now_ms(project))) else {
+        return Ok(None);
+    };
+    let row = db.code(project, &kept.code)?;
+    Ok(row.filter(|row| referral::usable("referral_code", Some(row.state()), program).is_ok()))
+}
+
 impl Engine {
     fn kept_click_key(&self) -> [u8; 32] {
         blake3::derive_key("refloop 2026 kept click", &self.store.instance().pepper)
@@ -185,11 +199,7 @@ impl Engine {
     /// The code that a signup without one would use: of the click that the browser remembers, while it can be used.
     pub fn remembered_code(&self, reader: &Reader, project: ProjectId, remembered: &str) -> Result<Option<Code>> {
         let Some(kept) = self.kept_click(project, Some(remembered)) else { return Ok(None) };
-        reader.read(|db| {
-            let (program, row) = (db.program(project)?, db.code(project, &kept.code)?);
-            let usable = referral::usable("ref", row.map(|row| row.state()), &program).is_ok();
-            Ok((usable && kept.is_within(program.attribution, db.now_ms(project))).then_some(kept.code))
-        })
+        reader.read(|db| Ok(remembered_row(db, project, &db.program(project)?, Some(&kept))?.map(|_| kept.code)))
     }
 
     /// Stores a click together with those that wait, and returns when the disk has it.
