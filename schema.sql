@@ -128,6 +128,7 @@ CREATE TABLE code (
   UNIQUE (project_id, code)
 ) STRICT;
 CREATE UNIQUE INDEX code_active ON code (account_id) WHERE revoked_at_ms IS NULL;
+CREATE INDEX code_revoked ON code (account_id, id) WHERE revoked_at_ms IS NOT NULL;
 CREATE INDEX code_list ON code (project_id, id);
 
 -- One account brought in by another, at most once ever. The two identities are keyed hashes: they outlive an erasure.

@@ -44,7 +44,7 @@ mod writer;
 
 pub use accounts::{Account, NewAccount, Profile};
 pub use codes::CodeRow;
-pub use decisions::{DecidedRule, NewDecision};
+pub use decisions::{DecidedRule, NewDecision, Refusal};
 pub use file::is_existing_file;
 pub use holdings::Holdings;
 pub use jwt_keys::JwtKey;

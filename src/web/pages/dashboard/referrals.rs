@@ -1,0 +1,146 @@
+//! Referred users: who came, how far they are, what they brought, and why something was not given.
+
+use super::words::{Badge, Day, NOT_SIGNED_UP, reason_text, refusal_sentence, standing_text, status_badge};
+use super::{Member, failed, to_login};
+use crate::domain::error::Error;
+use crate::domain::id::Cursor;
+use crate::domain::program::Program;
+use crate::domain::referral::Status;
+use crate::engine::{ReferralItem, Refusal};
+use crate::web::Context;
+use crate::web::page::{Frame, Place};
+use crate::web::query::Query;
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+
+type Result<T> = crate::domain::error::Result<T>;
+
+const PAGE: usize = 25;
+
+#[derive(Template)]
+#[template(path = "dashboard/referrals.html")]
+struct ReferralsPage {
+    frame: Frame,
+    filters: Vec<Filter>,
+    rows: Vec<ReferralRow>,
+    is_filtered: bool,
+    is_first: bool,
+    newest: String,
+    next: Option<String>,
+}
+
+struct Filter {
+    label: &'static str,
+    url: String,
+    here: bool,
+}
+
+/// One referral.
+pub struct ReferralRow {
+    pub email: String,
+    pub badge: Badge,
+    pub since: Day,
+    pub code: String,
+    pub milestones: Vec<(&'static str, Day)>,
+    pub earned: String,
+    pub pending: Option<String>,
+    pub credits: Vec<CreditRow>,
+    pub standing: Option<&'static str>,
+    pub refusals: Vec<(String, Day)>,
+}
+
+pub struct CreditRow {
+    pub reason: String,
+    pub amount: String,
+    pub status: &'static str,
+    pub tone: &'static str,
+    /// When it vests, while that is to come.
+    pub vests: Option<Day>,
+    pub taken_back: Option<String>,
+}
+
+impl ReferralRow {
+    pub fn new(item: ReferralItem, program: &Program, refusals: &[Refusal]) -> Self {
+        let milestones = [
+            ("First call", item.progress.first_call_at_ms),
+            ("Active", item.progress.active_at_ms),
+            ("Converted", item.progress.converted_at_ms),
+        ];
+        let earned: i64 = item.credits.iter().map(|credit| credit.amount - credit.reversed).sum();
+        let pending: i64 = item.credits.iter().map(|credit| credit.pending).sum();
+        let credit = |credit: &crate::engine::ReferralCredit| CreditRow {
+            reason: reason_text(&credit.reason),
+            amount: program.amount_text(credit.amount),
+            status: credit.status,
+            tone: super::words::line_tone(credit.status),
+            vests: (credit.status == "PENDING").then(|| Day::of(credit.vests_at_ms)),
+            taken_back: (credit.reversed > 0).then(|| program.amount_text(credit.reversed)),
+        };
+        Self {
+            email: item.masked_email.unwrap_or_else(|| "Account erased".to_owned()),
+            badge: status_badge(item.progress.status, program),
+            since: Day::of(item.signed_up_at_ms),
+            code: item.code,
+            milestones: milestones.into_iter().filter_map(|(name, at_ms)| Some((name, Day::of(at_ms?)))).collect(),
+            earned: program.amount_text(earned),
+            pending: (pending > 0).then(|| program.amount_text(pending)),
+            credits: item.credits.iter().map(credit).collect(),
+            standing: standing_text(item.progress.status, item.reason.as_deref()),
+            refusals: refusals
+                .iter()
+                .filter_map(|refusal| Some((refusal_sentence(refusal, program)?, Day::of(refusal.at_ms))))
+                .collect(),
+        }
+    }
+
+    /// Whether there is more to say than the row does.
+    pub fn has_details(&self) -> bool {
+        !self.credits.is_empty() || !self.milestones.is_empty() || self.standing.is_some() || !self.refusals.is_empty()
+    }
+}
+
+fn url(status: Option<Status>, cursor: Option<Cursor>) -> String {
+    let status = status.map(|status| format!("status={}", status.as_str()));
+    let cursor = cursor.map(|cursor| format!("cursor={cursor}"));
+    let query = [status, cursor].into_iter().flatten().collect::<Vec<_>>().join("&");
+    format!("{}{}{query}", Place::Referrals.url(), if query.is_empty() { "" } else { "?" })
+}
+
+fn filters(wanted: Option<Status>, program: &Program) -> Vec<Filter> {
+    let all = Filter { label: "All", url: url(None, None), here: wanted.is_none() };
+    let each = Status::ALL.into_iter().map(|status| Filter {
+        label: status_badge(status, program).text,
+        url: url(Some(status), None),
+        here: wanted == Some(status),
+    });
+    std::iter::once(all).chain(each).collect()
+}
+
+pub async fn show(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
+    show_referrals(&request, &context).await.unwrap_or_else(failed)
+}
+
+async fn show_referrals(request: &HttpRequest, context: &Context) -> Result<HttpResponse> {
+    let Some(member) = Member::of(request, context).await? else { return Ok(to_login(Place::Referrals)) };
+    let query = Query::parse(request.query_string())?;
+    let unknown = || Error::field("status", "invalid_status", "There is no such status.");
+    let status = query.get("status").map(|text| Status::parse(text).ok_or_else(unknown)).transpose()?;
+    let before = query.cursor()?;
+    let (project, account) = (member.project.id, member.account);
+    let program = context.engine.program_of(project).await?;
+    let page = context.engine.referrals(project, account, status, before, PAGE).await?;
+    let ids = page.items.iter().map(|item| item.id).collect();
+    let refusals = context.engine.refusals(project, account, ids).await?;
+    let rows = page.items.into_iter().zip(&refusals);
+    let template = ReferralsPage {
+        frame: member.frame(context, Place::Referrals),
+        filters: filters(status, &program),
+        rows: rows.map(|(item, refusals)| ReferralRow::new(item, &program, refusals)).collect(),
+        is_filtered: status.is_some(),
+        is_first: before.is_none(),
+        newest: url(status, None),
+        next: page.next.map(|next| url(status, Some(Cursor(next)))),
+    };
+    Ok(member.page(context, StatusCode::OK, &template))
+}

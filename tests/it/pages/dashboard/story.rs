@@ -1,0 +1,193 @@
+//! People with a history, each in a browser of their own.
+
+use crate::harness::{App, Client, DAY_MS, PASSWORD, Reply};
+use crate::visitor::{FORM, Visitor, assert_page, encode, value_of};
+use refloop::domain::program::Preset;
+use refloop::domain::setting::Setting;
+use serde_json::{Value, json};
+
+/// Where the project with the preset `commission` answers. Browsers find it on this machine.
+pub const MARKET: &str = "market.localhost";
+
+/// Someone who is signed in, with a key of the same account.
+pub struct Member {
+    pub visitor: Visitor,
+    pub id: String,
+    host: Option<&'static str>,
+    api: Client,
+}
+
+impl Member {
+    /// Signs up by API and in on the page.
+    pub fn new(app: &App, host: Option<&'static str>, name: &str, email: &str, code: Option<&str>) -> Self {
+        let made = sign_up(app, host, name, email, code);
+        let key = made["api_key"].as_str().unwrap();
+        let id = made["developer"]["id"].as_str().unwrap().to_owned();
+        let member = Self { visitor: Visitor::new(app), id, host, api: app.anonymous().with_key(key) };
+        member.sign_in(email);
+        member
+    }
+
+    pub fn sign_in(&self, email: &str) {
+        let csrf = value_of(&self.page("/login"), "csrf");
+        let reply = self.post("/login", &[("csrf", &csrf), ("email", email), ("password", PASSWORD)]);
+        assert_eq!(reply.status, 303, "{}", reply.body);
+    }
+
+    fn headers(&self, more: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
+        self.host.map(|host| ("Host", host)).into_iter().chain(more.iter().copied()).collect()
+    }
+
+    pub fn get(&self, path: &str) -> Reply {
+        self.visitor.send("GET", path, &self.headers(&[("Accept", "text/html")]), "")
+    }
+
+    /// A page that must be there.
+    pub fn page(&self, path: &str) -> Reply {
+        let page = self.get(path);
+        assert_page(&page, 200);
+        page
+    }
+
+    pub fn post(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
+        self.visitor.send("POST", path, &self.headers(&[FORM]), &encode(fields))
+    }
+
+    /// The token that this visitor's forms carry.
+    pub fn token(&self) -> String {
+        value_of(&self.page("/dashboard"), "csrf")
+    }
+
+    /// Sends a form of the dashboard.
+    pub fn submit(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
+        let token = self.token();
+        let fields = [&[("csrf", token.as_str())], fields].concat();
+        self.post(path, &fields)
+    }
+
+    /// What the API says, with the account's own key.
+    pub fn api(&self, path: &str) -> Value {
+        let reply = self.api.get(path);
+        assert_eq!(reply.status, 200, "{path}: {}", reply.body);
+        reply.json()
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.api
+    }
+
+    pub fn code(&self) -> String {
+        let reply = self.api.post("/v1/developers/referral-code", json!({}));
+        reply.json()["referral_code"].as_str().unwrap().to_owned()
+    }
+}
+
+pub fn sign_up(app: &App, host: Option<&'static str>, name: &str, email: &str, code: Option<&str>) -> Value {
+    let body = json!({ "email": email, "password": PASSWORD, "name": name, "referral_code": code });
+    let mut headers = vec![("Content-Type", "application/json")];
+    headers.extend(host.map(|host| ("Host", host)));
+    let reply = app.anonymous().send("POST", "/v1/developers/signup", &headers, body.to_string().into_bytes());
+    assert_eq!(reply.status, 201, "{}", reply.body);
+    reply.json()
+}
+
+/// A referee of that code at a domain of their own; returns the account's id.
+pub fn refer(app: &App, host: Option<&'static str>, name: &str, code: &str) -> String {
+    let email = format!("{0}@{0}.example", name.to_lowercase());
+    sign_up(app, host, name, &email, Some(code))["developer"]["id"].as_str().unwrap().to_owned()
+}
+
+/// A project with the preset `commission` at its host, and a gateway of it with every scope.
+pub fn market(app: &App) -> Client {
+    app.project("market", Preset::Commission, "test");
+    app.engine
+        .set_project("market", vec![(Setting::Host, MARKET.into()), (Setting::Name, "Example Market".into())])
+        .unwrap();
+    app.gateway_of("market")
+}
+
+pub fn use_api(gateway: &Client, id: &str, developer: &str, calls: i64) {
+    let reply = gateway.post("/v1/usage", json!({ "id": id, "developer_id": developer, "calls": calls }));
+    assert_eq!(reply.status, 200, "{}", reply.body);
+}
+
+pub fn buy(gateway: &Client, id: &str, developer: &str, amount: i64) {
+    let body = json!({ "id": id, "developer_id": developer, "amount": amount, "currency": "usd" });
+    let reply = gateway.post("/v1/purchases", body);
+    assert_eq!(reply.status, 201, "{}", reply.body);
+}
+
+pub fn refund(gateway: &Client, id: &str, purchase: &str, amount: i64) {
+    let reply = gateway.post("/v1/refunds", json!({ "id": id, "purchase_id": purchase, "amount": amount }));
+    assert_eq!(reply.status, 201, "{}", reply.body);
+}
+
+/// Puts the referral of an account under review, as an abuse signal would.
+pub fn review(app: &App, referee: &str) {
+    let id = refloop::domain::id::AccountId(referee.parse::<refloop::domain::id::AccountId>().unwrap().0).0;
+    let sql = format!("UPDATE referral SET status = 'review', reason = 'same_address' WHERE referee_id = {id}");
+    assert_eq!(app.sqlite3(&sql), "");
+}
+
+/// Alice of the default project over eleven weeks: signups with ups and downs, milestones, spends, a referral that is
+/// rejected and one under review.
+pub fn credits(app: &App) -> Member {
+    let alice = Member::new(app, None, "Alice", "alice@alice.example", None);
+    let (code, gateway) = (alice.code(), app.gateway());
+    for day in 0..77_usize {
+        for n in 0..(day % 7 * (day % 3) / 4) {
+            let referee = refer(app, None, &format!("dev{day}x{n}"), &code);
+            if (day + n) % 3 > 0 {
+                use_api(&gateway, &format!("first-{day}-{n}"), &referee, 1);
+            }
+            if (day + n) % 4 == 1 {
+                use_api(&gateway, &format!("more-{day}-{n}"), &referee, 150);
+            }
+        }
+        if day % 10 == 9 {
+            use_api(&gateway, &format!("own-{day}"), &alice.id, 900);
+        }
+        app.advance_days(1);
+    }
+    sign_up(app, None, "Colleague", "colleague@alice.example", Some(&code));
+    let held = refer(app, None, "Heldback", &code);
+    use_api(&gateway, "held", &held, 1);
+    review(app, &held);
+    alice.sign_in("alice@alice.example");
+    alice
+}
+
+/// Alice of the market: came in with a code herself, earns commissions, some of them refunded, one after it was spent.
+pub fn commission(app: &App) -> Member {
+    let gateway = market(app);
+    let host = Some(MARKET);
+    let zoe = Member::new(app, host, "Zoe", "zoe@zoe.example", None);
+    let alice = Member::new(app, host, "Alice", "alice@alice.example", Some(&zoe.code()));
+    let code = alice.code();
+    for day in 0..70_i64 {
+        if day % 3 == 1 {
+            let buyer = refer(app, host, &format!("buyer{day}"), &code);
+            let amount = 1_999 + 1_250 * (day % 11);
+            if day % 4 > 0 {
+                buy(&gateway, &format!("p-{day}"), &buyer, amount);
+            }
+            if day % 5 == 2 {
+                buy(&gateway, &format!("small-{day}"), &buyer, 99);
+            }
+            if day % 7 == 3 {
+                refund(&gateway, &format!("r-{day}"), &format!("p-{day}"), amount / 2);
+            }
+        }
+        if day == 50 {
+            use_api(&gateway, "spent", &alice.id, 1_500);
+        }
+        app.advance_ms(DAY_MS);
+    }
+    refund(&gateway, "late", "p-10", 1_000_000);
+    sign_up(app, host, "Colleague", "colleague@alice.example", Some(&code));
+    let held = refer(app, host, "Heldback", &code);
+    buy(&gateway, "p-held", &held, 8_000);
+    review(app, &held);
+    alice.sign_in("alice@alice.example");
+    alice
+}
