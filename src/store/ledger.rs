@@ -81,6 +81,8 @@ fn lot(row: &Row<'_>, from: usize) -> rusqlite::Result<Lot> {
 pub struct LedgerLine {
     pub entry: Entry,
     pub status: &'static str,
+    /// Its lot's referral is under review: nothing vests.
+    pub held: bool,
     pub referrer: Option<AccountId>,
     pub referee: Option<AccountId>,
     pub referee_email: Option<String>,
@@ -227,7 +229,8 @@ impl Snapshot<'_> {
                 return Ok(LedgerPage { lines, next: Some(last_seen) });
             }
             let entry = entry(row)?;
-            let status = line_status(entry.kind, &lot(row, ENTRY_WIDTH)?, self.now_ms(entry.project));
+            let lot = lot(row, ENTRY_WIDTH)?;
+            let status = line_status(entry.kind, &lot, self.now_ms(entry.project));
             (seen, last_seen) = (seen + 1, entry.seq);
             if !filter.lets_through(&entry, status) {
                 continue;
@@ -240,6 +243,7 @@ impl Snapshot<'_> {
             lines.push(LedgerLine {
                 entry,
                 status,
+                held: lot.held,
                 referrer: row.get::<_, Option<i64>>(people)?.map(AccountId),
                 referee: row.get::<_, Option<i64>>(people + 1)?.map(AccountId),
                 referee_email: row.get(people + 2)?,

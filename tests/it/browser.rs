@@ -1,7 +1,7 @@
 //! The pages in a real Chromium, driven by tests/browser/*.mjs.
 
 use crate::harness::{App, PASSWORD};
-use crate::pages::dashboard::story;
+use crate::pages::dashboard::story::{self, Story};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -43,12 +43,11 @@ fn bob_signs_up_on_the_page() {
 #[test]
 fn alice_likes_to_open_her_dashboard() {
     let app = App::start();
-    drop(story::credits(&app));
-    drop(story::commission(&app));
+    let story = Story::tell(&app);
     let output = node("dashboard.mjs")
         .env("REFLOOP_URL", &app.url)
         .env("REFLOOP_MARKET_URL", app.url.replace("127.0.0.1", story::MARKET))
-        .env("REFLOOP_MARKET_KEY", app.gateway_of("market").key().unwrap())
+        .env("REFLOOP_MARKET_KEY", story.market.key().unwrap())
         .env("REFLOOP_PASSWORD", PASSWORD)
         .env("REFLOOP_SHOTS", "target/screenshots")
         .output();

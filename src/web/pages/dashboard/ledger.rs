@@ -6,7 +6,7 @@ use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, Cursor};
 use crate::domain::ledger::{EntryKind, LINE_STATUSES};
 use crate::domain::program::Program;
-use crate::domain::time::{self, DAY_MS};
+use crate::domain::time::DAY_MS;
 use crate::engine::{LedgerFilter, LedgerLine, Reader, Stats, mask};
 use crate::web::page::{Frame, Place};
 use crate::web::query::Query;
@@ -16,7 +16,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-const PAGE: usize = 50;
+const PAGE: usize = 25;
 
 #[derive(Template)]
 #[template(path = "dashboard/ledger.html")]
@@ -40,13 +40,21 @@ struct Row {
     day: Day,
     email: Option<String>,
     reason: String,
-    amount: String,
+    figure: String,
+    unit: String,
     is_gain: bool,
     status: &'static str,
     tone: &'static str,
-    vests: Option<Day>,
+    /// When it vests, while that is to come.
+    vests: Option<Vests>,
     expires: Option<Day>,
+    /// The figure of what all up to here comes to.
     balance: Option<String>,
+}
+
+enum Vests {
+    On(Day),
+    AfterReview,
 }
 
 /// What the form asks for, as it was typed.
@@ -157,7 +165,13 @@ fn rows(lines: Vec<LedgerLine>, account: AccountId, program: &Program, total: Op
     let row = |line: LedgerLine| {
         let (amount, at_line) = (line.entry.amount, balance);
         balance = balance.map(|balance| balance - amount);
-        let sign = if amount > 0 { "+" } else { "" };
+        let (figure, unit) = program.amount_parts(amount);
+        let vests = match line.entry.vests_at_ms {
+            Some(at_ms) if line.status == "PENDING" => {
+                Some(if line.held { Vests::AfterReview } else { Vests::On(Day::of(at_ms)) })
+            }
+            _ => None,
+        };
         Row {
             id: line.id().to_string(),
             day: Day::of(line.entry.at_ms),
@@ -167,13 +181,14 @@ fn rows(lines: Vec<LedgerLine>, account: AccountId, program: &Program, total: Op
                 None => None,
             },
             reason: reason_text(&line.entry.reason),
-            amount: format!("{sign}{}", program.amount_text(amount)),
+            figure: if amount > 0 { format!("+{figure}") } else { figure },
+            unit,
             is_gain: amount > 0,
             status: line.status,
             tone: line_tone(line.status),
-            vests: line.entry.vests_at_ms.filter(|_| line.status == "PENDING").map(Day::of),
+            vests,
             expires: line.entry.expires_at_ms.filter(|_| line.entry.kind == EntryKind::Grant).map(Day::of),
-            balance: at_line.map(|balance| program.amount_text(balance)),
+            balance: at_line.map(|balance| program.amount_parts(balance).0),
         }
     };
     lines.into_iter().map(row).collect()
@@ -182,6 +197,7 @@ fn rows(lines: Vec<LedgerLine>, account: AccountId, program: &Program, total: Op
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::time;
 
     #[test]
     fn the_last_day_counts_whole() {

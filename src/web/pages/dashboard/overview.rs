@@ -20,7 +20,7 @@ use askama::Template;
 type Result<T> = crate::domain::error::Result<T>;
 
 const RECENT: usize = 5;
-const DUES: usize = 6;
+const DUES: usize = 4;
 
 #[derive(Template)]
 #[template(path = "dashboard/overview.html")]
@@ -45,7 +45,6 @@ struct OverviewPage {
 /// Everything to share a code with.
 struct Share {
     code: String,
-    /// Without its scheme, as it is read.
     link: String,
     uses: Option<String>,
     invitation: Invitation,
@@ -164,7 +163,7 @@ fn metrics(stats: &Stats, program: &Program) -> Vec<Metric> {
     let count = |label, figure: i64, note: String| Metric { label, figure: grouped(figure), unit: String::new(), note };
     let earned = Amount::of(totals.granted, program);
     let taken_back = match totals.reversed {
-        0 => "All that was ever granted".to_owned(),
+        0 => "Pending and used included".to_owned(),
         reversed => format!("{} of it taken back since", program.amount_text(reversed)),
     };
     let not_counted = match counts.rejected {
@@ -180,7 +179,7 @@ fn metrics(stats: &Stats, program: &Program) -> Vec<Metric> {
             label: "Conversion Rate",
             figure: format!("{rate:.2}%"),
             unit: String::new(),
-            note: "Conversions of referrals".to_owned(),
+            note: "Of all referrals".to_owned(),
         },
         count("Total Clicks", total_clicks(stats), "Visits through your code".to_owned()),
         count("Pending Referrals", counts.total - counts.converted, "Signed up, not converted yet".to_owned()),

@@ -55,7 +55,7 @@ pub struct CreditRow {
     pub amount: String,
     pub status: &'static str,
     pub tone: &'static str,
-    /// When it vests, while that is to come.
+    /// When it vests, while that is to come and is not held by a review.
     pub vests: Option<Day>,
     pub taken_back: Option<String>,
 }
@@ -69,12 +69,13 @@ impl ReferralRow {
         ];
         let earned: i64 = item.credits.iter().map(|credit| credit.amount - credit.reversed).sum();
         let pending: i64 = item.credits.iter().map(|credit| credit.pending).sum();
+        let in_review = item.progress.status == Status::Review;
         let credit = |credit: &crate::engine::ReferralCredit| CreditRow {
             reason: reason_text(&credit.reason),
             amount: program.amount_text(credit.amount),
             status: credit.status,
             tone: super::words::line_tone(credit.status),
-            vests: (credit.status == "PENDING").then(|| Day::of(credit.vests_at_ms)),
+            vests: (credit.status == "PENDING" && !in_review).then(|| Day::of(credit.vests_at_ms)),
             taken_back: (credit.reversed > 0).then(|| program.amount_text(credit.reversed)),
         };
         Self {

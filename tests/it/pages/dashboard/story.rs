@@ -1,7 +1,8 @@
 //! People with a history, each in a browser of their own.
 
-use crate::harness::{App, Client, DAY_MS, PASSWORD, Reply};
+use crate::harness::{App, Client, PASSWORD, Reply};
 use crate::visitor::{FORM, Visitor, assert_page, encode, value_of};
+use refloop::domain::id::AccountId;
 use refloop::domain::program::Preset;
 use refloop::domain::setting::Setting;
 use serde_json::{Value, json};
@@ -124,70 +125,88 @@ pub fn refund(gateway: &Client, id: &str, purchase: &str, amount: i64) {
 
 /// Puts the referral of an account under review, as an abuse signal would.
 pub fn review(app: &App, referee: &str) {
-    let id = refloop::domain::id::AccountId(referee.parse::<refloop::domain::id::AccountId>().unwrap().0).0;
+    let id = referee.parse::<AccountId>().unwrap().0;
     let sql = format!("UPDATE referral SET status = 'review', reason = 'same_address' WHERE referee_id = {id}");
     assert_eq!(app.sqlite3(&sql), "");
 }
 
-/// Alice of the default project over eleven weeks: signups with ups and downs, milestones, spends, a referral that is
-/// rejected and one under review.
-pub fn credits(app: &App) -> Member {
-    let alice = Member::new(app, None, "Alice", "alice@alice.example", None);
-    let (code, gateway) = (alice.code(), app.gateway());
-    for day in 0..77_usize {
+/// Two Alices over eleven weeks, on the same days.
+pub struct Story {
+    /// Of the default project: signups with ups and downs, milestones, spends, a referral that is rejected and one
+    /// under review.
+    pub credits: Member,
+    /// Of the market: came in with a code herself, earns commissions, some of them refunded, one after it was spent.
+    pub commission: Member,
+    /// The gateway of the market.
+    pub market: Client,
+}
+
+impl Story {
+    pub fn tell(app: &App) -> Self {
+        let (gateway, market) = (app.gateway(), market(app));
+        let zoe = Member::new(app, Some(MARKET), "Zoe", "zoe@zoe.example", None);
+        let alice = "alice@alice.example";
+        let story = Self {
+            credits: Member::new(app, None, "Alice", alice, None),
+            commission: Member::new(app, Some(MARKET), "Alice", alice, Some(&zoe.code())),
+            market,
+        };
+        for day in 0..77 {
+            story.credits_on(app, &gateway, day);
+            story.commission_on(app, day);
+            app.advance_days(1);
+        }
+        refund(&story.market, "late", "p-10", 1_000_000);
+        for (member, host, gateway) in
+            [(&story.credits, None, &gateway), (&story.commission, Some(MARKET), &story.market)]
+        {
+            let code = member.code();
+            sign_up(app, host, "Colleague", "colleague@alice.example", Some(&code));
+            let held = refer(app, host, "Heldback", &code);
+            use_api(gateway, "held", &held, 1);
+            if host.is_some() {
+                buy(gateway, "p-held", &held, 8_000);
+            }
+            review(app, &held);
+            // The sessions of the first day have ended.
+            member.sign_in(alice);
+        }
+        story
+    }
+
+    fn credits_on(&self, app: &App, gateway: &Client, day: usize) {
+        let code = self.credits.code();
         for n in 0..(day % 7 * (day % 3) / 4) {
             let referee = refer(app, None, &format!("dev{day}x{n}"), &code);
             if (day + n) % 3 > 0 {
-                use_api(&gateway, &format!("first-{day}-{n}"), &referee, 1);
+                use_api(gateway, &format!("first-{day}-{n}"), &referee, 1);
             }
             if (day + n) % 4 == 1 {
-                use_api(&gateway, &format!("more-{day}-{n}"), &referee, 150);
+                use_api(gateway, &format!("more-{day}-{n}"), &referee, 150);
             }
         }
         if day % 10 == 9 {
-            use_api(&gateway, &format!("own-{day}"), &alice.id, 900);
+            use_api(gateway, &format!("own-{day}"), &self.credits.id, 900);
         }
-        app.advance_days(1);
     }
-    sign_up(app, None, "Colleague", "colleague@alice.example", Some(&code));
-    let held = refer(app, None, "Heldback", &code);
-    use_api(&gateway, "held", &held, 1);
-    review(app, &held);
-    alice.sign_in("alice@alice.example");
-    alice
-}
 
-/// Alice of the market: came in with a code herself, earns commissions, some of them refunded, one after it was spent.
-pub fn commission(app: &App) -> Member {
-    let gateway = market(app);
-    let host = Some(MARKET);
-    let zoe = Member::new(app, host, "Zoe", "zoe@zoe.example", None);
-    let alice = Member::new(app, host, "Alice", "alice@alice.example", Some(&zoe.code()));
-    let code = alice.code();
-    for day in 0..70_i64 {
+    fn commission_on(&self, app: &App, day: usize) {
+        let market = &self.market;
         if day % 3 == 1 {
-            let buyer = refer(app, host, &format!("buyer{day}"), &code);
-            let amount = 1_999 + 1_250 * (day % 11);
+            let buyer = refer(app, Some(MARKET), &format!("buyer{day}"), &self.commission.code());
+            let amount = 1_999 + 1_250 * (i64::try_from(day).unwrap() % 11);
             if day % 4 > 0 {
-                buy(&gateway, &format!("p-{day}"), &buyer, amount);
+                buy(market, &format!("p-{day}"), &buyer, amount);
             }
             if day % 5 == 2 {
-                buy(&gateway, &format!("small-{day}"), &buyer, 99);
+                buy(market, &format!("small-{day}"), &buyer, 99);
             }
             if day % 7 == 3 {
-                refund(&gateway, &format!("r-{day}"), &format!("p-{day}"), amount / 2);
+                refund(market, &format!("r-{day}"), &format!("p-{day}"), amount / 2);
             }
         }
         if day == 50 {
-            use_api(&gateway, "spent", &alice.id, 1_500);
+            use_api(market, "spent", &self.commission.id, 1_500);
         }
-        app.advance_ms(DAY_MS);
     }
-    refund(&gateway, "late", "p-10", 1_000_000);
-    sign_up(app, host, "Colleague", "colleague@alice.example", Some(&code));
-    let held = refer(app, host, "Heldback", &code);
-    buy(&gateway, "p-held", &held, 8_000);
-    review(app, &held);
-    alice.sign_in("alice@alice.example");
-    alice
 }
