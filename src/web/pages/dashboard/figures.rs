@@ -48,12 +48,8 @@ struct Bucket {
     figures: [i64; 4],
 }
 
-pub fn total_clicks(_stats: &Stats) -> i64 {
-    0
-}
-
 fn figures_of(day: &SeriesDay) -> [i64; 4] {
-    [0, day.row.signups, day.row.conversions, day.row.credits]
+    [day.row.clicks, day.row.signups, day.row.conversions, day.row.credits]
 }
 
 /// Days, or weeks that end today; what is left over at the front belongs to the first of them.
@@ -151,7 +147,7 @@ mod tests {
     fn series(days: i64) -> Vec<SeriesDay> {
         let day = |day| SeriesDay {
             date: String::new(),
-            row: DayRow { day, signups: 1, conversions: day % 2, credits: 10 * day, ..DayRow::default() },
+            row: DayRow { day, clicks: 3, signups: 1, conversions: day % 2, credits: 10 * day, ..DayRow::default() },
         };
         (0..days).map(day).collect()
     }
@@ -181,7 +177,7 @@ mod tests {
             assert_eq!(buckets.len(), count, "{days}");
             let sum = |place: usize| buckets.iter().map(|bucket| bucket.figures[place]).sum::<i64>();
             let daily = |place: usize| series.iter().map(|day| figures_of(day)[place]).sum::<i64>();
-            assert_eq!([sum(1), sum(2), sum(3)], [daily(1), daily(2), daily(3)], "{days}");
+            assert_eq!([0, 1, 2, 3].map(sum), [0, 1, 2, 3].map(daily), "{days}");
             assert_eq!(buckets[0].figures[1], first_length, "{days}");
             assert_eq!(buckets.last().map(|bucket| bucket.last_ms), Some((days - 1) * DAY_MS));
         }

@@ -1,6 +1,6 @@
 //! The overview: the code and how to share it, the figures, what is to come, who came last.
 
-use super::figures::{Charts, PERIODS, total_clicks};
+use super::figures::{Charts, PERIODS};
 use super::referrals::ReferralRow;
 use super::words::{Day, Earning, share_text};
 use super::{Member, base_url, failed, to_login};
@@ -181,7 +181,7 @@ fn metrics(stats: &Stats, program: &Program) -> Vec<Metric> {
             unit: String::new(),
             note: "Of all referrals".to_owned(),
         },
-        count("Total Clicks", total_clicks(stats), "Visits through your code".to_owned()),
+        count("Total Clicks", stats.clicks, "Visits through your code".to_owned()),
         count("Pending Referrals", counts.total - counts.converted, "Signed up, not converted yet".to_owned()),
     ]
 }

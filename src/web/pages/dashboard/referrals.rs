@@ -4,9 +4,10 @@ use super::words::{Badge, Day, NOT_SIGNED_UP, reason_text, refusal_sentence, sta
 use super::{Member, failed, to_login};
 use crate::domain::error::Error;
 use crate::domain::id::Cursor;
+use crate::domain::money::grouped;
 use crate::domain::program::Program;
 use crate::domain::referral::Status;
-use crate::engine::{ReferralItem, Refusal};
+use crate::engine::{ReferralItem, ReferralPage, Refusal, UnsignedClicks};
 use crate::web::Context;
 use crate::web::page::{Frame, Place};
 use crate::web::query::Query;
@@ -23,11 +24,90 @@ const PAGE: usize = 25;
 struct ReferralsPage {
     frame: Frame,
     filters: Vec<Filter>,
+    /// Visitors who have not signed up, on the pages that show them.
+    visitors: Option<Visitors>,
     rows: Vec<ReferralRow>,
     is_filtered: bool,
     is_first: bool,
     newest: String,
     next: Option<String>,
+}
+
+/// Who clicked and may still sign up.
+struct Visitors {
+    badge: Badge,
+    count: String,
+    is_one: bool,
+    window_days: u32,
+    latest: Option<Day>,
+    /// Each of them, the last ones first, where they alone are asked for.
+    days: Vec<Day>,
+    /// How many are not listed.
+    more: Option<String>,
+}
+
+impl Visitors {
+    fn of(clicks: UnsignedClicks, window_days: u32, each: bool) -> Self {
+        let days: Vec<Day> = clicks.recent_at_ms.into_iter().map(Day::of).collect();
+        let more = clicks.count - i64::try_from(days.len()).unwrap_or(i64::MAX);
+        Self {
+            badge: NOT_SIGNED_UP,
+            count: grouped(clicks.count),
+            is_one: clicks.count == 1,
+            window_days,
+            latest: days.first().cloned(),
+            more: (each && more > 0).then(|| grouped(more)),
+            days: if each { days } else { Vec::new() },
+        }
+    }
+}
+
+/// What the list is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    All,
+    NotSignedUp,
+    Status(Status),
+}
+
+impl Wanted {
+    const NOT_SIGNED_UP: &str = "not_signed_up";
+
+    fn parse(text: Option<&str>) -> Result<Self> {
+        let unknown = || Error::field("status", "invalid_status", "There is no such status.");
+        match text {
+            None => Ok(Self::All),
+            Some(Self::NOT_SIGNED_UP) => Ok(Self::NotSignedUp),
+            Some(text) => Status::parse(text).map(Self::Status).ok_or_else(unknown),
+        }
+    }
+
+    fn as_str(self) -> Option<&'static str> {
+        match self {
+            Self::All => None,
+            Self::NotSignedUp => Some(Self::NOT_SIGNED_UP),
+            Self::Status(status) => Some(status.as_str()),
+        }
+    }
+
+    fn status(self) -> Option<Status> {
+        if let Self::Status(status) = self { Some(status) } else { None }
+    }
+
+    fn label(self, program: &Program) -> &'static str {
+        match self {
+            Self::All => "All",
+            Self::NotSignedUp => NOT_SIGNED_UP.text,
+            Self::Status(status) => status_badge(status, program).text,
+        }
+    }
+
+    fn url(self, cursor: Option<Cursor>) -> String {
+        let status = self.as_str().map(|status| format!("status={status}"));
+        let cursor = cursor.map(|cursor| format!("cursor={cursor}"));
+        let query = [status, cursor].into_iter().flatten().collect::<Vec<_>>().join("&");
+        format!("{}{}{query}", Place::Referrals.url(), if query.is_empty() { "" } else { "?" })
+    }
 }
 
 struct Filter {
@@ -101,21 +181,10 @@ impl ReferralRow {
     }
 }
 
-fn url(status: Option<Status>, cursor: Option<Cursor>) -> String {
-    let status = status.map(|status| format!("status={}", status.as_str()));
-    let cursor = cursor.map(|cursor| format!("cursor={cursor}"));
-    let query = [status, cursor].into_iter().flatten().collect::<Vec<_>>().join("&");
-    format!("{}{}{query}", Place::Referrals.url(), if query.is_empty() { "" } else { "?" })
-}
-
-fn filters(wanted: Option<Status>, program: &Program) -> Vec<Filter> {
-    let all = Filter { label: "All", url: url(None, None), here: wanted.is_none() };
-    let each = Status::ALL.into_iter().map(|status| Filter {
-        label: status_badge(status, program).text,
-        url: url(Some(status), None),
-        here: wanted == Some(status),
-    });
-    std::iter::once(all).chain(each).collect()
+fn filters(wanted: Wanted, program: &Program) -> Vec<Filter> {
+    let each = Status::ALL.into_iter().map(Wanted::Status);
+    let all = [Wanted::All, Wanted::NotSignedUp].into_iter().chain(each);
+    all.map(|it| Filter { label: it.label(program), url: it.url(None), here: it == wanted }).collect()
 }
 
 pub async fn show(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
@@ -125,23 +194,34 @@ pub async fn show(request: HttpRequest, context: web::Data<Context>) -> HttpResp
 async fn show_referrals(request: &HttpRequest, context: &Context) -> Result<HttpResponse> {
     let Some(member) = Member::of(request, context).await? else { return Ok(to_login(Place::Referrals)) };
     let query = Query::parse(request.query_string())?;
-    let unknown = || Error::field("status", "invalid_status", "There is no such status.");
-    let status = query.get("status").map(|text| Status::parse(text).ok_or_else(unknown)).transpose()?;
+    let wanted = Wanted::parse(query.get("status"))?;
     let before = query.cursor()?;
-    let (project, account) = (member.project.id, member.account);
-    let program = context.engine.program_of(project).await?;
-    let page = context.engine.referrals(project, account, status, before, PAGE).await?;
+    let (engine, project, account) = (&context.engine, member.project.id, member.account);
+    let program = engine.program_of(project).await?;
+    let visitors = match (wanted, before) {
+        (Wanted::All, None) | (Wanted::NotSignedUp, _) => {
+            let clicks = engine.unsigned_clicks(project, account).await?;
+            let each = wanted == Wanted::NotSignedUp;
+            (clicks.count > 0).then(|| Visitors::of(clicks, program.attribution.window_days, each))
+        }
+        _ => None,
+    };
+    let page = match wanted {
+        Wanted::NotSignedUp => ReferralPage { items: Vec::new(), next: None },
+        _ => engine.referrals(project, account, wanted.status(), before, PAGE).await?,
+    };
     let ids = page.items.iter().map(|item| item.id).collect();
-    let refusals = context.engine.refusals(project, account, ids).await?;
+    let refusals = engine.refusals(project, account, ids).await?;
     let rows = page.items.into_iter().zip(&refusals);
     let template = ReferralsPage {
         frame: member.frame(context, Place::Referrals),
-        filters: filters(status, &program),
+        filters: filters(wanted, &program),
+        visitors,
         rows: rows.map(|(item, refusals)| ReferralRow::new(item, &program, refusals)).collect(),
-        is_filtered: status.is_some(),
+        is_filtered: wanted != Wanted::All,
         is_first: before.is_none(),
-        newest: url(status, None),
-        next: page.next.map(|next| url(status, Some(Cursor(next)))),
+        newest: wanted.url(None),
+        next: page.next.map(|next| wanted.url(Some(Cursor(next)))),
     };
     Ok(member.page(context, StatusCode::OK, &template))
 }
