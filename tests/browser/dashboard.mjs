@@ -162,6 +162,139 @@ async function enhancements(context, page) {
   await inspect(page, 'full-90-days');
 }
 
+/** Someone new: every page says what to do next. */
+async function emptyStates(browser) {
+  const context = await newContext(browser);
+  const page = await context.newPage();
+  const email = `new-${run}@new${run}.example`;
+  await signUp(page, home, 'Newcomer', email);
+  await leaveWelcome(page, home, email);
+  for (const [name, path] of PAGES) {
+    await open(page, home + path);
+    await inspect(page, `empty-${name}`);
+  }
+  await open(page, `${home}/dashboard`);
+  await page.getByRole('button', { name: 'Make my code' }).click();
+  await page.locator('#own-link').waitFor();
+  await inspect(page, 'fresh-overview');
+
+  // A key: made, shown once, and revoked behind a question.
+  await open(page, `${home}/dashboard/keys`);
+  await page.locator('#name').fill('Laptop');
+  await page.getByRole('button', { name: 'Make key' }).click();
+  const key = await page.locator('#api-key').textContent();
+  check('the new key is shown', /^bw_live_\S{20,}$/.test(key), key.slice(0, 8));
+  await inspect(page, 'new-key');
+  await page.getByRole('link', { name: 'I have saved it' }).click();
+  equal('keys that show a secret', (await page.content()).includes(key), false);
+  const row = page.locator('.keys li', { hasText: 'Laptop' });
+  await row.locator('summary').click();
+  await inspect(page, 'revoke');
+  await row.getByRole('button', { name: 'Revoke this key' }).click();
+  await row.waitFor({ state: 'detached' });
+  equal('keys left', await page.locator('.keys li').count(), 1);
+  await context.close();
+}
+
+async function signUp(page, origin, name, email) {
+  await page.locator('#name').or(page.locator('body')).first().waitFor();
+  if (!page.url().startsWith(`${origin}/signup`)) await page.goto(`${origin}/signup`);
+  await page.locator('#name').fill(name);
+  await page.locator('#email').fill(email);
+  await page.locator('#password').fill(password);
+  await page.locator('main button[type=submit]').click();
+  await page.locator('#api-key').waitFor();
+}
+
+/** To the dashboard, signing in where the signup has not done so. */
+async function leaveWelcome(page, origin, email) {
+  await page.goto(`${origin}/dashboard`);
+  if (page.url().startsWith(`${origin}/login`)) await signIn(page, origin, email);
+  equal('where who has signed up can go', new URL(page.url()).pathname, '/dashboard');
+}
+
+async function call(path, body) {
+  const response = await fetch(`${home}${path}`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${marketKey}` },
+    body: JSON.stringify(body),
+  });
+  check(`POST ${path} is taken`, response.status < 300, await response.text());
+}
+
+/** From a shared link to a commission, in the referrer's browser and the visitor's. */
+async function fiveSteps(browser, javaScriptEnabled) {
+  const label = javaScriptEnabled ? 'with' : 'without';
+  const [referrer, visitor] = [await newContext(browser, { javaScriptEnabled }), await newContext(browser, { javaScriptEnabled })];
+  const [page, guest] = [await referrer.newPage(), await visitor.newPage()];
+  const owner = `olga-${label}@olga${label}${run}.example`;
+  const figures = async () => {
+    await page.goto(`${market}/dashboard`);
+    const cells = await page.locator('.metrics dl > div').all();
+    const pairs = await Promise.all(cells.map(async (cell) => [
+      (await cell.locator('dt').innerText()).trim(), (await cell.locator('.figure').innerText()).trim()]));
+    const balance = async (id) => (await page.locator(`#${id}`).innerText()).trim();
+    return { ...Object.fromEntries(pairs), available: await balance('available'), pending: await balance('pending') };
+  };
+
+  // 1. The link is there to share.
+  await signUp(page, market, 'Olga', owner);
+  await leaveWelcome(page, market, owner);
+  await page.getByRole('button', { name: 'Make my code' }).click();
+  const link = (await page.locator('#own-link').textContent()).trim();
+  const post = new URL(await page.locator('.post a').first().getAttribute('href'));
+  equal('where the first button leads', post.hostname, 'x.com');
+  check('the post carries the link', post.searchParams.get('text').includes(link), post.search);
+  equal('copy buttons without JavaScript', javaScriptEnabled || await page.locator('[data-copy]:visible').count() === 0, true);
+
+  // 2. Somebody follows it, twice: one click, remembered.
+  await guest.goto(link);
+  await guest.goto(link);
+  equal('where the link leads', new URL(guest.url()).pathname, '/signup');
+  let seen = await figures();
+  equal('Total Clicks', seen['Total Clicks'], '1');
+  equal('Total Referrals', seen['Total Referrals'], '0');
+  await page.goto(`${market}/dashboard/referrals`);
+  check('the visitor is Not Signed Up', (await page.locator('tbody').innerText()).includes('Not Signed Up'));
+
+  // 3. They sign up, and start with a credit.
+  check('the offer is named', (await guest.locator('main').innerText()).includes('2.50 USD'));
+  const buyer = `bert-${label}@bert${label}${run}.example`;
+  await signUp(guest, market, 'Bert', buyer);
+  check('the credit is there', (await guest.locator('main').innerText()).includes('2.50 USD'));
+  const secret = (await guest.locator('#api-key').textContent()).trim();
+  seen = await figures();
+  equal('Total Referrals', seen['Total Referrals'], '1');
+  equal('Pending Referrals', seen['Pending Referrals'], '1');
+
+  // 4. They buy: a commission, on hold.
+  const me = await (await fetch(`${home}/v1/developers/me`, { headers: { Authorization: `Bearer ${secret}` } })).json();
+  await call('/v1/purchases', { id: `order-${label}`, developer_id: me.id, amount: 5000, currency: 'usd' });
+  seen = await figures();
+  equal('Conversions', seen.Conversions, '1');
+  equal('Conversion Rate', seen['Conversion Rate'], '100.00%');
+  equal('Total Earnings', seen['Total Earnings'], '2.50 USD');
+  equal('pending', seen.pending, '2.50 USD');
+  equal('available', seen.available, '0.00 USD');
+  await page.goto(`${market}/dashboard/referrals`);
+  check('the referral made a spend', (await page.locator('tbody').innerText()).includes('Made a Spend'));
+
+  // 5. Thirty days on it is the referrer's.
+  await call('/v1/test-clock', { advance: 'P30D' });
+  seen = await figures();
+  equal('pending', seen.pending, '0.00 USD');
+  equal('available', seen.available, '2.50 USD');
+  await page.goto(`${market}/dashboard/ledger`);
+  const line = await page.locator('tbody tr').first().innerText();
+  check('the ledger has the commission', /Commission[\s\S]*ELIGIBLE[\s\S]*\+2\.50 USD/.test(line), line);
+  const download = page.waitForEvent('download');
+  await page.getByRole('link', { name: 'Download CSV' }).click();
+  const csv = readFileSync(await (await download).path(), 'utf8');
+  check('so has the CSV', csv.split('\r\n').some((row) => row.includes(',commission,250,ELIGIBLE,')), csv);
+  await referrer.close();
+  await visitor.close();
+}
+
 let browser;
 try {
   if (shotsDir) mkdirSync(shotsDir, { recursive: true });
@@ -173,8 +306,11 @@ try {
   const credits = await look(browser, home, 'alice@alice.example', 'full');
   await enhancements(credits.context, credits.page);
   await credits.context.close();
-  const commission = await look(browser, market, 'alice@alice.example', 'market');
-  await commission.context.close();
+  for (const [email, label] of [['alice@alice.example', 'market'], ['max@max.example', 'limits']]) {
+    await (await look(browser, market, email, label)).context.close();
+  }
+  await emptyStates(browser);
+  for (const javaScriptEnabled of [true, false]) await fiveSteps(browser, javaScriptEnabled);
   check('no console error, no CSP violation, no request elsewhere', faults.size === 0, [...faults]);
   await browser.close();
   console.log(JSON.stringify({ ok: true, checks }));

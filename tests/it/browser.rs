@@ -44,6 +44,7 @@ fn bob_signs_up_on_the_page() {
 fn alice_likes_to_open_her_dashboard() {
     let app = App::start();
     let story = Story::tell(&app);
+    drop(story::at_the_limits(&app, &story.market));
     let output = node("dashboard.mjs")
         .env("REFLOOP_URL", &app.url)
         .env("REFLOOP_MARKET_URL", app.url.replace("127.0.0.1", story::MARKET))

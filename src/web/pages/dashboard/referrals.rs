@@ -17,7 +17,7 @@ use askama::Template;
 
 type Result<T> = crate::domain::error::Result<T>;
 
-const PAGE: usize = 25;
+const PAGE: usize = 20;
 
 #[derive(Template)]
 #[template(path = "dashboard/referrals.html")]

@@ -83,6 +83,37 @@ impl Member {
     }
 }
 
+/// What a person reads: HTML without its tags, white space as one space.
+pub fn text(html: &str) -> String {
+    let parts = html.split('<').enumerate().map(|(place, part)| match place {
+        0 => part,
+        _ => part.split_once('>').map_or("", |(_, after)| after),
+    });
+    let words = parts.collect::<Vec<_>>().join(" ");
+    let words = words.replace("&#39;", "'").replace("&#38;", "&").replace("&#34;", "\"");
+    words.replace("&#60;", "<").replace("&#62;", ">").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What is between two pieces of the HTML, the first time that they come.
+pub fn between<'h>(html: &'h str, before: &str, after: &str) -> &'h str {
+    let (_, rest) = html.split_once(before).unwrap_or_else(|| panic!("no {before} in {html}"));
+    rest.split_once(after).unwrap_or_else(|| panic!("no {after} after {before}")).0
+}
+
+/// An amount as the page must write it.
+pub fn amount(amount: i64, unit: &str) -> String {
+    let grouped = |whole: u64| {
+        let digits = whole.to_string().into_bytes();
+        let groups = digits.rchunks(3).rev().map(|group| String::from_utf8(group.to_vec()).unwrap());
+        groups.collect::<Vec<_>>().join(",")
+    };
+    let (sign, size) = (if amount < 0 { "-" } else { "" }, amount.unsigned_abs());
+    match unit {
+        "credits" => format!("{sign}{} credit{}", grouped(size), if amount == 1 { "" } else { "s" }),
+        _ => format!("{sign}{}.{:02} {unit}", grouped(size / 100), size % 100),
+    }
+}
+
 pub fn sign_up(app: &App, host: Option<&'static str>, name: &str, email: &str, code: Option<&str>) -> Value {
     let body = json!({ "email": email, "password": PASSWORD, "name": name, "referral_code": code });
     let mut headers = vec![("Content-Type", "application/json")];
@@ -121,6 +152,15 @@ pub fn buy(gateway: &Client, id: &str, developer: &str, amount: i64) {
 pub fn refund(gateway: &Client, id: &str, purchase: &str, amount: i64) {
     let reply = gateway.post("/v1/refunds", json!({ "id": id, "purchase_id": purchase, "amount": amount }));
     assert_eq!(reply.status, 201, "{}", reply.body);
+}
+
+/// Somebody else follows the link, in a browser of their own.
+pub fn click(app: &App, host: Option<&'static str>, code: &str, who: &str) {
+    let agent = format!("Mozilla/5.0 (X11; Linux x86_64; rv:{who}) Gecko/20100101 Firefox/140.0");
+    let mut headers = vec![("User-Agent", agent.as_str()), ("Accept", "text/html")];
+    headers.extend(host.map(|host| ("Host", host)));
+    let reply = app.anonymous().send("GET", &format!("/r/{code}"), &headers, Vec::new());
+    assert_eq!(reply.status, 303, "{}", reply.body);
 }
 
 /// Puts the referral of an account under review, as an abuse signal would.
@@ -176,6 +216,9 @@ impl Story {
 
     fn credits_on(&self, app: &App, gateway: &Client, day: usize) {
         let code = self.credits.code();
+        for n in 0..(3 + day * 3 % 8 + day / 9) {
+            click(app, None, &code, &format!("{day}.{n}"));
+        }
         for n in 0..(day % 7 * (day % 3) / 4) {
             let referee = refer(app, None, &format!("dev{day}x{n}"), &code);
             if (day + n) % 3 > 0 {
@@ -192,6 +235,9 @@ impl Story {
 
     fn commission_on(&self, app: &App, day: usize) {
         let market = &self.market;
+        for n in 0..(day % 4) {
+            click(app, Some(MARKET), &self.commission.code(), &format!("{day}.{n}"));
+        }
         if day % 3 == 1 {
             let buyer = refer(app, Some(MARKET), &format!("buyer{day}"), &self.commission.code());
             let amount = 1_999 + 1_250 * (i64::try_from(day).unwrap() % 11);
@@ -209,4 +255,29 @@ impl Story {
             use_api(market, "spent", &self.commission.id, 1_500);
         }
     }
+}
+
+/// What a page must be able to hold: the longest name and key names, a referral with the longest address, and amounts
+/// that no one will see.
+pub fn at_the_limits(app: &App, market: &Client) -> Member {
+    let name = "Maximiliane-Wilhelmine ".repeat(5).chars().take(100).collect::<String>();
+    let member = Member::new(app, Some(MARKET), name.trim(), "max@max.example", None);
+    let made = member.client().post("/v1/developers/referral-code", json!({ "code": "MAXIMILIANEWILHELMIN" }));
+    assert_eq!(made.status, 201, "{}", made.body);
+    let domain = format!("{}.{}.example", "a-very-long-label-of-a-domain".repeat(2), "another-long-label".repeat(3));
+    let email = format!("{}@{domain}", "somebody-with-a-long-mailbox".repeat(2));
+    let made = sign_up(app, Some(MARKET), "Long", &email, Some("MAXIMILIANEWILHELMIN"));
+    let long = made["developer"]["id"].as_str().unwrap();
+    for n in 0..3 {
+        buy(market, &format!("large-{n}"), long, 1_000_000_000_000);
+    }
+    refund(market, "large", "large-0", 999_999_999_999);
+    for n in 0..3 {
+        let key = json!({ "name": format!("{n}-{}", "integration-server".repeat(5)) });
+        assert_eq!(member.client().post("/v1/developers/api-keys", key).status, 201);
+    }
+    for n in 0..60 {
+        click(app, Some(MARKET), "MAXIMILIANEWILHELMIN", &format!("large.{n}"));
+    }
+    member
 }
