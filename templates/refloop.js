@@ -19,13 +19,13 @@
   };
 
   // The heights of a line's points, first to last: the end of each of its segments.
-  const points = (line, count) => {
+  const points = (line) => {
     const heights = [];
     line.getAttribute('d').replace(/([MHC])([^MHC]*)/g, (_, kind, text) => {
       heights.push(kind === 'H' ? heights.at(-1) : Number(text.split(/[ ,]/).pop()));
       return '';
     });
-    return heights.slice(0, count);
+    return heights;
   };
 
   all('[data-copy]', (button) => {
@@ -53,7 +53,8 @@
   all('[data-charts]', (charts) => {
     const rows = [...document.querySelector(charts.dataset.charts).tBodies[0].rows].reverse();
     charts.querySelectorAll('.canvas').forEach((canvas, column) => {
-      const [svg, line] = [canvas.querySelector('svg'), canvas.querySelector('.line')];
+      const svg = canvas.querySelector('svg');
+      const lines = [...canvas.querySelectorAll('.line')].map((line) => points(line)).filter((line) => line.length);
       const title = svg.querySelector('title');
       // The browser would show it beside ours.
       svg.setAttribute('aria-label', title.textContent);
@@ -64,7 +65,7 @@
       const dot = marker.appendChild(document.createElement('i'));
       const readout = Object.assign(document.createElement('span'), { className: 'readout', hidden: true });
       canvas.append(marker, readout);
-      const heights = points(line, rows.length);
+      const heights = lines.flatMap((line, part) => line.slice(part ? 1 : 0));
       const hide = () => { marker.hidden = readout.hidden = true; };
       const show = (event) => {
         const box = canvas.getBoundingClientRect();

@@ -307,7 +307,11 @@ try {
   await enhancements(credits.context, credits.page);
   await credits.context.close();
   for (const [email, label] of [['alice@alice.example', 'market'], ['max@max.example', 'limits']]) {
-    await (await look(browser, market, email, label)).context.close();
+    const { context, page } = await look(browser, market, email, label);
+    await open(page, `${market}/dashboard/referrals`);
+    for (const place of [0, 2]) if (await page.locator('.under summary').count() > place) await page.locator('.under summary').nth(place).click();
+    await inspect(page, `${label}-details`);
+    await context.close();
   }
   await emptyStates(browser);
   for (const javaScriptEnabled of [true, false]) await fiveSteps(browser, javaScriptEnabled);

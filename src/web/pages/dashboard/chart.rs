@@ -1,7 +1,5 @@
 //! Line charts as SVG, made on the server: paths in a box that the page stretches, and the axes' words beside it.
 
-use std::fmt::Write;
-
 /// The box that the paths are drawn in. It is stretched to the room there is, so nothing in it may be text.
 pub const WIDTH: i32 = 600;
 pub const HEIGHT: i32 = 160;
@@ -12,7 +10,10 @@ const MOST_STEPS: i64 = 4;
 /// One line over the days, and the axis that it is read by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plot {
+    /// All but the last segment.
     pub line: String,
+    /// The last segment, to a day or week that is not over yet.
+    pub open: String,
     /// What is below the line.
     pub area: String,
     /// The axis from the top down, evenly spaced.
@@ -36,16 +37,27 @@ impl Plot {
         };
         let ys = if last == 0 { vec![ys[0], ys[0]] } else { ys };
         let points: Vec<(i64, i64)> = ys.iter().enumerate().map(|(place, y)| (x(place), *y)).collect();
-        let line = smooth(&points);
+        let mut segments = smooth(&points);
+        let open = match (segments.len(), points.len().checked_sub(2).and_then(|place| points.get(place))) {
+            (3.., Some(from)) => {
+                format!("M{} {}{}", tenths(from.0), tenths(from.1), segments.last().cloned().unwrap_or_default())
+            }
+            _ => String::new(),
+        };
+        let whole = segments.concat();
+        if !open.is_empty() {
+            segments.pop();
+        }
+        let line = segments.concat();
         let area = match (points.first(), points.last()) {
             (Some(first), Some(end)) => {
-                format!("{line}L{} {HEIGHT}L{} {HEIGHT}Z", tenths(end.0), tenths(first.0))
+                format!("{whole}L{} {HEIGHT}L{} {HEIGHT}Z", tenths(end.0), tenths(first.0))
             }
             _ => String::new(),
         };
         let ticks = (0..=steps).rev().map(|place| step.saturating_mul(place)).collect();
         let grid = (0..=steps).map(|place| i64::from(HEIGHT) * place / steps).collect();
-        Self { line, area, ticks, grid }
+        Self { line, open, area, ticks, grid }
     }
 }
 
@@ -77,9 +89,9 @@ fn tenths(value: i64) -> String {
 }
 
 /// A curve through all points that never goes above or below two neighbours: what is between them is drawn, not made
-/// up (Fritsch and Carlson's monotone cubic, as Bézier segments).
-fn smooth(points: &[(i64, i64)]) -> String {
-    let Some(first) = points.first() else { return String::new() };
+/// up (Fritsch and Carlson's monotone cubic, as Bézier segments). The start, and then each segment.
+fn smooth(points: &[(i64, i64)]) -> Vec<String> {
+    let Some(first) = points.first() else { return Vec::new() };
     let rises: Vec<i64> = points.windows(2).map(|pair| pair[1].1 - pair[0].1).collect();
     // The slope at a point, in height per segment: none at a peak, a dip or an end of a level stretch; else between
     // those of its neighbours, and so gentle that the curve does not overshoot.
@@ -91,17 +103,17 @@ fn smooth(points: &[(i64, i64)]) -> String {
         (None, Some(only)) | (Some(only), None) => *only,
         _ => 0,
     };
-    let mut path = format!("M{} {}", tenths(first.0), tenths(first.1));
+    let mut path = vec![format!("M{} {}", tenths(first.0), tenths(first.1))];
     for (place, pair) in points.windows(2).enumerate() {
         let ((x0, y0), (x1, y1)) = (pair[0], pair[1]);
         if y0 == y1 {
-            let _ = write!(path, "H{}", tenths(x1));
+            path.push(format!("H{}", tenths(x1)));
             continue;
         }
         let third = (x1 - x0) / 3;
         let (c0, c1) = (y0 + slope(place) / 3, y1 - slope(place + 1) / 3);
         let controls = [(x0 + third, c0), (x1 - third, c1), (x1, y1)].map(|(x, y)| [tenths(x), tenths(y)].join(" "));
-        let _ = write!(path, "C{}", controls.join(","));
+        path.push(format!("C{}", controls.join(",")));
     }
     path
 }
@@ -136,8 +148,11 @@ mod tests {
     fn points_are_where_their_figures_say() {
         let plot = Plot::of(&[0, 4, 2]);
         assert_eq!(plot.ticks, [4, 3, 2, 1, 0]);
-        assert!(plot.line.starts_with("M0 160C") && plot.line.contains(" 0C") && plot.line.ends_with(",600 80"));
-        assert!(plot.area.starts_with(&plot.line) && plot.area.ends_with("L600 160L0 160Z"));
+        assert!(plot.line.starts_with("M0 160C") && plot.line.ends_with(",300 0"), "{}", plot.line);
+        assert!(plot.open.starts_with("M300 0C") && plot.open.ends_with(",600 80"), "the last segment: {}", plot.open);
+        assert!(plot.area.starts_with(&plot.line) && plot.area.ends_with(",600 80L600 160L0 160Z"));
+        let two = Plot::of(&[4, 0]);
+        assert_eq!((two.line.ends_with(",600 160"), two.open.as_str()), (true, ""), "two points are one segment");
     }
 
     #[test]
@@ -145,7 +160,7 @@ mod tests {
         for values in [vec![0; 30], vec![0], vec![-5, -1]] {
             let plot = Plot::of(&values);
             assert!(plot.line.starts_with("M0 160H"), "{plot:?}");
-            assert!(plot.line.ends_with("H600"), "{plot:?}");
+            assert!([plot.line, plot.open].concat().ends_with("H600"), "{values:?}");
         }
         assert_eq!(Plot::of(&[]), Plot { line: String::new(), area: String::new(), ..Plot::of(&[0]) });
     }
@@ -153,7 +168,7 @@ mod tests {
     /// Every y of the path, control points too.
     fn heights(path: &str) -> Vec<f64> {
         let segments = path.split(['M', 'C']).skip(1);
-        let pairs = segments.flat_map(|segment| segment.split('H').next().unwrap_or_default().split(','));
+        let pairs = segments.flat_map(|segment| segment.split(['H', 'L']).next().unwrap_or_default().split(','));
         pairs.map(|pair| pair.split(' ').nth(1).unwrap_or("0").parse().unwrap_or(f64::NAN)).collect()
     }
 
@@ -162,11 +177,11 @@ mod tests {
         for values in [vec![0, 10, 0, 0, 10], vec![1, 2, 9, 10, 3, 0], vec![5, 5, 0, 9, 9, 1], vec![0, 0, 1, 0, 0]] {
             let plot = Plot::of(&values);
             let (top, bottom) = (0.0, f64::from(HEIGHT));
-            for y in heights(&plot.line) {
+            for y in heights(&plot.area) {
                 assert!((top..=bottom).contains(&y), "{y} of {values:?}: {}", plot.line);
             }
             // Between two neighbours the control points stay between them.
-            for segment in plot.line.split('C').skip(1) {
+            for segment in plot.area.split('C').skip(1) {
                 assert!(!segment.contains('-'), "{segment}");
             }
         }

@@ -33,6 +33,10 @@ struct OverviewPage {
     /// What a referee starts with.
     bonus: Option<String>,
     is_on: bool,
+    /// Nothing has happened yet.
+    is_new: bool,
+    /// How long a click is remembered.
+    window_days: u32,
     metrics: Vec<Metric>,
     balance: BalanceCard,
     charts: Charts,
@@ -118,6 +122,8 @@ async fn show_overview(request: &HttpRequest, context: &Context, reader: &Reader
         revoked,
         bonus,
         is_on: program.enabled,
+        is_new: stats.clicks + stats.counts.total + stats.counts.rejected + stats.totals.granted == 0,
+        window_days: program.attribution.window_days,
         metrics: metrics(&stats, &program),
         balance: BalanceCard::new(&stats, &schedule, &program),
         charts: Charts::of(&stats, &program),

@@ -14,6 +14,7 @@ fn one_button_makes_a_code_and_everything_to_share_it_with() {
     let alice = Member::new(&app, None, "Alice", "alice@alice.example", None);
     let empty = alice.page("/dashboard").body;
     assert!(text(&empty).contains("Start with your own code") && text(&empty).contains("Nobody yet"));
+    assert!(text(&empty).contains("How it works") && !empty.contains("<svg viewBox=\"0 0 600"));
     assert!(!empty.contains("/qr/") && !empty.contains("x.com"));
     for _ in 0..2 {
         let reply = alice.submit("/dashboard/code", &[]);
