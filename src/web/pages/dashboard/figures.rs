@@ -147,7 +147,7 @@ mod tests {
     fn series(days: i64) -> Vec<SeriesDay> {
         let day = |day| SeriesDay {
             date: String::new(),
-            row: DayRow { day, clicks: 3, signups: 1, conversions: day % 2, credits: 10 * day, ..DayRow::default() },
+            row: DayRow { day, clicks: 3, signups: 1, conversions: day % 2, credits: 10 * day },
         };
         (0..days).map(day).collect()
     }

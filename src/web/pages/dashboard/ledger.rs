@@ -128,8 +128,8 @@ async fn show_ledger(request: &HttpRequest, context: &Context, reader: &Reader) 
         problem,
         asked,
     };
-    let status = if template.problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    Ok(member.page(context, status, &template))
+    let code = if template.problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    Ok(member.page(context, code, &template))
 }
 
 pub async fn export(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
