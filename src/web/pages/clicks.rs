@@ -112,9 +112,9 @@ pub async fn script(request: HttpRequest, context: web::Data<Context>) -> std::r
     let attribution = context.engine.attribution(reader(&request)?, project.id)?;
     let first = u8::from(attribution.click == ClickModel::First);
     let lines = REF_JS.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
-    let content = lines.flat_map(|line| [line, "\n"]).collect::<String>();
-    let content = content.replace("$DAYS", &attribution.window_days.to_string()).replace("$FIRST", &first.to_string());
-    let mut response = asset(&request, "text/javascript; charset=utf-8", content);
+    let text = lines.flat_map(|line| [line, "\n"]).collect::<String>();
+    let text = text.replace("$DAYS", &attribution.window_days.to_string()).replace("$FIRST", &first.to_string());
+    let mut response = asset(&request, "text/javascript; charset=utf-8", text);
     for (name, value) in [
         (header::CACHE_CONTROL, "public, max-age=300"),
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
