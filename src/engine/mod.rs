@@ -26,7 +26,7 @@ mod test_clock;
 mod usage;
 
 pub use accounts::{Change, ProfileView};
-pub use clicks::{Arrival, CameFrom, Remembered};
+pub use clicks::{Arrival, CameFrom, Clicked, Remembered};
 pub use codes::CodeView;
 pub use conversion::Conversion;
 pub use customers::{AppliedCode, CustomerCode, ReferredCustomer, Slice};
