@@ -12,8 +12,8 @@
       store = localStorage
       before = JSON.parse(store.refloop)
     } catch (e) {}
-    if (before && now - before.t < $DAYS * 864e5 && /^\w{4,20}$/.test(before.c)) kept = before
-    code = new URLSearchParams(location.search).get('ref')
+    if (before && now - before.t < $DAYS * 864e5 && /^[A-Z\d]{4,20}$/.test(before.c)) kept = before
+    code = new URLSearchParams(location.search).get('ref') || ''
     if (/^[a-z\d]{4,20}$/i.test(code)) {
       code = code.toUpperCase()
       // Again: told already, by what was remembered or told last.

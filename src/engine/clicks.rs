@@ -8,7 +8,7 @@ use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::program::Attribution;
 use crate::domain::referral;
 use crate::domain::time::DAY_MS;
-use crate::store::{CodeRow, NewClick, Reader, Snapshot, UnsignedClicks, VersionedProgram};
+use crate::store::{CodeRow, NewClick, Reader, Snapshot, Tx, UnsignedClicks, VersionedProgram};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
@@ -38,13 +38,21 @@ pub struct Remembered {
     pub days: u32,
 }
 
+/// A click through a code that can be used.
+#[derive(Debug, Clone)]
+pub struct Clicked {
+    pub remembered: Remembered,
+    click: NewClick,
+}
+
 /// How a browser that signs up came here.
 #[derive(Debug, Clone)]
 pub struct CameFrom {
     /// The click that it remembers.
     pub kept: Option<KeptClick>,
-    /// Who it is, by what it remembers or else by its address.
-    pub visitor: VisitorId,
+    /// Who it is, by what it remembers or else by its address; `None` when nobody has clicked today whose address would
+    /// say anything.
+    pub visitor: Option<VisitorId>,
 }
 
 /// Clicks on their way to the disk. One job at a time takes those that wait, so that they come in batches when there are
@@ -119,6 +127,14 @@ pub fn remembered_row(
     Ok(row.filter(|row| referral::usable("referral_code", Some(row.state()), program).is_ok()))
 }
 
+fn count_all(tx: &Tx<'_>, clicks: &[NewClick]) -> Result<()> {
+    clicks.iter().try_for_each(|click| tx.count_click(click).map(drop))
+}
+
+fn key_of(known: Option<(i64, [u8; 32])>, today: i64) -> Option<[u8; 32]> {
+    known.filter(|(day, _)| *day == today).map(|(_, key)| key)
+}
+
 impl Engine {
     fn kept_click_key(&self) -> [u8; 32] {
         blake3::derive_key("refloop 2026 kept click", &self.store.instance().pepper)
@@ -127,11 +143,9 @@ impl Engine {
     /// The key of today's visitors. It is made with the day's first click and thrown away when the day is over: after
     /// that nobody can tell, not even with the file, whether an address was among them.
     async fn visitor_key(&self) -> Result<[u8; 32]> {
-        let today = self.store.machine_now_ms().div_euclid(DAY_MS);
+        let today = self.today();
         let mut known = self.visitor_key.lock().await;
-        if let Some((day, key)) = *known
-            && day == today
-        {
+        if let Some(key) = key_of(*known, today) {
             return Ok(key);
         }
         let mut fresh = [0; 32];
@@ -143,21 +157,24 @@ impl Engine {
         Ok(key)
     }
 
+    fn today(&self) -> i64 {
+        self.store.machine_now_ms().div_euclid(DAY_MS)
+    }
+
     /// How the project remembers clicks.
     pub fn attribution(&self, reader: &Reader, project: ProjectId) -> Result<Attribution> {
         reader.read(|db| Ok(db.program(project)?.attribution))
     }
 
-    /// Somebody has come through a code: counts it, unless it is the same visitor again or the owner, and says what
-    /// their browser is to remember. `None` for a code that cannot be used. A click that cannot be stored is not
-    /// counted, and remembered all the same.
+    /// Somebody has come through a code: what their browser is to remember, and what [`Engine::count_click`] counts.
+    /// `None` for a code that cannot be used, or one's own.
     pub async fn click(
         &self,
         reader: &Reader,
         project: ProjectId,
         code: Code,
         arrival: Arrival,
-    ) -> Result<Option<Remembered>> {
+    ) -> Result<Option<Clicked>> {
         let found = reader.read(|db| {
             let (program, row) = (db.program(project)?, db.code(project, &code)?);
             let usable = referral::usable("ref", row.as_ref().map(CodeRow::state), &program).is_ok();
@@ -168,28 +185,38 @@ impl Engine {
             return Ok(None);
         }
         let now_ms = self.now_ms(project);
-        let CameFrom { kept, visitor } = self.came_from(project, &arrival).await?;
-        self.count(NewClick {
+        let kept = self.kept_click(project, arrival.remembered.as_deref());
+        let visitor = match &kept {
+            Some(kept) => kept.visitor,
+            None => VisitorId::of(&self.visitor_key().await?, project, arrival.network, &arrival.user_agent),
+        };
+        let click = NewClick {
             project,
             code: row.id,
             referrer: row.owner,
             visitor,
             at_ms: now_ms,
             window_from_ms: now_ms - click::window_ms(attribution),
-        })
-        .await;
+        };
         let kept = KeptClick::after(KeptClick { code, at_ms: now_ms, visitor }, kept, attribution);
-        Ok(Some(Remembered { token: kept.seal(&self.kept_click_key(), project), days: attribution.window_days }))
+        let remembered =
+            Remembered { token: kept.seal(&self.kept_click_key(), project), days: attribution.window_days };
+        Ok(Some(Clicked { remembered, click }))
     }
 
-    /// What an arrival says about the visitor. `Busy` when the day's first key cannot be stored.
+    /// What an arrival says about who signs up. Nothing is written.
     pub async fn came_from(&self, project: ProjectId, arrival: &Arrival) -> Result<CameFrom> {
-        let kept = self.kept_click(project, arrival.remembered.as_deref());
-        let visitor = match &kept {
-            Some(kept) => kept.visitor,
-            None => VisitorId::of(&self.visitor_key().await?, project, arrival.network, &arrival.user_agent),
-        };
-        Ok(CameFrom { kept, visitor })
+        if let Some(kept) = self.kept_click(project, arrival.remembered.as_deref()) {
+            return Ok(CameFrom { visitor: Some(kept.visitor), kept: Some(kept) });
+        }
+        let today = self.today();
+        let mut known = self.visitor_key.lock().await;
+        if key_of(*known, today).is_none() {
+            *known = self.store.read(move |db| Ok(db.visitor_key()?.filter(|(day, _)| *day == today))).await?;
+        }
+        let key = key_of(*known, today);
+        let visitor = key.map(|key| VisitorId::of(&key, project, arrival.network, &arrival.user_agent));
+        Ok(CameFrom { kept: None, visitor })
     }
 
     fn kept_click(&self, project: ProjectId, remembered: Option<&str>) -> Option<KeptClick> {
@@ -202,10 +229,11 @@ impl Engine {
         reader.read(|db| Ok(remembered_row(db, project, &db.program(project)?, Some(&kept))?.map(|_| kept.code)))
     }
 
-    /// Stores a click together with those that wait, and returns when the disk has it.
-    async fn count(&self, click: NewClick) {
+    /// Counts a click, unless it is the same visitor again or the day is full, together with those that wait. Returns
+    /// when the disk has it, or will not take it: then it is not counted.
+    pub async fn count_click(&self, clicked: &Clicked) {
         let line = &self.clicks;
-        let Some(number) = line.join(click) else { return line.note_lost(1, "too many wait") };
+        let Some(number) = line.join(clicked.click) else { return line.note_lost(1, "too many wait") };
         let _turn = line.turn.lock().await;
         loop {
             let batch = line.take(number);
@@ -213,9 +241,24 @@ impl Engine {
                 return;
             }
             let count = batch.len();
-            let stored = self.store.write(move |tx| batch.iter().try_for_each(|click| tx.count_click(click).map(drop)));
+            let stored = self.store.write(move |tx| count_all(tx, &batch));
             if let Err(fault) = stored.await {
                 line.note_lost(count, &fault.message);
+            }
+        }
+    }
+
+    /// Stores the clicks of visitors who did not stay for it.
+    pub(super) fn store_waiting_clicks(&self) {
+        loop {
+            let batch = self.clicks.take(u64::MAX);
+            if batch.is_empty() {
+                return;
+            }
+            let count = batch.len();
+            let stored = self.store.write_blocking(move |tx| count_all(tx, &batch));
+            if let Err(fault) = stored {
+                self.clicks.note_lost(count, &fault.message);
             }
         }
     }
@@ -233,8 +276,8 @@ impl Engine {
 
     /// Forgets single clicks that no signup can come of any more, and yesterday's key. Returns how many.
     pub(super) fn forget_clicks(&self, most: usize) -> Result<usize> {
-        let today = self.store.machine_now_ms().div_euclid(DAY_MS);
-        if self.store.read_blocking(|db| db.has_old_visitor_key(today))? {
+        let today = self.today();
+        if self.store.read_blocking(|db| Ok(db.visitor_key()?.is_some_and(|(day, _)| day != today)))? {
             self.store.write_blocking(move |tx| tx.forget_visitor_key(today))?;
             self.traces_left.store(true, Ordering::SeqCst);
         }
@@ -254,5 +297,25 @@ impl Engine {
             forgotten += self.store.write_blocking(move |tx| tx.forget_clicks(project, before_ms, most))?;
         }
         Ok(forgotten)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_is_bounded_and_leaves_in_portions() {
+        let line = ClickLine::default();
+        let (project, referrer, visitor) = (ProjectId(1), AccountId(1), VisitorId([0; 16]));
+        let click = NewClick { project, code: 1, referrer, visitor, at_ms: 0, window_from_ms: 0 };
+        let numbers: Vec<u64> = std::iter::from_fn(|| line.join(click)).collect();
+        assert_eq!((numbers.len(), numbers[0], numbers[4_095]), (4_096, 1, 4_096));
+        assert_eq!((line.take(1).len(), line.take(1).len()), (256, 0), "the first has been taken");
+        assert_eq!((line.take(256).len(), line.take(257).len()), (0, 256));
+        assert_eq!(line.join(click), Some(4_097), "there is room again");
+        let portions: Vec<usize> =
+            std::iter::from_fn(|| Some(line.take(4_097).len()).filter(|count| *count > 0)).collect();
+        assert_eq!((portions.len(), portions.iter().sum::<usize>()), (15, 4_097 - 512));
     }
 }

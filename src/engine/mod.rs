@@ -27,13 +27,13 @@ mod test_clock;
 mod usage;
 
 pub use accounts::{Change, ProfileView};
-pub use clicks::{Arrival, CameFrom, Remembered};
+pub use clicks::{Arrival, CameFrom, Clicked, Remembered};
 pub use codes::CodeView;
 pub use conversion::Conversion;
 pub use customers::{AppliedCode, CustomerCode, ReferredCustomer, Slice};
 pub use keys::MadeKey;
 pub use operators::MadeOperator;
-pub use overview::{OwnCode, Overview};
+pub use overview::{Overview, OwnCode};
 pub use projects::ProjectView;
 pub use purchases::{NewPurchase, NewRefund, Recorded};
 pub use referrals::{Applied, ReferralCredit, ReferralItem, ReferralPage, mask};

@@ -33,9 +33,7 @@ impl Engine {
         self.store
             .read(move |db| {
                 let code = match db.active_code(project, account)? {
-                    Some(row) => {
-                        OwnCode::Active { code: row.code, uses_count: row.uses_count, max_uses: row.max_uses }
-                    }
+                    Some(row) => OwnCode::Active { code: row.code, uses_count: row.uses_count, max_uses: row.max_uses },
                     None => db.revoked_code(project, account)?.map_or(OwnCode::None, |row| OwnCode::Revoked(row.code)),
                 };
                 let now_ms = db.now_ms(project);

@@ -99,8 +99,8 @@ impl Engine {
                     )?,
                 };
                 let key = keys::make_developer_key(tx, &tx.project(project)?, account.id, None)?;
-                if let (Some(code), Some(came_from)) = (&code_row, &came_from) {
-                    tx.set_click_signed_up(project, code.id, came_from.visitor)?;
+                if let (Some(code), Some(visitor)) = (&code_row, came_from.and_then(|came_from| came_from.visitor)) {
+                    tx.set_click_signed_up(project, code.id, visitor)?;
                 }
                 let is_referred = tx.referral_of(project, account.id)?.is_some();
                 let referral = match code_row {

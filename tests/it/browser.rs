@@ -2,6 +2,8 @@
 
 use crate::harness::{App, PASSWORD};
 use crate::pages::dashboard::story::{self, Story};
+use refloop::domain::setting::Setting;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -21,6 +23,25 @@ fn passed(output: &Output) {
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}");
     assert!(said.contains("\"ok\":true"), "{said}");
+}
+
+#[test]
+fn a_landing_page_elsewhere_hands_the_code_on() {
+    let app = App::start();
+    // A port that was free a moment ago.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let landing = format!("http://localhost:{port}/");
+    app.engine.set_project("default", vec![(Setting::LandingUrl, landing.clone())]).unwrap();
+    let alice = app.developer("Alice");
+    let output = node("ref.mjs")
+        .env("REFLOOP_URL", &app.url)
+        .env("REFLOOP_LANDING", &landing)
+        .env("REFLOOP_CODE", alice.code())
+        .env("REFLOOP_KEY", &alice.key)
+        .output();
+    passed(&output.expect("node is on the PATH; tests/run says what else is needed"));
+    let unsigned = app.sqlite3("SELECT count(*) FROM click WHERE signed_up = 0");
+    assert_eq!(unsigned.trim(), "2", "of five visitors, three have signed up");
 }
 
 #[test]

@@ -223,9 +223,12 @@ fn who_signs_up_is_no_longer_among_those_who_have_not() {
         app.advance_ms(1_000);
     }
     assert_eq!(unsigned(&app, &alice), UnsignedClicks { count: 3, recent_at_ms: times.clone() });
-    // One by the cookie, one by typing the code.
+    // One by the cookie, one by typing the code into a browser that remembers nothing.
     assert_eq!(visitors[0].0.sign_up_well("Bob", "bob@bob.example", "").status, 201);
-    assert_eq!(visitors[1].0.sign_up_well("Carol", "carol@carol.example", &code).status, 201);
+    let body = json!({ "email": "me@carol.example", "password": PASSWORD, "name": "Carol", "referral_code": code });
+    let headers = [("Content-Type", "application/json"), ("User-Agent", visitors[1].1.as_str())];
+    let reply = app.anonymous().send("POST", "/v1/developers/signup", &headers, body.to_string().into_bytes());
+    assert_eq!(reply.status, 201, "{}", reply.body);
     assert_eq!(unsigned(&app, &alice), UnsignedClicks { count: 1, recent_at_ms: vec![times[0]] });
     assert_eq!(clicks(&alice), 3);
     app.advance_days(7);

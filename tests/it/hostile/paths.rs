@@ -3,9 +3,11 @@
 use crate::calls::{CALLS_OF_THE_API, Stage, Who};
 use std::collections::{BTreeMap, BTreeSet};
 
-const PAGES: [(&str, &[&str]); 9] = [
+const PAGES: [(&str, &[&str]); 11] = [
     ("/", &["GET", "HEAD"]),
     ("/signup", &["GET", "HEAD", "POST"]),
+    ("/r/ALICE2026", &["GET", "HEAD", "POST"]),
+    ("/ref.js", &["GET", "HEAD"]),
     ("/admin", &["GET", "HEAD"]),
     ("/admin/login", &["GET", "HEAD", "POST"]),
     ("/admin/logout", &["POST"]),

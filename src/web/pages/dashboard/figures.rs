@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn weeks_add_up_to_the_days() {
-        for (days, count, first_length) in [(7, 7, 1), (92, 92, 1), (365, 52, 8), (366, 52, 9), (98, 14, 7), (1, 1, 1)] {
+        for (days, count, first_length) in [(7, 7, 1), (92, 92, 1), (365, 52, 8), (366, 52, 9), (98, 14, 7), (1, 1, 1)]
+        {
             let series = series(days);
             let buckets = buckets(&series);
             assert_eq!(buckets.len(), count, "{days}");

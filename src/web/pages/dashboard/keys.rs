@@ -125,12 +125,7 @@ pub async fn revoke(
     take_back(&request, payload, &context, &id).await.unwrap_or_else(failed)
 }
 
-async fn take_back(
-    request: &HttpRequest,
-    payload: web::Payload,
-    context: &Context,
-    id: &str,
-) -> Result<HttpResponse> {
+async fn take_back(request: &HttpRequest, payload: web::Payload, context: &Context, id: &str) -> Result<HttpResponse> {
     let Some(member) = Member::of(request, context).await? else { return Ok(to_login(Place::Keys)) };
     member.form(request, payload, context).await?;
     let id: KeyId = id.parse().map_err(|_| Error::not_found("No such key."))?;

@@ -177,7 +177,9 @@ fn rows(lines: Vec<LedgerLine>, account: AccountId, program: &Program, total: Op
             day: Day::of(line.entry.at_ms),
             email: match line.referee {
                 Some(referee) if referee == account => Some("You".to_owned()),
-                Some(_) => Some(line.referee_email.as_deref().and_then(mask).unwrap_or_else(|| "Account erased".into())),
+                Some(_) => {
+                    Some(line.referee_email.as_deref().and_then(mask).unwrap_or_else(|| "Account erased".into()))
+                }
                 None => None,
             },
             reason: reason_text(&line.entry.reason),

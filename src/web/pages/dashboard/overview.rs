@@ -230,7 +230,8 @@ impl BalanceCard {
 impl Tracks {
     /// `None` where both get the same.
     fn of(program: &Program, is_partner: bool) -> Option<Self> {
-        let shares = program.rules.iter().filter(|rule| rule.to == Party::Referrer).find_map(|rule| rule.basis_points)?;
+        let shares =
+            program.rules.iter().filter(|rule| rule.to == Party::Referrer).find_map(|rule| rule.basis_points)?;
         let (basic, partner) = (share_text(shares.basic), share_text(shares.partner));
         (basic != partner).then_some(Self { basic, partner, is_partner })
     }

@@ -21,8 +21,7 @@ impl Day {
 
 /// `15 Jan` of `2026-01-15`.
 pub fn day_and_month(iso: &str) -> String {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let part = |range| iso.get(range).and_then(|text: &str| text.parse::<usize>().ok()).unwrap_or(1);
     let month = MONTHS.get(part(5..7) - 1).copied().unwrap_or_default();
     format!("{} {month}", part(8..10))

@@ -65,7 +65,8 @@ fn check_series(member: &Member, days: i64, unit: &str) {
     let series = member.api(&format!("/v1/developers/referral-stats?days={days}"))["series"].clone();
     let series = series.as_array().unwrap();
     let sum = |name: &str| series.iter().map(|day| figure(day, name)).sum::<i64>();
-    let charts: Vec<String> = html.split("<figcaption>").skip(1).map(|it| text(it.split("</figcaption>").next().unwrap())).collect();
+    let charts: Vec<String> =
+        html.split("<figcaption>").skip(1).map(|it| text(it.split("</figcaption>").next().unwrap())).collect();
     let plain = |name: &str| amount(sum(name), "credits").split(' ').next().unwrap().to_owned();
     let last = if unit == "credits" { "Credits" } else { "Earnings" };
     assert_eq!(
@@ -84,7 +85,9 @@ fn check_series(member: &Member, days: i64, unit: &str) {
         .map(|row| row.split("<td class=\"num\">").map(|cell| text(cell.split("</td>").next().unwrap())).collect())
         .collect();
     let table_sum = |column: usize| -> i64 {
-        rows.iter().map(|row| row[column].replace([',', '.'], "").split(' ').next().unwrap().parse::<i64>().unwrap()).sum()
+        rows.iter()
+            .map(|row| row[column].replace([',', '.'], "").split(' ').next().unwrap().parse::<i64>().unwrap())
+            .sum()
     };
     let names = ["clicks", "signups", "conversions", "credits"];
     assert_eq!([1, 2, 3, 4].map(table_sum), names.map(sum), "{days}");
@@ -107,7 +110,8 @@ fn check_referrals(member: &Member, unit: &str) {
         let html = member.page(&path).body;
         let body = between(&html, "<tbody>", "</tbody>");
         for row in body.split("<tr>").skip(1).filter(|row| row.contains("class=\"who\"")) {
-            let cell = |class: &str| text(between(row, &format!("class=\"{class}\""), "</t").split_once('>').unwrap().1);
+            let cell =
+                |class: &str| text(between(row, &format!("class=\"{class}\""), "</t").split_once('>').unwrap().1);
             seen.push((cell("a"), cell("b num"), cell("e num").replace(" pending", "")));
         }
         let Some((before, _)) = html.split_once("\" rel=\"next\"") else { break };
@@ -160,11 +164,18 @@ fn pages_are_small() {
     let story = Story::tell(&app);
     let limits = at_the_limits(&app, &story.market);
     for member in [&story.credits, &story.commission, &limits] {
-        for path in ["/dashboard?days=365", "/dashboard", "/dashboard/referrals", "/dashboard/referrals?status=not_signed_up", "/dashboard/ledger", "/dashboard/keys"] {
+        for path in [
+            "/dashboard?days=365",
+            "/dashboard",
+            "/dashboard/referrals",
+            "/dashboard/referrals?status=not_signed_up",
+            "/dashboard/ledger",
+            "/dashboard/keys",
+        ] {
             let html = member.page(path).body;
-            let chart = html.split_once("<!-- chart -->").map_or(0, |(_, rest)| {
-                rest.split_once("<!-- /chart -->").unwrap().0.len()
-            });
+            let chart = html
+                .split_once("<!-- chart -->")
+                .map_or(0, |(_, rest)| rest.split_once("<!-- /chart -->").unwrap().0.len());
             let size = html.len() - chart;
             assert!(size < 30_000, "{path} has {size} bytes beside the chart");
             assert!(chart < 60_000, "{path} has a chart of {chart} bytes");

@@ -42,7 +42,8 @@ fn the_page_says_what_the_api_says_and_its_balances_add_up() {
         for (row, entry) in rows.iter().zip(&entries) {
             assert_eq!(row[3], entry["status"].as_str().unwrap(), "{row:?}");
             assert_eq!(row[4], signed(entry, unit), "{row:?}");
-            let of_balance = |text: &str| text.split(' ').next().unwrap().replace([',', '.'], "").parse::<i64>().unwrap();
+            let of_balance =
+                |text: &str| text.split(' ').next().unwrap().replace([',', '.'], "").parse::<i64>().unwrap();
             assert_eq!(of_balance(&row[5]), balance, "{row:?}");
             balance -= entry["credit_amount"].as_i64().unwrap();
             assert_eq!(row[1] == "–", entry["referee_id"].is_null(), "{row:?}");
@@ -89,8 +90,10 @@ fn filters_pick_and_the_csv_is_the_api_s_own() {
         let rows = rows(alice, &format!("/dashboard/ledger?{page}"));
         assert_eq!(rows.iter().map(|row| row[4].clone()).collect::<Vec<_>>(), wanted, "{page}");
         assert!(page.is_empty() || rows.iter().all(|row| row.len() == 5), "a part has no running balance");
-        let (own, theirs) =
-            (alice.get(&format!("/dashboard/ledger.csv?{page}")), alice.client().get(&format!("/v1/developers/ledger.csv?{api}")));
+        let (own, theirs) = (
+            alice.get(&format!("/dashboard/ledger.csv?{page}")),
+            alice.client().get(&format!("/v1/developers/ledger.csv?{api}")),
+        );
         assert_eq!((own.status, own.header("Content-Type")), (200, theirs.header("Content-Type")));
         assert_eq!(own.header("Content-Disposition"), Some("attachment; filename=\"ledger.csv\""));
         assert!(own.body == theirs.body, "{page}");

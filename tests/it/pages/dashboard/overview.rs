@@ -31,7 +31,8 @@ fn one_button_makes_a_code_and_everything_to_share_it_with() {
     let told = alice.client().post("/v1/developers/referral-code", json!({})).json();
     let (api_link, post) = (told["referral_url"].as_str().unwrap(), told["share_text"].as_str().unwrap());
     assert_eq!(text(between(&page, "id=\"post-text\">", "</p>")), post.replace(api_link, &link));
-    let escape = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let escape =
+        |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
     for network in ["x", "linkedin", "telegram", "email"] {
         let url = told["share"][network].as_str().unwrap().replace(&escape(api_link), &escape(&link));
         assert!(page.contains(&format!("href=\"{}\"", url.replace('&', "&#38;"))), "{network}: {url}");
@@ -80,13 +81,18 @@ fn what_is_pending_has_its_day_and_what_expires_too() {
     let zoe = Member::new(&app, None, "Zoe", "zoe@zoe.example", None);
     let alice = Member::new(&app, None, "Alice", "alice@alice.example", Some(&zoe.code()));
     let page = words(&alice);
-    assert!(page.contains("Nothing is held now") && page.contains("900 credits expire on 25 Jan 2026 unless used before"));
+    assert!(
+        page.contains("Nothing is held now") && page.contains("900 credits expire on 25 Jan 2026 unless used before")
+    );
     let bob = refer(&app, None, "Bob", &alice.code());
     use_api(&app.gateway(), "b", &bob, 1);
     app.advance_days(1);
     let page = words(&alice);
     assert!(page.contains("Available 1,000 credits"), "{page}");
-    assert!(page.contains("Pending 250 credits Day by day until 18 Jan 2026 200 credits On 22 Jan 2026 50 credits"), "{page}");
+    assert!(
+        page.contains("Pending 250 credits Day by day until 18 Jan 2026 200 credits On 22 Jan 2026 50 credits"),
+        "{page}"
+    );
     assert!(page.contains("300 credits when someone signs up with your code yours day by day over 3 days"), "{page}");
 }
 

@@ -53,7 +53,9 @@ fn every_status_has_the_seed_s_words() {
     assert!(line(&alice, REFERRALS, "held***").contains("is being looked at"));
     let spender = line(&alice, REFERRALS, "spe***");
     assert!(spender.contains("2.50 USD 2.50 USD pending"), "{spender}");
-    assert!(spender.contains("Converted 15 Jan 2026") && spender.contains("Commission PENDING 2.50 USD vests 14 Feb 2026"));
+    assert!(
+        spender.contains("Converted 15 Jan 2026") && spender.contains("Commission PENDING 2.50 USD vests 14 Feb 2026")
+    );
 }
 
 #[test]
@@ -90,7 +92,9 @@ fn lists_go_on_page_by_page_and_keep_their_filter() {
     let first = alice.page(REFERRALS).body;
     assert_eq!(first.matches("class=\"who\"").count(), 20);
     assert!(first.contains("dev26.example") && !first.contains("dev6.example") && !first.contains(">Newest<"));
-    let next = |html: &str| html.split_once("\" rel=\"next\"").map(|(it, _)| it.rsplit_once("href=\"").unwrap().1.replace("&#38;", "&"));
+    let next = |html: &str| {
+        html.split_once("\" rel=\"next\"").map(|(it, _)| it.rsplit_once("href=\"").unwrap().1.replace("&#38;", "&"))
+    };
     let second = alice.page(&next(&first).unwrap()).body;
     assert!(second.contains("dev6.example") && second.contains("dev0.example") && next(&second).is_none());
     assert_eq!(second.matches("class=\"who\"").count(), 7);

@@ -221,7 +221,7 @@ impl Story {
         }
         for n in 0..(day % 7 * (day % 3) / 4) {
             let referee = refer(app, None, &format!("dev{day}x{n}"), &code);
-            if (day + n) % 3 > 0 {
+            if !(day + n).is_multiple_of(3) {
                 use_api(gateway, &format!("first-{day}-{n}"), &referee, 1);
             }
             if (day + n) % 4 == 1 {
@@ -241,7 +241,7 @@ impl Story {
         if day % 3 == 1 {
             let buyer = refer(app, Some(MARKET), &format!("buyer{day}"), &self.commission.code());
             let amount = 1_999 + 1_250 * (i64::try_from(day).unwrap() % 11);
-            if day % 4 > 0 {
+            if !day.is_multiple_of(4) {
                 buy(market, &format!("p-{day}"), &buyer, amount);
             }
             if day % 5 == 2 {
