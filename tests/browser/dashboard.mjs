@@ -11,7 +11,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
-const LIMIT_SECONDS = 240;
+const LIMIT_SECONDS = 480;
 setTimeout(() => {
   console.error(`FAILED: not done within ${LIMIT_SECONDS} s`);
   process.exit(1);
