@@ -7,6 +7,7 @@ mod conversion;
 mod customers;
 mod keys;
 mod ledger;
+mod logins;
 mod operators;
 mod programs;
 mod projects;
@@ -23,18 +24,21 @@ mod subjects;
 mod sweep;
 mod test_clock;
 mod usage;
+mod uses;
 
+pub use account_sessions::OwnAccount;
 pub use accounts::{Change, ProfileView};
 pub use codes::CodeView;
 pub use conversion::Conversion;
 pub use customers::{AppliedCode, CustomerCode, ReferredCustomer, Slice};
 pub use keys::MadeKey;
+pub use logins::{Attempt, Begun, Browser, Credentials, Devices, Guess};
 pub use operators::MadeOperator;
 pub use projects::ProjectView;
 pub use purchases::{NewPurchase, NewRefund, Recorded};
 pub use referrals::{Applied, ReferralItem, ReferralPage, mask};
 pub use reports::{Leader, Milestones, Period, SeriesDay, Stats};
-pub use sessions::{Credentials, SESSION_DAYS, SignedIn};
+pub use sessions::{SESSION_DAYS, SignedIn};
 pub use setup::FirstStart;
 pub use signup::{SignedUp, Signup};
 pub use stripe::Delivered;
@@ -44,16 +48,16 @@ pub use usage::{UsageAnswer, UsageEvent, UsageStatus, Who};
 
 use crate::domain::email::DisposableDomains;
 use crate::domain::error::Result;
-use crate::domain::id::{KeyId, ProjectId};
+use crate::domain::id::{KeyId, ProjectId, SessionId};
 pub use crate::store::{
-    AccountSession, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, Project, Reader, Team,
+    AccountSession, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, Project, Reader, SessionRow, Team,
 };
 
 use crate::store::Store;
-use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use uses::Uses;
 
 /// Settings that use cases depend on.
 #[derive(Debug, Clone)]
@@ -77,8 +81,8 @@ pub struct Engine {
     store: Arc<Store>,
     settings: Settings,
     hashing: Arc<tokio::sync::Semaphore>,
-    /// Keys that were used, and in which hour, until the sweep writes it down.
-    used_keys: Mutex<HashMap<KeyId, i64>>,
+    used_keys: Uses<KeyId>,
+    used_sessions: Uses<SessionId>,
     /// When a write was last tried for [`Engine::ready`].
     last_write: Mutex<Option<Instant>>,
     /// What was erased may have left traces in the write-ahead log.
@@ -90,7 +94,15 @@ impl Engine {
         let hashing = Arc::new(tokio::sync::Semaphore::new(settings.concurrent_hashes));
         // A process that was killed may have left some.
         let traces_left = Arc::new(AtomicBool::new(true));
-        Self { store, settings, hashing, used_keys: Mutex::default(), last_write: Mutex::default(), traces_left }
+        Self {
+            store,
+            settings,
+            hashing,
+            used_keys: Uses::default(),
+            used_sessions: Uses::default(),
+            last_write: Mutex::default(),
+            traces_left,
+        }
     }
 
     /// Before a read that is asked for all the time: lets the writes on this thread go first.

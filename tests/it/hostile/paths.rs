@@ -3,9 +3,13 @@
 use crate::calls::{CALLS_OF_THE_API, Stage, Who};
 use std::collections::{BTreeMap, BTreeSet};
 
-const PAGES: [(&str, &[&str]); 9] = [
+const PAGES: [(&str, &[&str]); 13] = [
     ("/", &["GET", "HEAD"]),
     ("/signup", &["GET", "HEAD", "POST"]),
+    ("/login", &["GET", "HEAD", "POST"]),
+    ("/logout", &["POST"]),
+    ("/account", &["GET", "HEAD", "POST"]),
+    ("/account/erased", &["GET", "HEAD"]),
     ("/admin", &["GET", "HEAD"]),
     ("/admin/login", &["GET", "HEAD", "POST"]),
     ("/admin/logout", &["POST"]),

@@ -1,5 +1,8 @@
 //! The pages as a browser without JavaScript gets them.
 
+mod account;
 mod csrf;
+mod guessing;
+mod login;
 mod others;
 mod signup;
