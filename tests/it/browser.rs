@@ -1,4 +1,4 @@
-//! The signup page in a real Chromium, driven by tests/browser/signup.mjs.
+//! The pages in a real Chromium, driven by tests/browser/*.mjs.
 
 use crate::harness::App;
 use std::path::Path;
@@ -26,4 +26,21 @@ fn bob_signs_up_on_the_page() {
     assert!(output.status.success(), "{said}");
     assert!(said.contains("\"ok\":true"), "{said}");
     assert_eq!(app.sqlite3("SELECT count(*) FROM referral").trim(), "2", "Bob and Carol came through Alice's code");
+}
+
+#[test]
+fn dora_signs_in_and_out_and_leaves() {
+    let app = App::start();
+    app.change_program(|program| program["leaderboard"]["enabled"] = true.into());
+    let output = Command::new("node")
+        .arg("tests/browser/login.mjs")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("REFLOOP_URL", &app.url)
+        .env("REFLOOP_SHOTS", "target/screenshots")
+        .output()
+        .expect("node is on the PATH; tests/run says what else is needed");
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("\"ok\":true"), "{said}");
+    assert_eq!(app.sqlite3("SELECT count(*) FROM account WHERE erased_at_ms IS NULL").trim(), "1", "Finn has stayed");
 }
