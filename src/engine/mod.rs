@@ -2,6 +2,7 @@
 
 mod account_sessions;
 mod accounts;
+mod clicks;
 mod codes;
 mod conversion;
 mod customers;
@@ -28,6 +29,7 @@ mod uses;
 
 pub use account_sessions::OwnAccount;
 pub use accounts::{Change, ProfileView};
+pub use clicks::{Arrival, CameFrom, Remembered};
 pub use codes::CodeView;
 pub use conversion::Conversion;
 pub use customers::{AppliedCode, CustomerCode, ReferredCustomer, Slice};
@@ -51,6 +53,7 @@ use crate::domain::error::Result;
 use crate::domain::id::{KeyId, ProjectId, SessionId};
 pub use crate::store::{
     AccountSession, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, Project, Reader, SessionRow, Team,
+    UnsignedClicks,
 };
 
 use crate::store::Store;
@@ -85,6 +88,9 @@ pub struct Engine {
     used_sessions: Uses<SessionId>,
     /// When a write was last tried for [`Engine::ready`].
     last_write: Mutex<Option<Instant>>,
+    clicks: clicks::ClickLine,
+    /// Of visitors' hashes, and of which day it is.
+    visitor_key: tokio::sync::Mutex<Option<(i64, [u8; 32])>>,
     /// What was erased may have left traces in the write-ahead log.
     traces_left: Arc<AtomicBool>,
 }
@@ -101,6 +107,8 @@ impl Engine {
             used_keys: Uses::default(),
             used_sessions: Uses::default(),
             last_write: Mutex::default(),
+            clicks: clicks::ClickLine::default(),
+            visitor_key: tokio::sync::Mutex::default(),
             traces_left,
         }
     }

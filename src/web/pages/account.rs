@@ -1,7 +1,7 @@
 //! `/account`: who someone is here, their password, the browsers that they are signed in with, and leaving.
 
+use super::done::Done;
 use super::login::{LOGIN, see, sign_in_first};
-use super::notice::Notice;
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::SessionId;
 use crate::domain::time::{self, DAY_MS, HOUR_MS};
@@ -37,7 +37,7 @@ struct AccountPage {
     confirmation: &'static str,
     confirmed: String,
     csrf: String,
-    notice: Option<Notice>,
+    done: Option<Done>,
     faults: Faults,
 }
 
@@ -144,16 +144,16 @@ async fn show_account(
     refused: Option<Refused<'_>>,
 ) -> Result<HttpResponse> {
     let guard = FormGuard::of(context, request)?;
-    let notice = Notice::of(context, request, &guard).filter(|_| refused.is_none());
+    let done = Done::of(context, request, &guard).filter(|_| refused.is_none());
     let own = context.engine.own_account(session.project, session.account).await?;
-    let template = render(context, visit, session, &guard, own, notice, refused.as_ref());
+    let template = render(context, visit, session, &guard, own, done, refused.as_ref());
     let status = refused.as_ref().map_or(StatusCode::OK, |refused| status(refused.error.kind));
     let mut response = page(status, &template);
     if let Some(refused) = refused {
         add_headers(&refused.error, &mut response);
     }
-    if notice.is_some() {
-        Notice::forget(context, &mut response)?;
+    if done.is_some() {
+        Done::forget(context, &mut response)?;
     }
     guard.keep(context, &mut response);
     Ok(response)
@@ -165,7 +165,7 @@ fn render(
     session: AccountSession,
     guard: &FormGuard,
     own: OwnAccount,
-    notice: Option<Notice>,
+    done: Option<Done>,
     refused: Option<&Refused<'_>>,
 ) -> AccountPage {
     let account = own.profile.profile.account;
@@ -190,7 +190,7 @@ fn render(
         confirmation: CONFIRMATION,
         confirmed: typed("erase", "erase_confirmation").unwrap_or_default(),
         csrf,
-        notice,
+        done,
         faults: refused.map(|refused| Faults::of(refused.asked, &refused.error)).unwrap_or_default(),
     }
 }
@@ -220,7 +220,7 @@ async fn take_change(request: &HttpRequest, payload: web::Payload, context: &Con
         ));
     }
     let asked = Asked { request, context, session, fields: &fields };
-    let done = match asked.field("form") {
+    let outcome = match asked.field("form") {
         "profile" => asked.save_profile().await,
         "password" => asked.change_password().await,
         "session" => asked.end_session().await,
@@ -228,9 +228,9 @@ async fn take_change(request: &HttpRequest, payload: web::Payload, context: &Con
         "erase" => asked.erase().await,
         _ => Err(Error::new(Kind::Malformed, "malformed_form", "The page has no such form.")),
     };
-    match done {
-        Ok((notice, mut response)) => {
-            notice.leave(context, &guard, &mut response)?;
+    match outcome {
+        Ok((done, mut response)) => {
+            done.leave(context, &guard, &mut response)?;
             Ok(response)
         }
         Err(error) if matches!(error.kind, Kind::Invalid | Kind::RateLimited) => {
@@ -246,17 +246,17 @@ impl Asked<'_> {
         self.fields.get(name).map(String::as_str).unwrap_or_default()
     }
 
-    fn back(notice: Notice) -> (Notice, HttpResponse) {
-        (notice, see(Place::Account.url()))
+    fn back(done: Done) -> (Done, HttpResponse) {
+        (done, see(Place::Account.url()))
     }
 
-    async fn save_profile(&self) -> Result<(Notice, HttpResponse)> {
+    async fn save_profile(&self) -> Result<(Done, HttpResponse)> {
         // The page has the second field only where there is a leaderboard.
         let listed =
             self.fields.get("leaderboard_name").map(|name| Some(name.as_str()).filter(|name| !name.trim().is_empty()));
         let change = Change::parse(Some(self.field("name")), listed)?;
         self.context.engine.change_account(self.session.project, self.session.account, change).await?;
-        Ok(Self::back(Notice::ProfileSaved))
+        Ok(Self::back(Done::ProfileSaved))
     }
 
     /// A try at the own password, which counts like one at the sign-in: the browser may be in other hands.
@@ -270,31 +270,31 @@ impl Asked<'_> {
         Ok(attempt)
     }
 
-    async fn change_password(&self) -> Result<(Notice, HttpResponse)> {
+    async fn change_password(&self) -> Result<(Done, HttpResponse)> {
         let browser = Session::Account.browser(self.context, self.request);
         let attempt = self.attempt("current_password", &browser).await?;
         let new_password = self.field("new_password").to_owned();
         let changed = self.context.engine.change_password(self.session.project, attempt, new_password, browser);
         let begun = changed.await?;
-        let (notice, mut response) = Self::back(Notice::PasswordChanged);
+        let (done, mut response) = Self::back(Done::PasswordChanged);
         Session::Account.begin(self.context, &begun, &mut response)?;
-        Ok((notice, response))
+        Ok((done, response))
     }
 
-    async fn end_session(&self) -> Result<(Notice, HttpResponse)> {
+    async fn end_session(&self) -> Result<(Done, HttpResponse)> {
         // What is no id is no session, and one that is not there has ended.
         if let Ok(id) = self.field("session").parse() {
             self.context.engine.end_session(self.session.project, self.session.account, id).await?;
         }
-        Ok(Self::back(Notice::SessionEnded))
+        Ok(Self::back(Done::SessionEnded))
     }
 
-    async fn end_others(&self) -> Result<(Notice, HttpResponse)> {
+    async fn end_others(&self) -> Result<(Done, HttpResponse)> {
         self.context.engine.end_other_sessions(self.session).await?;
-        Ok(Self::back(Notice::OthersEnded))
+        Ok(Self::back(Done::OthersEnded))
     }
 
-    async fn erase(&self) -> Result<(Notice, HttpResponse)> {
+    async fn erase(&self) -> Result<(Done, HttpResponse)> {
         if !self.field("erase_confirmation").trim().eq_ignore_ascii_case(CONFIRMATION) {
             let detail = format!("Type {CONFIRMATION} to confirm that this is meant.");
             return Err(Error::field("erase_confirmation", "not_confirmed", detail));
@@ -310,7 +310,7 @@ impl Asked<'_> {
         }
         let mut response = see(ERASED);
         Session::Account.end(self.context, &mut response)?;
-        Ok((Notice::Erased, response))
+        Ok((Done::Erased, response))
     }
 }
 
@@ -322,7 +322,7 @@ pub async fn erased(request: HttpRequest, context: web::Data<Context>) -> HttpRe
 async fn show_erased(request: &HttpRequest, context: &Context) -> Result<HttpResponse> {
     let visit = visit(context, request).await?;
     let guard = FormGuard::of(context, request)?;
-    if Notice::of(context, request, &guard) != Some(Notice::Erased) {
+    if Done::of(context, request, &guard) != Some(Done::Erased) {
         return Ok(see(LOGIN));
     }
     let text = "Your name, e-mail address, password, keys and sessions are gone, and nobody can use your code any more. \
@@ -330,7 +330,7 @@ async fn show_erased(request: &HttpRequest, context: &Context) -> Result<HttpRes
     let frame = Frame::new(&visit.project.name);
     let template = MessagePage { frame, heading: "Your account is erased".into(), text: text.into(), link: None };
     let mut response = page(StatusCode::OK, &template);
-    Notice::forget(context, &mut response)?;
+    Done::forget(context, &mut response)?;
     Ok(response)
 }
 

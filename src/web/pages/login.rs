@@ -1,6 +1,6 @@
 //! `/login` and `/logout`: accounts' sessions.
 
-use super::notice::Notice;
+use super::done::Done;
 use crate::domain::code::Code;
 use crate::domain::error::{Error, Kind, Result};
 use crate::engine::Credentials;
@@ -26,7 +26,7 @@ struct LoginPage {
     next: &'static str,
     signup: Invitation,
     csrf: String,
-    notice: Option<Notice>,
+    done: Option<Done>,
     error: Option<String>,
 }
 
@@ -91,22 +91,22 @@ async fn show_login(
 ) -> Result<HttpResponse> {
     let guard = FormGuard::of(context, request)?;
     let status = error.as_ref().map_or(StatusCode::OK, |error| status(error.kind));
-    let notice = Notice::of(context, request, &guard).filter(|_| error.is_none());
+    let done = Done::of(context, request, &guard).filter(|_| error.is_none());
     let template = LoginPage {
         frame: Frame::new(&visit.project.name),
         email: typed.email,
         next: way_on(&typed.next),
         signup: invite(context, visit, &typed.code).await?,
         csrf: guard.token(context),
-        notice,
+        done,
         error: error.as_ref().map(|error| error.message.clone()),
     };
     let mut response = page(status, &template);
     if let Some(error) = error {
         add_headers(&error, &mut response);
     }
-    if notice.is_some() {
-        Notice::forget(context, &mut response)?;
+    if done.is_some() {
+        Done::forget(context, &mut response)?;
     }
     guard.keep(context, &mut response);
     Ok(response)
@@ -166,6 +166,6 @@ async fn take_logout(request: &HttpRequest, payload: web::Payload, context: &Con
     }
     let mut response = see(LOGIN);
     Session::Account.end(context, &mut response)?;
-    Notice::SignedOut.leave(context, &guard, &mut response)?;
+    Done::SignedOut.leave(context, &guard, &mut response)?;
     Ok(response)
 }

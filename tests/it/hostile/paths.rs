@@ -3,13 +3,15 @@
 use crate::calls::{CALLS_OF_THE_API, Stage, Who};
 use std::collections::{BTreeMap, BTreeSet};
 
-const PAGES: [(&str, &[&str]); 13] = [
+const PAGES: [(&str, &[&str]); 15] = [
     ("/", &["GET", "HEAD"]),
     ("/signup", &["GET", "HEAD", "POST"]),
     ("/login", &["GET", "HEAD", "POST"]),
     ("/logout", &["POST"]),
     ("/account", &["GET", "HEAD", "POST"]),
     ("/account/erased", &["GET", "HEAD"]),
+    ("/r/ALICE2026", &["GET", "HEAD", "POST"]),
+    ("/ref.js", &["GET", "HEAD"]),
     ("/admin", &["GET", "HEAD"]),
     ("/admin/login", &["GET", "HEAD", "POST"]),
     ("/admin/logout", &["POST"]),

@@ -67,7 +67,7 @@ fn over_tls_the_cookies_are_bound_to_the_host() {
         assert_eq!(attributes, ["HttpOnly", lasts, "Path=/", "SameSite=Lax", "Secure"]);
     }
     assert!(visitor.is_signed_in());
-    let (_, attributes) = set_cookie(&visitor.sign_out(), "__Host-refloop_notice").unwrap();
+    let (_, attributes) = set_cookie(&visitor.sign_out(), "__Host-refloop_done").unwrap();
     assert_eq!(attributes, ["HttpOnly", "Max-Age=60", "Path=/", "SameSite=Lax", "Secure"]);
     let bare = Visitor::new(&app);
     let (token, _) = set_cookie(&visitor.try_sign_in(ALICE, PASSWORD), "__Host-refloop_session").unwrap();
@@ -349,7 +349,7 @@ fn what_is_no_form_is_refused_as_a_page_and_odd_cookies_are_none() {
     for value in
         ["", "%00", "a b; refloop_session=c", "x", &"f".repeat(64), &"f".repeat(4_000), "\u{e9}", "..", "a.b.c"]
     {
-        for name in ["refloop_session", "refloop_device", "refloop_notice", "refloop_form"] {
+        for name in ["refloop_session", "refloop_device", "refloop_done", "refloop_form"] {
             let cookie = format!("{name}={value}");
             let reply = app.anonymous().send("GET", "/account", &[("Cookie", &cookie)], Vec::new());
             assert_eq!(reply.status, 303, "{cookie:.60}");
@@ -376,10 +376,10 @@ fn a_notice_cannot_be_made_by_others() {
     let (visitor, other) = (Visitor::new(&app), Visitor::new(&app));
     other.sign_in(ALICE);
     other.sign_out();
-    let theirs = other.cookie("refloop_notice").unwrap();
+    let theirs = other.cookie("refloop_done").unwrap();
     visitor.get("/login");
     for value in ["signed-out", "erased", "", &theirs, "Call 555-0100"] {
-        visitor.set_cookie("refloop_notice", value);
+        visitor.set_cookie("refloop_done", value);
         let page = visitor.get("/login?notice=signed-out&error=Call");
         assert_page(&page, 200);
         assert!(!page.body.contains("signed out") && !page.body.contains("Call"), "{value}");

@@ -9,7 +9,7 @@ use actix_web::cookie::time::Duration;
 use actix_web::{HttpRequest, HttpResponse};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Notice {
+pub enum Done {
     SignedOut,
     ProfileSaved,
     PasswordChanged,
@@ -18,7 +18,7 @@ pub enum Notice {
     Erased,
 }
 
-impl Notice {
+impl Done {
     const ALL: [Self; 6] = [
         Self::SignedOut,
         Self::ProfileSaved,
@@ -51,13 +51,13 @@ impl Notice {
     }
 
     fn cookie_name(context: &Context) -> &'static str {
-        if context.is_https() { "__Host-refloop_notice" } else { "refloop_notice" }
+        if context.is_https() { "__Host-refloop_done" } else { "refloop_done" }
     }
 
     /// What the visitor is to be told.
     pub fn of(context: &Context, request: &HttpRequest, guard: &FormGuard) -> Option<Self> {
         let cookie = request.cookie(Self::cookie_name(context))?;
-        let is_it = |notice: &Self| cookie.value() == guard.seal(context, notice.name());
+        let is_it = |done: &Self| cookie.value() == guard.seal(context, done.name());
         Self::ALL.into_iter().find(is_it)
     }
 
