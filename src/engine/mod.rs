@@ -10,6 +10,7 @@ mod keys;
 mod ledger;
 mod logins;
 mod operators;
+mod overview;
 mod programs;
 mod projects;
 mod purchases;
@@ -36,10 +37,11 @@ pub use customers::{AppliedCode, CustomerCode, ReferredCustomer, Slice};
 pub use keys::MadeKey;
 pub use logins::{Attempt, Begun, Browser, Credentials, Devices, Guess};
 pub use operators::MadeOperator;
+pub use overview::{Overview, OwnCode};
 pub use projects::ProjectView;
 pub use purchases::{NewPurchase, NewRefund, Recorded};
-pub use referrals::{Applied, ReferralItem, ReferralPage, mask};
-pub use reports::{Leader, Milestones, Period, SeriesDay, Stats};
+pub use referrals::{Applied, ReferralCredit, ReferralItem, ReferralPage, mask};
+pub use reports::{DayRow, Leader, Milestones, Period, SeriesDay, Stats};
 pub use sessions::{SESSION_DAYS, SignedIn};
 pub use setup::FirstStart;
 pub use signup::{SignedUp, Signup};
@@ -52,8 +54,8 @@ use crate::domain::email::DisposableDomains;
 use crate::domain::error::Result;
 use crate::domain::id::{KeyId, ProjectId, SessionId};
 pub use crate::store::{
-    AccountSession, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, Project, Reader, SessionRow, Team,
-    UnsignedClicks,
+    AccountSession, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, Project, Reader, Refusal, SessionRow,
+    Team, UnsignedClicks, VersionedProgram,
 };
 
 use crate::store::Store;

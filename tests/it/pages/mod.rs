@@ -2,6 +2,7 @@
 
 mod account;
 mod csrf;
+pub mod dashboard;
 mod guessing;
 mod login;
 mod others;
