@@ -246,6 +246,7 @@ fn reading_writes_nothing() {
         "/v1/developers/api-keys",
         "/v1/ledger/head",
         "/signup",
+        "/signup?ref=NOSUCH",
         "/healthz",
     ] {
         assert_eq!(alice.get(path).status, 200, "{path}");
