@@ -90,12 +90,13 @@ CREATE UNIQUE INDEX account_external_id ON account (project_id, external_id) WHE
 
 -- Accounts' sessions on the pages, as hashes.
 CREATE TABLE account_session (
-  id            INTEGER PRIMARY KEY,
-  account_id    INTEGER NOT NULL REFERENCES account,
-  hash          BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32),
-  device        TEXT,                                              -- such as: Firefox on Linux
-  created_at_ms INTEGER NOT NULL,
-  expires_at_ms INTEGER NOT NULL
+  id              INTEGER PRIMARY KEY,
+  account_id      INTEGER NOT NULL REFERENCES account,
+  hash            BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32),
+  device          TEXT,                                            -- such as: Firefox on Linux
+  created_at_ms   INTEGER NOT NULL,
+  last_used_at_ms INTEGER NOT NULL,                                -- to the hour
+  expires_at_ms   INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX account_session_account ON account_session (account_id, id);
 

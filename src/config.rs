@@ -40,9 +40,13 @@ pub struct ServeSettings {
     #[arg(long, env = "REFLOOP_SIGNUP_PER_HOUR", default_value_t = 10, value_name = "N")]
     pub signup_per_hour: u32,
 
-    /// Requests with a bad key, and as many sign-ins of operators, each client address
+    /// Requests with a bad key, and as many tries at passwords, each client address
     #[arg(long, env = "REFLOOP_BAD_KEY_PER_MINUTE", default_value_t = 30, value_name = "N")]
     pub bad_key_per_minute: u32,
+
+    /// Tries at the password of one account, by all new browsers together, and by each one that has signed in before
+    #[arg(long, env = "REFLOOP_LOGIN_PER_HOUR", default_value_t = 20, value_name = "N")]
+    pub login_per_hour: u32,
 
     /// Public reads and pages, each client address
     #[arg(long, env = "REFLOOP_PUBLIC_PER_MINUTE", default_value_t = 300, value_name = "N")]
@@ -104,6 +108,7 @@ impl ServeSettings {
             limits: Limits {
                 signup: Quota::new(self.signup_per_hour, hour),
                 bad_key: Quota::new(self.bad_key_per_minute, minute),
+                login: Quota::new(self.login_per_hour, hour),
                 public: Quota::new(self.public_per_minute, minute),
                 convert: Quota::new(self.convert_per_hour, hour),
                 developer: Quota::new(self.developer_per_minute, minute),

@@ -20,6 +20,12 @@ pub fn date(at_ms: i64) -> String {
     text
 }
 
+/// The UTC day as people write it, `15 January 2026`.
+pub fn day_in_words(at_ms: i64) -> String {
+    let at = jiff::Timestamp::from_millisecond(at_ms.clamp(0, LAST_MS)).unwrap_or_default();
+    at.strftime("%-d %B %Y").to_string()
+}
+
 /// The UTC year.
 pub fn year(at_ms: i64) -> i32 {
     date(at_ms).get(..4).and_then(|year| year.parse().ok()).unwrap_or(1970)
@@ -78,6 +84,8 @@ mod tests {
         assert_eq!(rfc3339(parse("at", "2026-01-15T10:00:00+02:00").unwrap()), "2026-01-15T08:00:00Z");
         assert_eq!((date(0).as_str(), year(LAST_MS)), ("1970-01-01", 9999));
         assert_eq!(rfc3339(i64::MAX), rfc3339(LAST_MS));
+        assert_eq!(day_in_words(parse("at", "2026-01-05").unwrap()), "5 January 2026");
+        assert_eq!(day_in_words(i64::MIN), "1 January 1970");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{AccountId, KeyId, ProjectId};
 use crate::domain::time::HOUR_MS;
 use crate::store::{KeyRow, NewKey, Project, Reader, Tx};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 /// More than anyone rotates through; keeps a runaway script from filling the table.
 const MOST_KEYS: usize = 20;
@@ -41,21 +41,10 @@ impl Engine {
     fn caller(&self, reader: &Reader, secret: &str) -> Result<Option<Arc<Caller>>> {
         let Some((caller, noted_ms)) = reader.caller(secret)? else { return Ok(None) };
         let hour_ms = self.store.machine_now_ms() / HOUR_MS * HOUR_MS;
-        if noted_ms < hour_ms && self.note_use(caller.key, hour_ms) {
+        if noted_ms < hour_ms && self.used_keys.note(caller.key, hour_ms) {
             reader.note_use(secret, hour_ms);
         }
         Ok(Some(caller))
-    }
-
-    /// Remembers the hour of a key's use for the next sweep, so that reads do not write. Whether there was room.
-    fn note_use(&self, key: KeyId, hour_ms: i64) -> bool {
-        const MOST_NOTED: usize = 100_000;
-        let mut used = self.used_keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = used.len() < MOST_NOTED || used.contains_key(&key);
-        if room {
-            used.insert(key, hour_ms);
-        }
-        room
     }
 
     /// What a gateway asks on each call: whose key this is, and what there is to spend. `None` for a key that is no

@@ -8,6 +8,7 @@ mod conversion;
 mod customers;
 mod keys;
 mod ledger;
+mod logins;
 mod operators;
 mod overview;
 mod programs;
@@ -25,20 +26,23 @@ mod subjects;
 mod sweep;
 mod test_clock;
 mod usage;
+mod uses;
 
+pub use account_sessions::OwnAccount;
 pub use accounts::{Change, ProfileView};
 pub use clicks::{Arrival, CameFrom, Clicked, Remembered};
 pub use codes::CodeView;
 pub use conversion::Conversion;
 pub use customers::{AppliedCode, CustomerCode, ReferredCustomer, Slice};
 pub use keys::MadeKey;
+pub use logins::{Attempt, Begun, Browser, Credentials, Devices, Guess};
 pub use operators::MadeOperator;
 pub use overview::{Overview, OwnCode};
 pub use projects::ProjectView;
 pub use purchases::{NewPurchase, NewRefund, Recorded};
 pub use referrals::{Applied, ReferralCredit, ReferralItem, ReferralPage, mask};
 pub use reports::{DayRow, Leader, Milestones, Period, SeriesDay, Stats};
-pub use sessions::{Credentials, SESSION_DAYS, SignedIn};
+pub use sessions::{SESSION_DAYS, SignedIn};
 pub use setup::FirstStart;
 pub use signup::{SignedUp, Signup};
 pub use stripe::Delivered;
@@ -48,17 +52,17 @@ pub use usage::{UsageAnswer, UsageEvent, UsageStatus, Who};
 
 use crate::domain::email::DisposableDomains;
 use crate::domain::error::Result;
-use crate::domain::id::{KeyId, ProjectId};
+use crate::domain::id::{KeyId, ProjectId, SessionId};
 pub use crate::store::{
-    AccountSession, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, Project, Reader, Refusal, Team,
-    UnsignedClicks, VersionedProgram,
+    AccountSession, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, Project, Reader, Refusal, SessionRow,
+    Team, UnsignedClicks, VersionedProgram,
 };
 
 use crate::store::Store;
-use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use uses::Uses;
 
 /// Settings that use cases depend on.
 #[derive(Debug, Clone)]
@@ -82,8 +86,8 @@ pub struct Engine {
     store: Arc<Store>,
     settings: Settings,
     hashing: Arc<tokio::sync::Semaphore>,
-    /// Keys that were used, and in which hour, until the sweep writes it down.
-    used_keys: Mutex<HashMap<KeyId, i64>>,
+    used_keys: Uses<KeyId>,
+    used_sessions: Uses<SessionId>,
     /// When a write was last tried for [`Engine::ready`].
     last_write: Mutex<Option<Instant>>,
     clicks: clicks::ClickLine,
@@ -102,7 +106,8 @@ impl Engine {
             store,
             settings,
             hashing,
-            used_keys: Mutex::default(),
+            used_keys: Uses::default(),
+            used_sessions: Uses::default(),
             last_write: Mutex::default(),
             clicks: clicks::ClickLine::default(),
             visitor_key: tokio::sync::Mutex::default(),

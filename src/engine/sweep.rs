@@ -4,13 +4,12 @@ use super::Engine;
 use super::rewards::settle;
 use crate::domain::error::Result;
 use crate::domain::time::DAY_MS;
-use std::sync::PoisonError;
+use crate::store::Tx;
 use std::sync::atomic::Ordering;
 
 const ACCOUNTS_A_STEP: usize = 100;
 const EVENTS_A_STEP: usize = 1_000;
 const CLICKS_A_STEP: usize = 1_000;
-const KEYS_A_WRITE: usize = 500;
 
 /// What one step of the sweep did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,9 +30,10 @@ impl Swept {
 }
 
 impl Engine {
-    /// One bounded step: notes key use and clicks, forgets old usage ids and clicks, books expiries, empties the log after an erasure.
+    /// One bounded step: notes the use of keys and sessions and clicks, forgets old usage ids and clicks, books expiries,
+    /// empties the log after an erasure.
     pub fn sweep(&self) -> Result<Swept> {
-        self.write_down_key_use()?;
+        self.write_down_uses()?;
         let kept_ms = i64::from(self.settings.usage_id_days) * DAY_MS;
         let most = i64::try_from(EVENTS_A_STEP).unwrap_or(i64::MAX);
         let forgotten =
@@ -68,24 +68,14 @@ impl Engine {
         Ok(booked)
     }
 
-    fn write_down_key_use(&self) -> Result<()> {
-        let used = std::mem::take(&mut *self.used_keys.lock().unwrap_or_else(PoisonError::into_inner));
-        if used.is_empty() {
-            return Ok(());
-        }
-        // In portions: one job of all would hold everyone up, and keep all pages that it changes in memory.
-        let keys: Vec<_> = used.iter().map(|(key, hour)| (*key, *hour)).collect();
-        let written = keys.chunks(KEYS_A_WRITE).try_for_each(|keys| {
-            let keys = keys.to_vec();
-            self.store.write_blocking(move |tx| keys.iter().try_for_each(|(key, hour)| tx.set_key_used(*key, *hour)))
-        });
-        if written.is_err() {
-            let mut noted = self.used_keys.lock().unwrap_or_else(PoisonError::into_inner);
-            for (key, hour) in used {
-                // It may have been used again meanwhile.
-                noted.entry(key).and_modify(|newer| *newer = hour.max(*newer)).or_insert(hour);
-            }
-        }
-        written
+    fn write_down_uses(&self) -> Result<()> {
+        self.used_keys.write_down(|uses| {
+            self.store.write_blocking(move |tx| uses.iter().try_for_each(|(key, hour)| tx.set_key_used(*key, *hour)))
+        })?;
+        self.used_sessions.write_down(|uses| {
+            let write =
+                move |tx: &Tx<'_>| uses.iter().try_for_each(|(id, hour)| tx.set_account_session_used(*id, *hour));
+            self.store.write_blocking(write)
+        })
     }
 }

@@ -94,6 +94,14 @@ impl Snapshot<'_> {
         Ok(found.optional()?)
     }
 
+    /// The e-mail address and the password's hash of an account, where it has them. `NotFound`.
+    pub fn own_password(&self, project: ProjectId, id: AccountId) -> Result<(Option<String>, Option<String>)> {
+        let sql = "SELECT email, password_hash FROM account WHERE project_id = $1 AND id = $2 AND erased_at_ms IS NULL";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let found = statement.query_row(params![project.0, id.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        found.ok_or_else(|| Error::not_found("No such account."))
+    }
+
     pub fn profile(&self, project: ProjectId, id: AccountId) -> Result<Profile> {
         let account = self.account(project, id)?;
         let sql = "SELECT (SELECT referrer_id FROM referral WHERE referee_id = $1 AND status <> 'rejected'),
@@ -149,6 +157,12 @@ impl Tx<'_> {
     pub fn set_signup(&self, project: ProjectId, id: AccountId, name: &str, password_hash: &str) -> Result<()> {
         let sql = "UPDATE account SET name = $1, password_hash = $2 WHERE project_id = $3 AND id = $4";
         self.connection.prepare_cached(sql)?.execute(params![name, password_hash, project.0, id.0])?;
+        Ok(())
+    }
+
+    pub fn set_password(&self, project: ProjectId, id: AccountId, password_hash: &str) -> Result<()> {
+        let sql = "UPDATE account SET password_hash = $1 WHERE project_id = $2 AND id = $3";
+        self.connection.execute(sql, params![password_hash, project.0, id.0])?;
         Ok(())
     }
 

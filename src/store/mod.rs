@@ -58,7 +58,7 @@ pub use projects::{NewProject, Project, Team};
 pub use purchases::PurchaseRow;
 pub use referrals::{CustomerReferral, NewReferral, Referral, ReferralLine};
 pub use reports::{DayRow, Figures, LeaderRow, ReferralCounts};
-pub use sessions::AccountSession;
+pub use sessions::{AccountSession, NewSession, SessionRow};
 pub use stripe_events::{NewStripeEvent, WaitingEvent};
 pub use stripe_refunds::ToldRefund;
 pub use tx::{Clock, Instance, Snapshot, Tx};

@@ -1,7 +1,7 @@
 //! The operators' pages: signing in and out, and who is signed in.
 
 use super::error::status;
-use super::page::{FormGuard, Frame, error_page_of, form, page};
+use super::page::{FormGuard, Frame, add_headers, error_page_of, form, page};
 use super::session::Session;
 use super::{Context, readable};
 use crate::domain::error::{Error, Kind, Result};
@@ -76,12 +76,10 @@ async fn login_form(request: HttpRequest, context: web::Data<Context>) -> HttpRe
 fn show_login(request: &HttpRequest, context: &Context, email: String, error: Option<Error>) -> Result<HttpResponse> {
     let guard = FormGuard::of(context, request)?;
     let status = error.as_ref().map_or(StatusCode::OK, |error| status(error.kind));
-    let csrf = guard.token(context);
-    let error = error.map(|error| error.message);
-    let mut response = page(status, &LoginPage { frame: Frame::new(TITLE), email, csrf, error });
-    if status == StatusCode::UNAUTHORIZED {
-        // A 401 must name a scheme, and keys are what the API takes beside a session.
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+    let (csrf, message) = (guard.token(context), error.as_ref().map(|error| error.message.clone()));
+    let mut response = page(status, &LoginPage { frame: Frame::new(TITLE), email, csrf, error: message });
+    if let Some(error) = error {
+        add_headers(&error, &mut response);
     }
     guard.keep(context, &mut response);
     Ok(response)
@@ -92,19 +90,28 @@ async fn login(request: HttpRequest, payload: web::Payload, context: web::Data<C
 }
 
 async fn take_login(request: &HttpRequest, payload: web::Payload, context: &Context) -> Result<HttpResponse> {
-    // Before anything is read or hashed: each try counts, whatever is wrong with it.
-    context.limiter.login(context.settings.trusted_proxies.client_of(request))?;
+    limit(context, request)?;
+    // Each try counts, whatever is wrong with it.
+    let by_address = context.limiter.login(context.settings.trusted_proxies.client_of(request));
     let form = form(request, payload).await?;
     let field = |name: &str| form.get(name).cloned().unwrap_or_default();
     FormGuard::of(context, request)?.check(context, &field("csrf"))?;
     let credentials = Credentials { email: field("email"), password: field("password") };
-    match context.engine.sign_in(credentials, Session::Operator.token(context, request)).await {
-        Ok(token) => {
+    let browser = Session::Operator.browser(context, request);
+    let attempt = context.engine.sign_in_attempt(credentials, &browser.devices).await?;
+    let signed_in = match context.limiter.guess(by_address, attempt.guess) {
+        Ok(()) => context.engine.sign_in(attempt, browser).await,
+        Err(error) => Err(error),
+    };
+    match signed_in {
+        Ok(begun) => {
             let mut response = see(HOME);
-            Session::Operator.begin(context, &token, &mut response)?;
+            Session::Operator.begin(context, &begun, &mut response)?;
             Ok(response)
         }
-        Err(error) if error.kind == Kind::Unauthenticated => show_login(request, context, field("email"), Some(error)),
+        Err(error) if matches!(error.kind, Kind::Unauthenticated | Kind::RateLimited) => {
+            show_login(request, context, field("email"), Some(error))
+        }
         Err(error) => Err(error),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{KeyId, OperatorId, ProjectId};
+use crate::engine::Guess;
 use actix_web::HttpRequest;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota as Rate, RateLimiter};
@@ -29,8 +30,11 @@ impl Quota {
 pub struct Limits {
     /// Signups per client address, by API and by page together.
     pub signup: Quota,
-    /// Requests with a key that is not good, per client address; and as many sign-ins of operators.
+    /// Requests with a key that is not good, per client address; and as many tries at passwords.
     pub bad_key: Quota,
+    /// Tries at the password of one account or operator: of all browsers together that have not signed in there before,
+    /// and of each one that has.
+    pub login: Quota,
     /// Public reads and pages, per client address.
     pub public: Quota,
     /// Calls that convert, per client address.
@@ -62,6 +66,10 @@ impl<K: Hash + Eq + Clone> Keyed<K> {
         })
     }
 
+    fn count(&self) -> usize {
+        self.0.as_ref().map_or(0, RateLimiter::len)
+    }
+
     fn forget_idle(&self) {
         if let Some(limiter) = &self.0 {
             limiter.retain_recent();
@@ -70,11 +78,42 @@ impl<K: Hash + Eq + Clone> Keyed<K> {
     }
 }
 
+fn in_words(seconds: u64) -> String {
+    match (seconds, seconds.div_ceil(60)) {
+        (1, _) => "a second".into(),
+        (2..=90, _) => format!("{seconds} seconds"),
+        (_, minutes @ ..=90) => format!("{minutes} minutes"),
+        (_, minutes) => format!("{} hours", minutes.div_ceil(60)),
+    }
+}
+
+/// Tries at passwords, by whose they would be. Anyone can make up addresses that nobody has, and each is remembered as
+/// if somebody had it; when there are too many of them, addresses share what is left in groups.
+struct Tries {
+    by_owner: Keyed<u64>,
+    most_owners: usize,
+}
+
+impl Tries {
+    const GROUPS: u64 = 1 << 16;
+
+    fn new(quota: Quota) -> Self {
+        Self { by_owner: Keyed::new(quota), most_owners: 200_000 }
+    }
+
+    fn check(&self, owner: u64) -> Result<()> {
+        let is_crowded = self.by_owner.count() >= self.most_owners;
+        self.by_owner.check(&if is_crowded { owner % Self::GROUPS } else { owner })
+    }
+}
+
 /// The running limits. State is in memory.
 pub struct Limiter {
     signup: Keyed<IpAddr>,
     bad_key: Keyed<IpAddr>,
     login: Keyed<IpAddr>,
+    unknown_browser: Tries,
+    known_browser: Keyed<u64>,
     public: Keyed<IpAddr>,
     convert: Keyed<IpAddr>,
     developer: Keyed<KeyId>,
@@ -89,6 +128,8 @@ impl Limiter {
             signup: Keyed::new(limits.signup),
             bad_key: Keyed::new(limits.bad_key),
             login: Keyed::new(limits.bad_key),
+            unknown_browser: Tries::new(limits.login),
+            known_browser: Keyed::new(limits.login),
             public: Keyed::new(limits.public),
             convert: Keyed::new(limits.convert),
             developer: Keyed::new(limits.developer),
@@ -106,8 +147,20 @@ impl Limiter {
         self.bad_key.check(&network(client))
     }
 
+    /// A try at a password, before it is known whose: for [`Limiter::guess`].
     pub fn login(&self, client: IpAddr) -> Result<()> {
-        self.login.check(&network(client))
+        self.login.check(&network(client)).map_err(|error| too_many(error, "from your network"))
+    }
+
+    /// A try at a password. A browser that has signed in there before has an allowance of its own, that nobody else can
+    /// use up, neither from the same address nor with the same account.
+    pub fn guess(&self, by_address: Result<()>, guess: Guess) -> Result<()> {
+        if guess.by_known_browser {
+            return self.known_browser.check(&guess.counted_by).map_err(|error| too_many(error, "from this browser"));
+        }
+        by_address?;
+        let tries = self.unknown_browser.check(guess.counted_by);
+        tries.map_err(|error| too_many(error, "with this address"))
     }
 
     pub fn public(&self, client: IpAddr) -> Result<()> {
@@ -140,6 +193,8 @@ impl Limiter {
         self.signup.forget_idle();
         self.bad_key.forget_idle();
         self.login.forget_idle();
+        self.unknown_browser.by_owner.forget_idle();
+        self.known_browser.forget_idle();
         self.public.forget_idle();
         self.convert.forget_idle();
         self.developer.forget_idle();
@@ -147,6 +202,12 @@ impl Limiter {
         self.subject.forget_idle();
         self.gateway.forget_idle();
     }
+}
+
+fn too_many(error: Error, where_from: &str) -> Error {
+    let wait = in_words(error.retry_after_s.unwrap_or(1));
+    let message = format!("There were too many tries {where_from}. Try again in {wait}.");
+    Error { message, ..error }
 }
 
 /// One subscriber has a whole /64 of IPv6.
@@ -244,6 +305,56 @@ mod tests {
         assert!(refusal.retry_after_s.is_some_and(|seconds| (300..=361).contains(&seconds)), "{refusal:?}");
         limiter.check(&network(ip("2001:db8:0:1::1"))).unwrap();
         assert_eq!(network(ip("::ffff:192.0.2.1")), ip("192.0.2.1"));
+    }
+
+    #[test]
+    fn made_up_addresses_use_up_memory_only_so_far() {
+        let an_hour = Quota::new(2, Duration::from_secs(3_600));
+        let tries = Tries { by_owner: Keyed::new(an_hour), most_owners: 1_000 };
+        for _ in 0..2 {
+            tries.check(u64::MAX).unwrap();
+        }
+        let spread = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for owner in 1..200_000 {
+            let _ = tries.check(spread(owner));
+        }
+        assert!(tries.by_owner.count() <= 1_000 + usize::try_from(Tries::GROUPS).unwrap());
+        let group = (0..4).map(|_| tries.check(u64::MAX).is_err()).filter(|refused| *refused).count();
+        assert!(group >= 2, "who is guessed at stays slow");
+    }
+
+    #[test]
+    fn a_known_browser_has_an_allowance_of_its_own() {
+        let (none, one) = (Quota::new(0, Duration::from_secs(1)), Quota::new(1, Duration::from_secs(3_600)));
+        let limits = Limits {
+            signup: none,
+            bad_key: one,
+            login: one,
+            public: none,
+            convert: none,
+            developer: none,
+            gateway: none,
+        };
+        let limiter = Limiter::new(&limits);
+        let client = ip("192.0.2.1");
+        let guess = |counted_by, by_known_browser| Guess { counted_by, by_known_browser };
+        limiter.guess(limiter.login(client), guess(1, false)).unwrap();
+        let by_address = limiter.login(client).unwrap_err();
+        assert!(by_address.message.contains("from your network. Try again in 60 minutes."), "{}", by_address.message);
+        limiter.guess(Err(by_address.clone()), guess(2, true)).unwrap();
+        assert!(limiter.guess(Ok(()), guess(2, true)).unwrap_err().message.contains("from this browser"));
+        assert!(limiter.guess(Ok(()), guess(1, false)).unwrap_err().message.contains("with this address"));
+        assert_eq!(limiter.guess(Err(by_address.clone()), guess(3, false)).unwrap_err(), by_address);
+        limiter.guess(Ok(()), guess(3, false)).unwrap();
+    }
+
+    #[test]
+    fn waits_in_words() {
+        for (seconds, words) in
+            [(1, "a second"), (45, "45 seconds"), (91, "2 minutes"), (3_600, "60 minutes"), (10_000, "3 hours")]
+        {
+            assert_eq!(in_words(seconds), words);
+        }
     }
 
     #[test]

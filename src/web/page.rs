@@ -67,6 +67,13 @@ impl Place {
     }
 }
 
+impl Place {
+    /// The page of the menu that has exactly this address.
+    pub fn at(url: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|place| place.url() == url)
+    }
+}
+
 impl Menu {
     pub fn places(&self) -> impl Iterator<Item = (Place, bool)> {
         Place::ALL.into_iter().map(|place| (place, place == self.here))
@@ -140,6 +147,18 @@ pub fn error_page_of(frame: Frame, (label, url): (&str, String), error: Error) -
     response
 }
 
+/// The headers that the status of an error calls for.
+pub fn add_headers(error: &Error, response: &mut HttpResponse) {
+    let headers = response.headers_mut();
+    if error.kind == Kind::Unauthenticated {
+        // Keys are what the API takes beside a session.
+        headers.insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+    }
+    if let Some(seconds) = error.retry_after_s {
+        headers.insert(header::RETRY_AFTER, header::HeaderValue::from(seconds));
+    }
+}
+
 /// What binds a form to its visitor: a random cookie, and in the form the instance's keyed hash of it.
 pub struct FormGuard {
     nonce: String,
@@ -162,6 +181,11 @@ impl FormGuard {
 
     pub fn token(&self, context: &Context) -> String {
         context.engine.form_token(&self.nonce)
+    }
+
+    /// A mark that only this server can put on something for this visitor.
+    pub fn seal(&self, context: &Context, what: &str) -> String {
+        context.engine.form_token(&format!("{} {what}", self.nonce))
     }
 
     /// `Forbidden` unless the form was made for this visitor.

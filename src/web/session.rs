@@ -1,12 +1,16 @@
 //! The cookies by which operators and accounts are signed in, and when a request that carries one is believed.
 
 use super::Context;
+use crate::domain::device;
 use crate::domain::error::{Error, Kind, Result};
-use crate::engine::SESSION_DAYS;
+use crate::engine::{Begun, Browser, Devices, SESSION_DAYS};
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
+
+/// How long a browser is known after it has signed in.
+const DEVICE_DAYS: i64 = 365;
 
 /// One browser may be signed in as both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,23 +35,47 @@ impl Session {
         (!cookie.value().is_empty()).then(|| cookie.value().to_owned())
     }
 
-    fn cookie<'c>(self, context: &Context, token: &'c str, lasts: Duration) -> Cookie<'c> {
-        let cookie = Cookie::build(self.cookie_name(context), token).path("/").http_only(true);
-        cookie.same_site(SameSite::Lax).secure(context.is_https()).max_age(lasts).finish()
+    /// By it a browser is known to have signed in before, also when it has signed out since.
+    fn devices_name(self, context: &Context) -> &'static str {
+        match (self, context.is_https()) {
+            (Self::Operator, true) => "__Host-refloop_operator_device",
+            (Self::Operator, false) => "refloop_operator_device",
+            (Self::Account, true) => "__Host-refloop_device",
+            (Self::Account, false) => "refloop_device",
+        }
     }
 
-    /// Gives the browser a session to keep.
-    pub fn begin(self, context: &Context, token: &str, response: &mut HttpResponse) -> Result<()> {
-        set(response, &self.cookie(context, token, Duration::days(SESSION_DAYS)))
+    /// What the browser brings along to sign in with.
+    pub fn browser(self, context: &Context, request: &HttpRequest) -> Browser {
+        let devices = request.cookie(self.devices_name(context));
+        let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        Browser {
+            previous: self.token(context, request),
+            devices: devices.map(|cookie| Devices::parse(cookie.value())).unwrap_or_default(),
+            name: user_agent.and_then(device::describe),
+        }
+    }
+
+    /// Gives the browser a session to keep, and has it known from now on.
+    pub fn begin(self, context: &Context, begun: &Begun, response: &mut HttpResponse) -> Result<()> {
+        set(response, &cookie(context, self.cookie_name(context), &begun.token, Duration::days(SESSION_DAYS)))?;
+        let devices = begun.devices.to_string();
+        set(response, &cookie(context, self.devices_name(context), &devices, Duration::days(DEVICE_DAYS)))
     }
 
     /// Has the browser forget its session.
     pub fn end(self, context: &Context, response: &mut HttpResponse) -> Result<()> {
-        set(response, &self.cookie(context, "", Duration::ZERO))
+        set(response, &cookie(context, self.cookie_name(context), "", Duration::ZERO))
     }
 }
 
-fn set(response: &mut HttpResponse, cookie: &Cookie<'_>) -> Result<()> {
+/// For this host alone, and out of reach of scripts.
+pub fn cookie<'c>(context: &Context, name: &'c str, value: &'c str, lasts: Duration) -> Cookie<'c> {
+    let cookie = Cookie::build(name, value).path("/").http_only(true);
+    cookie.same_site(SameSite::Lax).secure(context.is_https()).max_age(lasts).finish()
+}
+
+pub fn set(response: &mut HttpResponse, cookie: &Cookie<'_>) -> Result<()> {
     response.add_cookie(cookie).map_err(|fault| Error::internal(format!("cookie: {fault}")))
 }
 

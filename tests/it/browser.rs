@@ -59,6 +59,16 @@ fn bob_signs_up_on_the_page() {
     assert_eq!(app.sqlite3("SELECT count(*) FROM referral").trim(), "2", "Bob and Carol came through Alice's code");
 }
 
+#[test]
+fn dora_signs_in_and_out_and_leaves() {
+    let app = App::start();
+    app.change_program(|program| program["leaderboard"]["enabled"] = true.into());
+    let mut script = node("login.mjs");
+    let output = script.env("REFLOOP_URL", &app.url).env("REFLOOP_SHOTS", "target/screenshots").output();
+    passed(&output.expect("node is on the PATH; tests/run says what else is needed"));
+    assert_eq!(app.sqlite3("SELECT count(*) FROM account WHERE erased_at_ms IS NULL").trim(), "1", "Finn has stayed");
+}
+
 /// The dashboard of people with much and with nothing, in both kinds of program, and the five steps from a link to a
 /// commission.
 #[test]

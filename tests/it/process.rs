@@ -96,12 +96,14 @@ pub struct Server {
     pub greeting: Value,
 }
 
-pub const NO_LIMITS: [&str; 12] = [
+pub const NO_LIMITS: [&str; 14] = [
     "--signup-per-hour",
     "0",
     "--convert-per-hour",
     "0",
     "--bad-key-per-minute",
+    "0",
+    "--login-per-hour",
     "0",
     "--public-per-minute",
     "0",

@@ -230,10 +230,17 @@ fn attempts_are_limited_for_each_address_whatever_comes_of_them() {
     assert_page(&log_in(&visitor, "no@example.com", "wrong-password"), 401);
     assert_page(&visitor.send("POST", "/admin/login", &[FORM], ""), 403);
     assert_eq!(log_in(&visitor, "op@example.com", PASSWORD).status, 303);
-    let limited = log_in(&visitor, "op@example.com", PASSWORD);
+    let limited = log_in(&Visitor::new(&app), "op@example.com", PASSWORD);
     assert_page(&limited, 429);
     assert!(limited.header("Retry-After").is_some());
+    assert!(limited.body.contains("There were too many tries from your network. Try again in 15 minutes."));
+    assert_eq!(value_of(&limited, "email"), "op@example.com", "what was typed is kept");
     assert!(is_in(&visitor), "who is signed in stays so");
+    assert_eq!(
+        log_in(&visitor, "op@example.com", PASSWORD).status,
+        303,
+        "and is not locked out by who shares the address"
+    );
 }
 
 #[test]

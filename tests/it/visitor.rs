@@ -27,9 +27,21 @@ impl Visitor {
         let reply = self.client.send(method, path, &headers, body.as_bytes().to_vec());
         for (_, set) in reply.headers.iter().filter(|(name, _)| name == "set-cookie") {
             let (name, value) = set.split(';').next().unwrap().split_once('=').unwrap();
-            self.cookies.borrow_mut().insert(name.to_owned(), value.to_owned());
+            if set.contains("; Max-Age=0") {
+                self.cookies.borrow_mut().remove(name);
+            } else {
+                self.cookies.borrow_mut().insert(name.to_owned(), value.to_owned());
+            }
         }
         reply
+    }
+
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        self.cookies.borrow().get(name).cloned()
+    }
+
+    pub fn drop_cookie(&self, name: &str) {
+        self.cookies.borrow_mut().remove(name);
     }
 
     pub fn set_cookie(&self, name: &str, value: &str) {
@@ -67,6 +79,57 @@ impl Visitor {
     pub fn sign_up_well(&self, name: &str, email: &str, code: &str) -> Reply {
         self.sign_up(name, email, PASSWORD, code)
     }
+}
+
+impl Visitor {
+    /// Opens the sign-in, fills it in and sends it.
+    pub fn try_sign_in(&self, email: &str, password: &str) -> Reply {
+        self.sign_in_from(&[], email, password)
+    }
+
+    /// [`Visitor::try_sign_in`] with headers of the browser's.
+    pub fn sign_in_from(&self, headers: &[(&str, &str)], email: &str, password: &str) -> Reply {
+        let csrf = self.token();
+        let form = encode(&[("csrf", &csrf), ("email", email), ("password", password)]);
+        self.send("POST", "/login", &[headers, &[FORM]].concat(), &form)
+    }
+
+    pub fn sign_in(&self, email: &str) {
+        let reply = self.try_sign_in(email, PASSWORD);
+        assert_eq!((reply.status, reply.header("Location")), (303, Some("/dashboard")), "{}", reply.body);
+    }
+
+    /// Whether the account's pages are open to this visitor.
+    pub fn is_signed_in(&self) -> bool {
+        let page = self.get("/account");
+        match page.status {
+            200 => assert_page(&page, 200),
+            _ => assert_eq!((page.status, page.header("Location")), (303, Some("/login?next=/account"))),
+        }
+        page.status == 200
+    }
+
+    /// Sends one of the forms of `/account`.
+    pub fn ask(&self, form: &str, fields: &[(&str, &str)]) -> Reply {
+        let csrf = self.token();
+        let form = [&[("csrf", csrf.as_str()), ("form", form)], fields].concat();
+        self.send("POST", "/account", &[FORM], &encode(&form))
+    }
+
+    pub fn sign_out(&self) -> Reply {
+        let csrf = self.token();
+        self.send("POST", "/logout", &[FORM], &encode(&[("csrf", &csrf)]))
+    }
+}
+
+/// The cookie of this name as a reply sets it: its value, and its attributes in order.
+pub fn set_cookie(reply: &Reply, name: &str) -> Option<(String, Vec<String>)> {
+    let set = reply.headers.iter().filter(|(header, _)| header == "set-cookie").map(|(_, value)| value);
+    let cookie = set.into_iter().find(|value| value.starts_with(&format!("{name}=")))?;
+    let (pair, attributes) = cookie.split_once("; ")?;
+    let mut attributes: Vec<String> = attributes.split("; ").map(String::from).collect();
+    attributes.sort_unstable();
+    Some((pair.split_once('=')?.1.to_owned(), attributes))
 }
 
 pub fn encode(fields: &[(&str, &str)]) -> String {

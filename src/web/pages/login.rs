@@ -1,11 +1,14 @@
 //! `/login` and `/logout`: accounts' sessions.
 
+use super::done::Done;
+use crate::domain::code::Code;
 use crate::domain::error::{Error, Kind, Result};
 use crate::engine::Credentials;
 use crate::web::Context;
 use crate::web::auth::{Visit, visit};
 use crate::web::error::status;
-use crate::web::page::{FormGuard, Frame, error_page, error_page_of, form, page};
+use crate::web::page::{FormGuard, Frame, Place, add_headers, error_page, error_page_of, form, page};
+use crate::web::query::Query;
 use crate::web::session::Session;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -20,12 +23,40 @@ pub const LOGIN: &str = "/login";
 struct LoginPage {
     frame: Frame,
     email: String,
+    next: &'static str,
+    signup: Invitation,
     csrf: String,
+    done: Option<Done>,
     error: Option<String>,
+}
+
+/// The way to sign up, with the code that the visitor came with.
+struct Invitation {
+    url: String,
+    code: Option<Code>,
+    bonus: Option<String>,
 }
 
 pub fn see(place: &str) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((header::LOCATION, place)).finish()
+}
+
+/// To the sign-in, and from there to a page of the menu.
+pub fn sign_in_first(place: Place) -> HttpResponse {
+    see(&format!("{LOGIN}?next={}", place.url()))
+}
+
+/// Where to go on from the sign-in: to a page of the menu, never anywhere else.
+fn way_on(next: &str) -> &'static str {
+    Place::at(next).map_or(HOME, Place::url)
+}
+
+/// What the form is filled in with.
+#[derive(Default)]
+struct Typed {
+    email: String,
+    next: String,
+    code: String,
 }
 
 pub async fn login_form(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
@@ -34,26 +65,48 @@ pub async fn login_form(request: HttpRequest, context: web::Data<Context>) -> Ht
 
 async fn open_login(request: &HttpRequest, context: &Context) -> Result<HttpResponse> {
     let visit = visit(context, request).await?;
+    let query = Query::parse(request.query_string())?;
+    let asked = |name: &str| query.get(name).unwrap_or_default().to_owned();
     if visit.session.is_some() {
-        return Ok(see(HOME));
+        return Ok(see(way_on(&asked("next"))));
     }
-    show_login(request, context, &visit, String::new(), None)
+    let typed = Typed { email: String::new(), next: asked("next"), code: asked("ref") };
+    show_login(request, context, &visit, typed, None).await
 }
 
-fn show_login(
+/// A code that can be used is taken along to the signup, and what it brings is said.
+async fn invite(context: &Context, visit: &Visit, code: &str) -> Result<Invitation> {
+    let code = Code::parse("ref", code).ok();
+    let (is_usable, bonus) = context.engine.signup_offer(visit.project.id, code.clone()).await?;
+    let url = code.as_ref().map_or_else(|| "/signup".to_owned(), |code| format!("/signup?ref={code}"));
+    Ok(Invitation { url, code: code.filter(|_| is_usable), bonus: bonus.filter(|_| is_usable) })
+}
+
+async fn show_login(
     request: &HttpRequest,
     context: &Context,
     visit: &Visit,
-    email: String,
+    typed: Typed,
     error: Option<Error>,
 ) -> Result<HttpResponse> {
     let guard = FormGuard::of(context, request)?;
     let status = error.as_ref().map_or(StatusCode::OK, |error| status(error.kind));
-    let (csrf, error) = (guard.token(context), error.map(|error| error.message));
-    let mut response = page(status, &LoginPage { frame: Frame::new(&visit.project.name), email, csrf, error });
-    if status == StatusCode::UNAUTHORIZED {
-        // A 401 must name a scheme, and keys are what the API takes beside a session.
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+    let done = Done::of(context, request, &guard).filter(|_| error.is_none());
+    let template = LoginPage {
+        frame: Frame::new(&visit.project.name),
+        email: typed.email,
+        next: way_on(&typed.next),
+        signup: invite(context, visit, &typed.code).await?,
+        csrf: guard.token(context),
+        done,
+        error: error.as_ref().map(|error| error.message.clone()),
+    };
+    let mut response = page(status, &template);
+    if let Some(error) = error {
+        add_headers(&error, &mut response);
+    }
+    if done.is_some() {
+        Done::forget(context, &mut response)?;
     }
     guard.keep(context, &mut response);
     Ok(response)
@@ -64,8 +117,8 @@ pub async fn log_in(request: HttpRequest, payload: web::Payload, context: web::D
 }
 
 async fn take_login(request: &HttpRequest, payload: web::Payload, context: &Context) -> Result<HttpResponse> {
-    // Before anything is read or hashed: each try counts, whatever is wrong with it.
-    context.limiter.login(context.settings.trusted_proxies.client_of(request))?;
+    // Each try counts, whatever is wrong with it.
+    let by_address = context.limiter.login(context.settings.trusted_proxies.client_of(request));
     let visit = visit(context, request).await?;
     let form = form(request, payload).await?;
     let field = |name: &str| form.get(name).cloned().unwrap_or_default();
@@ -73,15 +126,21 @@ async fn take_login(request: &HttpRequest, payload: web::Payload, context: &Cont
         return Ok(error_page_of(Frame::new(&visit.project.name), ("Sign in", LOGIN.into()), error));
     }
     let credentials = Credentials { email: field("email"), password: field("password") };
-    let previous = Session::Account.token(context, request);
-    match context.engine.log_in(visit.project.id, credentials, previous, None).await {
-        Ok(token) => {
-            let mut response = see(HOME);
-            Session::Account.begin(context, &token, &mut response)?;
+    let browser = Session::Account.browser(context, request);
+    let attempt = context.engine.login_attempt(visit.project.id, credentials, &browser.devices).await?;
+    let begun = match context.limiter.guess(by_address, attempt.guess) {
+        Ok(()) => context.engine.log_in(visit.project.id, attempt, browser).await,
+        Err(error) => Err(error),
+    };
+    match begun {
+        Ok(begun) => {
+            let mut response = see(way_on(&field("next")));
+            Session::Account.begin(context, &begun, &mut response)?;
             Ok(response)
         }
-        Err(error) if error.kind == Kind::Unauthenticated => {
-            show_login(request, context, &visit, field("email"), Some(error))
+        Err(error) if matches!(error.kind, Kind::Unauthenticated | Kind::RateLimited) => {
+            let typed = Typed { email: field("email"), next: field("next"), code: field("ref") };
+            show_login(request, context, &visit, typed, Some(error)).await
         }
         Err(error) => Err(error),
     }
@@ -92,13 +151,21 @@ pub async fn log_out(request: HttpRequest, payload: web::Payload, context: web::
 }
 
 async fn take_logout(request: &HttpRequest, payload: web::Payload, context: &Context) -> Result<HttpResponse> {
-    visit(context, request).await?;
+    let visit = visit(context, request).await?;
     let form = form(request, payload).await?;
-    FormGuard::of(context, request)?.check(context, form.get("csrf").map(String::as_str).unwrap_or_default())?;
+    let guard = FormGuard::of(context, request)?;
+    if let Err(error) = guard.check(context, form.get("csrf").map(String::as_str).unwrap_or_default()) {
+        return Ok(error_page_of(
+            Frame::new(&visit.project.name),
+            ("Your account", Place::Account.url().into()),
+            error,
+        ));
+    }
     if let Some(token) = Session::Account.token(context, request) {
         context.engine.log_out(token).await?;
     }
     let mut response = see(LOGIN);
     Session::Account.end(context, &mut response)?;
+    Done::SignedOut.leave(context, &guard, &mut response)?;
     Ok(response)
 }

@@ -1,7 +1,9 @@
 //! Face four: pages. They work without JavaScript.
 
+mod account;
 mod clicks;
 mod dashboard;
+mod done;
 mod login;
 mod signup;
 
@@ -37,6 +39,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(dashboard::routes)
         .service(readable("/login", login::login_form).route(web::post().to(login::log_in)))
         .service(web::resource("/logout").route(web::post().to(login::log_out)))
+        .service(readable("/account", account::account).route(web::post().to(account::change)))
+        .service(readable(account::ERASED, account::erased))
         .service(readable("/admin/setup", operator_link))
         .service(readable("/qr/{code}.svg", qr))
         .service(readable(CSS_URL, stylesheet))

@@ -1,13 +1,13 @@
 //! `/signup`: the minimal form, and the page that shows the key once.
 
-use super::project;
 use crate::domain::code::Code;
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::referral::abuse_text;
-use crate::engine::{Applied, Project, SignedUp, Signup};
-use crate::web::auth::reader;
+use crate::engine::{Applied, SignedUp, Signup};
+use crate::web::auth::{Visit, reader, visit};
 use crate::web::page::{FormGuard, Frame, error_page, error_page_of, form, page};
 use crate::web::query::Query;
+use crate::web::session::Session;
 use crate::web::{Context, arrival};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -17,6 +17,7 @@ use askama::Template;
 #[template(path = "signup.html")]
 struct SignupPage {
     frame: Frame,
+    signed_in_as: Option<String>,
     bonus: Option<String>,
     code: String,
     code_known: bool,
@@ -31,6 +32,8 @@ struct SignupPage {
 struct WelcomePage {
     frame: Frame,
     name: String,
+    has_session: bool,
+    signed_in_as: Option<String>,
     api_key: String,
     bonus: Option<String>,
     rejected: Option<String>,
@@ -77,18 +80,23 @@ pub async fn signup_form(request: HttpRequest, context: web::Data<Context>) -> H
 }
 
 async fn show_signup(request: &HttpRequest, context: &Context) -> Result<HttpResponse> {
-    let project = project(context, request).await?;
+    let visit = visit(context, request).await?;
     let query = Query::parse(request.query_string())?;
     let code = match (query.get("ref"), arrival::remembered(context, request)) {
         (Some(code), _) => code.to_owned(),
         (None, Some(click)) => {
-            let code = context.engine.remembered_code(reader(request)?, project.id, &click)?;
+            let code = context.engine.remembered_code(reader(request)?, visit.project.id, &click)?;
             code.map(|code| code.to_string()).unwrap_or_default()
         }
         (None, None) => String::new(),
     };
     let typed = Typed { code, ..Typed::default() };
-    render_signup(StatusCode::OK, request, context, &project, typed, FormErrors::default()).await
+    render_signup(StatusCode::OK, request, context, &visit, typed, FormErrors::default()).await
+}
+
+/// Who is signed in here. Nothing depends on it but a word on the page.
+async fn signed_in_as(context: &Context, visit: &Visit) -> Option<String> {
+    context.engine.called(visit.session?).await.ok()
 }
 
 /// What a form came with; the password is never given back.
@@ -103,7 +111,7 @@ async fn render_signup(
     status: StatusCode,
     request: &HttpRequest,
     context: &Context,
-    project: &Project,
+    visit: &Visit,
     typed: Typed,
     errors: FormErrors,
 ) -> Result<HttpResponse> {
@@ -111,12 +119,13 @@ async fn render_signup(
     let code = parsed
         .as_ref()
         .map_or_else(|| typed.code.chars().filter(char::is_ascii_graphic).take(20).collect(), ToString::to_string);
-    let (code_known, bonus) = context.engine.signup_offer(project.id, parsed).await?;
+    let (code_known, bonus) = context.engine.signup_offer(visit.project.id, parsed).await?;
     let guard = FormGuard::of(context, request)?;
     let mut response = page(
         status,
         &SignupPage {
-            frame: Frame::new(&project.name),
+            frame: Frame::new(&visit.project.name),
+            signed_in_as: signed_in_as(context, visit).await,
             bonus,
             code,
             code_known,
@@ -136,37 +145,45 @@ pub async fn sign_up(request: HttpRequest, payload: web::Payload, context: web::
 
 async fn take_signup(request: &HttpRequest, payload: web::Payload, context: &Context) -> Result<HttpResponse> {
     context.limiter.signup(context.settings.trusted_proxies.client_of(request))?;
-    let project = project(context, request).await?;
+    let visit = visit(context, request).await?;
     let form = form(request, payload).await?;
     let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
     if let Err(error) = FormGuard::of(context, request)?.check(context, field("csrf")) {
         // The way back keeps the code, and with it the bonus.
         let code = Code::parse("referral_code", field("referral_code"));
         let signup_url = code.map_or_else(|_| "/signup".to_owned(), |code| format!("/signup?ref={code}"));
-        return Ok(error_page_of(Frame::new(&project.name), ("Sign up", signup_url), error));
+        return Ok(error_page_of(Frame::new(&visit.project.name), ("Sign up", signup_url), error));
     }
     let signup = Signup::parse(field("email"), field("password"), field("name"), Some(field("referral_code")));
+    let signed_in_as = signed_in_as(context, &visit).await;
     let outcome = match signup {
         Ok(signup) => {
-            let came_from = arrival::came_from(context, request, project.id).await;
-            context.engine.sign_up(project.id, signup.coming_from(came_from)).await
+            let came_from = arrival::came_from(context, request, visit.project.id).await;
+            context.engine.sign_up(visit.project.id, signup.coming_from(came_from)).await
         }
         Err(error) => Err(error),
     };
     match outcome {
-        Ok(signed_up) => Ok(welcome(context, &project, signed_up)),
+        Ok(signed_up) => Ok(welcome(request, context, &visit, signed_up, signed_in_as).await),
         Err(error) if matches!(error.kind, Kind::Invalid | Kind::Conflict) => {
             let owned = |name: &str| field(name).to_owned();
             let typed = Typed { name: owned("name"), email: owned("email"), code: owned("referral_code") };
             let status = crate::web::error::status(error.kind);
-            render_signup(status, request, context, &project, typed, FormErrors::of(&error)).await
+            render_signup(status, request, context, &visit, typed, FormErrors::of(&error)).await
         }
         Err(error) => Err(error),
     }
 }
 
 /// Nothing here may fail: the account is made, and its key is shown now or never.
-fn welcome(context: &Context, project: &Project, signed_up: SignedUp) -> HttpResponse {
+/// Their session begins as well; who is signed in already stays so, and has signed up someone else.
+async fn welcome(
+    request: &HttpRequest,
+    context: &Context,
+    visit: &Visit,
+    signed_up: SignedUp,
+    signed_in_as: Option<String>,
+) -> HttpResponse {
     let SignedUp { profile, api_key, referral, bonus } = signed_up;
     let rejected = match referral {
         Some(Applied::Rejected { reason }) => {
@@ -176,10 +193,19 @@ fn welcome(context: &Context, project: &Project, signed_up: SignedUp) -> HttpRes
     };
     let url = &context.settings.public_url;
     let authorization = format!("-H \"Authorization: Bearer {api_key}\"");
-    page(
+    let begun = match visit.session {
+        None => {
+            let (account, browser) = (profile.profile.account.id, Session::Account.browser(context, request));
+            context.engine.begin_session(visit.project.id, account, browser).await.ok()
+        }
+        Some(_) => None,
+    };
+    let mut response = page(
         StatusCode::CREATED,
         &WelcomePage {
-            frame: Frame::new(&project.name),
+            frame: Frame::new(&visit.project.name),
+            has_session: begun.is_some(),
+            signed_in_as,
             name: profile.profile.account.name.unwrap_or_default(),
             bonus,
             rejected,
@@ -187,5 +213,10 @@ fn welcome(context: &Context, project: &Project, signed_up: SignedUp) -> HttpRes
             code_curl: format!("curl -X POST {url}/v1/developers/referral-code \\\n  {authorization}"),
             api_key,
         },
-    )
+    );
+    if let Some(begun) = begun {
+        // Without the cookie they sign in themselves.
+        let _ = Session::Account.begin(context, &begun, &mut response);
+    }
+    response
 }

@@ -103,6 +103,12 @@ fn traffic(url: &str, gateway_key: &str) -> Vec<String> {
     let typed = format!("csrf={}&email=alice%40private.example&password={PASSWORD}", value_of(&page, "csrf"));
     let headers = [form[0], ("Cookie", cookie)];
     assert_eq!(public.send("POST", "/admin/login", &headers, typed.into_bytes()).status, 401);
+    for (path, status) in [("/login", 401), ("/account", 303)] {
+        let typed = format!("csrf={}&email=alice%40private.example&password=short-1", value_of(&page, "csrf"));
+        let cookies = format!("{cookie}; refloop_session=guessed-by-someone; refloop_device=guessed-by-someone");
+        let headers = [form[0], ("Cookie", cookies.as_str()), ("User-Agent", "Firefox/1 on Linux of Alicia")];
+        assert_eq!(public.send("POST", path, &headers, typed.into_bytes()).status, status);
+    }
     let customers = "/api/billstack/teams/default/projects/default/referrals/codes";
     assert_eq!(gateway.post(customers, json!({ "customerId": "alice@private.example" })).status, 201);
     let session = [("Cookie", "refloop_operator=guessed-by-someone")];

@@ -3,9 +3,13 @@
 use crate::calls::{CALLS_OF_THE_API, Stage, Who};
 use std::collections::{BTreeMap, BTreeSet};
 
-const PAGES: [(&str, &[&str]); 11] = [
+const PAGES: [(&str, &[&str]); 15] = [
     ("/", &["GET", "HEAD"]),
     ("/signup", &["GET", "HEAD", "POST"]),
+    ("/login", &["GET", "HEAD", "POST"]),
+    ("/logout", &["POST"]),
+    ("/account", &["GET", "HEAD", "POST"]),
+    ("/account/erased", &["GET", "HEAD"]),
     ("/r/ALICE2026", &["GET", "HEAD", "POST"]),
     ("/ref.js", &["GET", "HEAD"]),
     ("/admin", &["GET", "HEAD"]),

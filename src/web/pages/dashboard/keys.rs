@@ -1,7 +1,7 @@
 //! The account's API keys: what there is, a new one, and the end of one.
 
 use super::words::Day;
-use super::{Member, failed, to_login};
+use super::{Member, failed, sign_in_first};
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::KeyId;
 use crate::domain::text;
@@ -57,7 +57,7 @@ impl From<KeyRow> for Row {
 
 pub async fn show(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
     let answer = async {
-        let Some(member) = Member::of(&request, &context).await? else { return Ok(to_login(Place::Keys)) };
+        let Some(member) = Member::of(&request, &context).await? else { return Ok(sign_in_first(Place::Keys)) };
         list(&context, &member, String::new(), None).await
     };
     answer.await.unwrap_or_else(failed)
@@ -86,7 +86,7 @@ pub async fn make(request: HttpRequest, payload: web::Payload, context: web::Dat
 }
 
 async fn take_name(request: &HttpRequest, payload: web::Payload, context: &Context) -> Result<HttpResponse> {
-    let Some(member) = Member::of(request, context).await? else { return Ok(to_login(Place::Keys)) };
+    let Some(member) = Member::of(request, context).await? else { return Ok(sign_in_first(Place::Keys)) };
     let form = member.form(request, payload, context).await?;
     let typed = form.get("name").map(|name| name.trim().to_owned()).unwrap_or_default();
     let name = Some(typed.as_str()).filter(|name| !name.is_empty());
@@ -126,7 +126,7 @@ pub async fn revoke(
 }
 
 async fn take_back(request: &HttpRequest, payload: web::Payload, context: &Context, id: &str) -> Result<HttpResponse> {
-    let Some(member) = Member::of(request, context).await? else { return Ok(to_login(Place::Keys)) };
+    let Some(member) = Member::of(request, context).await? else { return Ok(sign_in_first(Place::Keys)) };
     member.form(request, payload, context).await?;
     let id: KeyId = id.parse().map_err(|_| Error::not_found("No such key."))?;
     match context.engine.revoke_key(member.project.id, member.account, id).await {

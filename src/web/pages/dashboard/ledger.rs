@@ -2,7 +2,7 @@
 
 use super::figures::USUAL_DAYS;
 use super::words::{Day, line_tone, reason_text};
-use super::{Member, failed, to_login};
+use super::{Member, failed, sign_in_first};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, Cursor};
 use crate::domain::ledger::{EntryKind, LINE_STATUSES};
@@ -103,7 +103,7 @@ pub async fn show(request: HttpRequest, context: web::Data<Context>, reader: web
 }
 
 async fn show_ledger(request: &HttpRequest, context: &Context, reader: &Reader) -> Result<HttpResponse> {
-    let Some(member) = Member::of(request, context).await? else { return Ok(to_login(Place::Ledger)) };
+    let Some(member) = Member::of(request, context).await? else { return Ok(sign_in_first(Place::Ledger)) };
     let query = Query::parse(request.query_string())?;
     let (asked, before) = (Asked::of(&query), query.cursor()?);
     let (filter, problem) = match asked.filter(&query) {
@@ -135,7 +135,7 @@ async fn show_ledger(request: &HttpRequest, context: &Context, reader: &Reader) 
 
 pub async fn export(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
     let answer = async {
-        let Some(member) = Member::of(&request, &context).await? else { return Ok(to_login(Place::Ledger)) };
+        let Some(member) = Member::of(&request, &context).await? else { return Ok(sign_in_first(Place::Ledger)) };
         let query = Query::parse(request.query_string())?;
         let filter = Asked::of(&query).filter(&query)?;
         Ok(ledger_csv::export(member.project.id, member.account, context.clone(), filter))

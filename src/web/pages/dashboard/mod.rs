@@ -8,7 +8,7 @@ mod overview;
 mod referrals;
 mod words;
 
-use super::login::{LOGIN, see};
+use super::login::sign_in_first;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::AccountId;
 use crate::engine::Project;
@@ -68,11 +68,6 @@ impl Member {
         self.guard.check(context, form.get("csrf").map(String::as_str).unwrap_or_default())?;
         Ok(form)
     }
-}
-
-/// Sends who is not signed in to do so, and then to where they wanted to go.
-fn to_login(place: Place) -> HttpResponse {
-    see(&format!("{LOGIN}?next={}", place.url()))
 }
 
 fn failed(error: Error) -> HttpResponse {

@@ -3,7 +3,7 @@
 use super::figures::{Charts, PERIODS, USUAL_DAYS};
 use super::referrals::ReferralRow;
 use super::words::{Day, Earning, share_text};
-use super::{Member, base_url, failed, to_login};
+use super::{Member, base_url, failed, sign_in_first};
 use crate::domain::error::Result;
 use crate::domain::ledger::{Due, Schedule};
 use crate::domain::money::{grouped, percent};
@@ -95,7 +95,7 @@ pub async fn show(request: HttpRequest, context: web::Data<Context>, reader: web
 }
 
 async fn show_overview(request: &HttpRequest, context: &Context, reader: &Reader) -> Result<HttpResponse> {
-    let Some(member) = Member::of(request, context).await? else { return Ok(to_login(Place::Overview)) };
+    let Some(member) = Member::of(request, context).await? else { return Ok(sign_in_first(Place::Overview)) };
     let days = Query::parse(request.query_string())?.integer("days", 1..=366, USUAL_DAYS)?;
     let (project, account) = (member.project.id, member.account);
     context.engine.give_way().await;
@@ -140,7 +140,7 @@ pub async fn make_code(request: HttpRequest, payload: web::Payload, context: web
 }
 
 async fn take_code(request: &HttpRequest, payload: web::Payload, context: &Context) -> Result<HttpResponse> {
-    let Some(member) = Member::of(request, context).await? else { return Ok(to_login(Place::Overview)) };
+    let Some(member) = Member::of(request, context).await? else { return Ok(sign_in_first(Place::Overview)) };
     member.form(request, payload, context).await?;
     context.engine.referral_code(member.project.id, member.account, None, None).await?;
     Ok(see(Place::Overview.url()))

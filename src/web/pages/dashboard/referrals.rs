@@ -1,7 +1,7 @@
 //! Referred users: who came, how far they are, what they brought, and why something was not given.
 
 use super::words::{Badge, Day, NOT_SIGNED_UP, reason_text, refusal_sentence, standing_text, status_badge};
-use super::{Member, failed, to_login};
+use super::{Member, failed, sign_in_first};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::Cursor;
 use crate::domain::money::grouped;
@@ -190,7 +190,7 @@ pub async fn show(request: HttpRequest, context: web::Data<Context>) -> HttpResp
 }
 
 async fn show_referrals(request: &HttpRequest, context: &Context) -> Result<HttpResponse> {
-    let Some(member) = Member::of(request, context).await? else { return Ok(to_login(Place::Referrals)) };
+    let Some(member) = Member::of(request, context).await? else { return Ok(sign_in_first(Place::Referrals)) };
     let query = Query::parse(request.query_string())?;
     let wanted = Wanted::parse(query.get("status"))?;
     let before = query.cursor()?;
