@@ -34,6 +34,21 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_amounts_there_are_round_right() {
+        // 5 % of 2^63 - 1 is 461168601842738790.35, and half a cent more goes up.
+        for (amount, basis_points, share) in [
+            (i64::MAX, 500, 461_168_601_842_738_790),
+            (i64::MAX, 1_000, 922_337_203_685_477_581),
+            (i64::MAX, 9_999, 9_222_449_699_651_090_329),
+            (i64::MAX - 7, 5_000, 4_611_686_018_427_387_900),
+            (i64::MAX - 6, 5_000, 4_611_686_018_427_387_901),
+            (i64::MAX, 0, 0),
+        ] {
+            assert_eq!(share_half_up(amount, basis_points), share, "{amount} x {basis_points}");
+        }
+    }
+
+    #[test]
     fn thousands_are_set_apart() {
         for (amount, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (-1_234_567, "-1,234,567")] {
             assert_eq!(grouped(amount), text);

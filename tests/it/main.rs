@@ -14,6 +14,7 @@ mod binary;
 mod browser;
 mod calls;
 mod codes;
+mod commissions;
 mod conversion;
 mod crash;
 mod harness;
