@@ -33,7 +33,7 @@ pub use operators::MadeOperator;
 pub use projects::ProjectView;
 pub use purchases::{NewPurchase, NewRefund, Recorded};
 pub use referrals::{Applied, ReferralItem, ReferralPage, mask};
-pub use reports::{Leader, Milestones, Period, SeriesDay, Stats};
+pub use reports::{Leader, Milestones, Period, SeriesDay, Standing, Stats};
 pub use sessions::{Credentials, SESSION_DAYS, SignedIn};
 pub use setup::FirstStart;
 pub use signup::{SignedUp, Signup};

@@ -1,6 +1,7 @@
 //! Face four: pages. They work without JavaScript.
 
 mod dashboard;
+mod leaderboard;
 mod login;
 mod signup;
 
@@ -30,6 +31,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         )
         .service(readable("/dashboard", dashboard::overview))
         .service(readable("/login", login::login_form).route(web::post().to(login::log_in)))
+        .service(readable("/leaderboard", leaderboard::leaderboard))
         .service(web::resource("/logout").route(web::post().to(login::log_out)))
         .service(readable("/admin/setup", operator_link))
         .service(readable("/qr/{code}.svg", qr))

@@ -1,5 +1,6 @@
 //! The pages as a browser without JavaScript gets them.
 
 mod csrf;
+mod leaderboard;
 mod others;
 mod signup;
