@@ -10,8 +10,11 @@ CREATE TABLE instance (
   signing_key      BLOB    NOT NULL CHECK (length(signing_key) = 32),
   pepper           BLOB    NOT NULL CHECK (length(pepper) = 32),
   setup_token_hash BLOB    CHECK (length(setup_token_hash) = 32),  -- the first operator's one-time link
+  visitor_key      BLOB    CHECK (length(visitor_key) = 32),       -- of visitors' hashes, for one UTC day
+  visitor_key_day  INTEGER,                                        -- days since 1970-01-01
   created_at_ms    INTEGER NOT NULL,
-  ready_at_ms      INTEGER                                        -- when readiness was last tried with a write
+  ready_at_ms      INTEGER,                                       -- when readiness was last tried with a write
+  CHECK ((visitor_key IS NULL) = (visitor_key_day IS NULL))
 ) STRICT;
 
 CREATE TABLE team (
@@ -130,6 +133,37 @@ CREATE TABLE code (
 ) STRICT;
 CREATE UNIQUE INDEX code_active ON code (account_id) WHERE revoked_at_ms IS NULL;
 CREATE INDEX code_list ON code (project_id, id);
+
+-- Who came through a code, as long as the attribution window is open: one row for a visitor, however often they come.
+-- A visitor is a hash of network address and browser under a key that is thrown away each day.
+CREATE TABLE click (
+  id            INTEGER PRIMARY KEY,
+  project_id    INTEGER NOT NULL REFERENCES project,
+  code_id       INTEGER NOT NULL REFERENCES code,
+  referrer_id   INTEGER NOT NULL REFERENCES account,
+  visitor       BLOB    NOT NULL CHECK (length(visitor) = 16),
+  at_ms         INTEGER NOT NULL,
+  signed_up     INTEGER NOT NULL DEFAULT 0 CHECK (signed_up IN (0, 1))
+) STRICT;
+CREATE UNIQUE INDEX click_visitor ON click (code_id, visitor);
+CREATE INDEX click_due ON click (project_id, at_ms);
+CREATE INDEX click_unsigned ON click (referrer_id, at_ms) WHERE signed_up = 0;
+
+-- How many clicks were counted on a UTC day (numbered from 1970-01-01), for good: of a referrer's codes, and in all.
+CREATE TABLE click_day (
+  project_id  INTEGER NOT NULL REFERENCES project,
+  referrer_id INTEGER NOT NULL REFERENCES account,
+  day         INTEGER NOT NULL,
+  clicks      INTEGER NOT NULL CHECK (clicks > 0),
+  PRIMARY KEY (project_id, referrer_id, day)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE project_click_day (
+  project_id INTEGER NOT NULL REFERENCES project,
+  day        INTEGER NOT NULL,
+  clicks     INTEGER NOT NULL CHECK (clicks > 0),
+  PRIMARY KEY (project_id, day)
+) STRICT, WITHOUT ROWID;
 
 -- One account brought in by another, at most once ever. The two identities are keyed hashes: they outlive an erasure.
 CREATE TABLE referral (

@@ -1,6 +1,7 @@
 //! What is right. No I/O, no clock, no randomness: `now` and entropy are arguments.
 
 pub mod access;
+pub mod click;
 pub mod code;
 pub mod email;
 pub mod error;

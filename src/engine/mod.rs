@@ -2,6 +2,7 @@
 
 mod account_sessions;
 mod accounts;
+mod clicks;
 mod codes;
 mod conversion;
 mod customers;
@@ -25,6 +26,7 @@ mod test_clock;
 mod usage;
 
 pub use accounts::{Change, ProfileView};
+pub use clicks::{Arrival, CameFrom, Remembered};
 pub use codes::CodeView;
 pub use conversion::Conversion;
 pub use customers::{AppliedCode, CustomerCode, ReferredCustomer, Slice};
@@ -46,7 +48,7 @@ use crate::domain::email::DisposableDomains;
 use crate::domain::error::Result;
 use crate::domain::id::{KeyId, ProjectId};
 pub use crate::store::{
-    AccountSession, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, Project, Reader, Team,
+    AccountSession, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, Project, Reader, Team, UnsignedClicks,
 };
 
 use crate::store::Store;
@@ -81,6 +83,9 @@ pub struct Engine {
     used_keys: Mutex<HashMap<KeyId, i64>>,
     /// When a write was last tried for [`Engine::ready`].
     last_write: Mutex<Option<Instant>>,
+    clicks: clicks::ClickLine,
+    /// Of visitors' hashes, and of which day it is.
+    visitor_key: tokio::sync::Mutex<Option<(i64, [u8; 32])>>,
     /// What was erased may have left traces in the write-ahead log.
     traces_left: Arc<AtomicBool>,
 }
@@ -90,7 +95,16 @@ impl Engine {
         let hashing = Arc::new(tokio::sync::Semaphore::new(settings.concurrent_hashes));
         // A process that was killed may have left some.
         let traces_left = Arc::new(AtomicBool::new(true));
-        Self { store, settings, hashing, used_keys: Mutex::default(), last_write: Mutex::default(), traces_left }
+        Self {
+            store,
+            settings,
+            hashing,
+            used_keys: Mutex::default(),
+            last_write: Mutex::default(),
+            clicks: clicks::ClickLine::default(),
+            visitor_key: tokio::sync::Mutex::default(),
+            traces_left,
+        }
     }
 
     /// Before a read that is asked for all the time: lets the writes on this thread go first.

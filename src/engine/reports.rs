@@ -10,6 +10,7 @@ use crate::store::{Board, DayRow, LeaderRow, MOST_LEADERS, Reader, ReferralCount
 /// Everything that `referral-stats` shows.
 #[derive(Debug, Clone)]
 pub struct Stats {
+    pub clicks: i64,
     pub counts: ReferralCounts,
     pub totals: Totals,
     pub balance: Balance,
@@ -88,6 +89,7 @@ impl Engine {
         for row in &figures.days {
             let place = usize::try_from(row.day - first_day).unwrap_or(usize::MAX);
             if let Some(day) = series.get_mut(place) {
+                day.row.clicks += row.clicks;
                 day.row.signups += row.signups;
                 day.row.conversions += row.conversions;
                 day.row.credits += row.credits;
@@ -95,6 +97,7 @@ impl Engine {
         }
         let counts = figures.counts;
         Ok(Stats {
+            clicks: figures.clicks,
             counts,
             totals,
             balance,

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 const ACCOUNTS_A_STEP: usize = 100;
 const EVENTS_A_STEP: usize = 1_000;
+const CLICKS_A_STEP: usize = 1_000;
 const KEYS_A_WRITE: usize = 500;
 
 /// What one step of the sweep did.
@@ -18,24 +19,27 @@ pub struct Swept {
     pub expired: usize,
     /// Ids of usage events that were forgotten.
     pub forgotten: usize,
+    /// Single clicks that were forgotten.
+    pub clicks: usize,
 }
 
 impl Swept {
     /// The step was a full one: there may be more to do.
     pub fn is_full(self) -> bool {
-        self.expired >= ACCOUNTS_A_STEP || self.forgotten == EVENTS_A_STEP
+        self.expired >= ACCOUNTS_A_STEP || self.forgotten == EVENTS_A_STEP || self.clicks >= CLICKS_A_STEP
     }
 }
 
 impl Engine {
-    /// One bounded step: notes key use, forgets old usage ids, books expiries, empties the log after an erasure.
+    /// One bounded step: notes key use, forgets old usage ids and clicks, books expiries, empties the log after an erasure.
     pub fn sweep(&self) -> Result<Swept> {
         self.write_down_key_use()?;
         let kept_ms = i64::from(self.settings.usage_id_days) * DAY_MS;
         let most = i64::try_from(EVENTS_A_STEP).unwrap_or(i64::MAX);
         let forgotten =
             self.store.write_blocking(move |tx| tx.prune_usage_events(tx.machine_now_ms() - kept_ms, most))?;
-        let swept = Swept { forgotten, expired: self.book_expiries()? };
+        let clicks = self.forget_clicks(CLICKS_A_STEP)?;
+        let swept = Swept { forgotten, clicks, expired: self.book_expiries()? };
         if self.traces_left.swap(false, Ordering::SeqCst) && !self.store.truncate_wal_blocking().unwrap_or(false) {
             self.traces_left.store(true, Ordering::SeqCst);
         }

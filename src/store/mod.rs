@@ -12,6 +12,7 @@ mod accounts;
 mod bulk;
 mod cache;
 mod checkpoint;
+mod clicks;
 mod codes;
 mod decisions;
 mod fault;
@@ -44,6 +45,7 @@ mod write_back;
 mod writer;
 
 pub use accounts::{Account, NewAccount, Profile};
+pub use clicks::{NewClick, UnsignedClicks};
 pub use codes::CodeRow;
 pub use decisions::{DecidedRule, NewDecision};
 pub use file::is_existing_file;

@@ -22,16 +22,18 @@ pub struct ReferralCounts {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DayRow {
     pub day: i64,
+    pub clicks: i64,
     pub signups: i64,
     pub conversions: i64,
     pub credits: i64,
 }
 
-/// What the referrals and grants of a referrer add up to: counts, and days from `first_day` on on which something
+/// What the clicks, referrals and grants of a referrer add up to: counts, and days from `first_day` on on which something
 /// happened, in no order; a day may come more than once.
 #[derive(Debug, Clone)]
 pub struct Figures {
     pub project: ProjectId,
+    pub clicks: i64,
     pub counts: ReferralCounts,
     pub first_day: i64,
     pub days: Vec<DayRow>,
@@ -71,22 +73,37 @@ impl Snapshot<'_> {
     }
 
     pub fn figures(&self, project: ProjectId, referrer: AccountId, first_day: i64) -> Result<Figures> {
-        let counts = self.referral_counts(project, referrer)?;
-        Ok(Figures { project, counts, first_day, days: self.referrer_days(project, referrer, first_day)? })
+        Ok(Figures {
+            project,
+            clicks: self.counted_clicks(project, referrer)?,
+            counts: self.referral_counts(project, referrer)?,
+            first_day,
+            days: self.referrer_days(project, referrer, first_day)?,
+        })
     }
 
     fn referrer_days(&self, project: ProjectId, referrer: AccountId, first_day: i64) -> Result<Vec<DayRow>> {
-        let sql = "SELECT signed_up_at_ms / $1, count(*), 0, 0 FROM referral
+        let sql = "SELECT signed_up_at_ms / $1, 0, count(*), 0, 0 FROM referral
                    WHERE project_id = $2 AND referrer_id = $3 AND status <> 'rejected' AND signed_up_at_ms >= $4 GROUP BY 1
                    UNION ALL
-                   SELECT converted_at_ms / $1, 0, count(*), 0 FROM referral
+                   SELECT converted_at_ms / $1, 0, 0, count(*), 0 FROM referral
                    WHERE project_id = $2 AND referrer_id = $3 AND status <> 'rejected' AND converted_at_ms >= $4 GROUP BY 1
                    UNION ALL
-                   SELECT at_ms / $1, 0, 0, sum(amount) FROM entry
-                   WHERE project_id = $2 AND account_id = $3 AND kind = 'grant' AND at_ms >= $4 GROUP BY 1";
+                   SELECT at_ms / $1, 0, 0, 0, sum(amount) FROM entry
+                   WHERE project_id = $2 AND account_id = $3 AND kind = 'grant' AND at_ms >= $4 GROUP BY 1
+                   UNION ALL
+                   SELECT day, clicks, 0, 0, 0 FROM click_day
+                   WHERE project_id = $2 AND referrer_id = $3 AND day >= $5";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map(params![DAY_MS, project.0, referrer.0, first_day * DAY_MS], |row| {
-            Ok(DayRow { day: row.get(0)?, signups: row.get(1)?, conversions: row.get(2)?, credits: row.get(3)? })
+        let (project, referrer, first_ms) = (project.0, referrer.0, first_day * DAY_MS);
+        let rows = statement.query_map(params![DAY_MS, project, referrer, first_ms, first_day], |row| {
+            Ok(DayRow {
+                day: row.get(0)?,
+                clicks: row.get(1)?,
+                signups: row.get(2)?,
+                conversions: row.get(3)?,
+                credits: row.get(4)?,
+            })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }

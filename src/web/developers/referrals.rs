@@ -139,9 +139,9 @@ fn percent(part: i64, whole: i64) -> f64 {
 
 impl From<Stats> for StatsBody {
     fn from(stats: Stats) -> Self {
-        let Stats { counts, totals, balance, milestones, series } = stats;
+        let Stats { clicks, counts, totals, balance, milestones, series } = stats;
         Self {
-            total_clicks: 0,
+            total_clicks: clicks,
             total_referrals: counts.total,
             conversions: counts.converted,
             conversion_rate: percent(counts.converted, counts.total),
@@ -165,7 +165,7 @@ impl From<Stats> for StatsBody {
                 .into_iter()
                 .map(|day| DayBody {
                     date: day.date,
-                    clicks: 0,
+                    clicks: day.row.clicks,
                     signups: day.row.signups,
                     conversions: day.row.conversions,
                     credits: day.row.credits,

@@ -1,0 +1,248 @@
+//! Clicks through codes: counting them, remembering them for the signup that may follow, and what of them is left.
+
+use super::Engine;
+use crate::domain::click::{self, KeptClick, VisitorId};
+use crate::domain::code::Code;
+use crate::domain::error::{Error, Result};
+use crate::domain::id::{AccountId, ProjectId};
+use crate::domain::program::Attribution;
+use crate::domain::referral;
+use crate::domain::time::DAY_MS;
+use crate::store::{CodeRow, NewClick, Reader, UnsignedClicks};
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Clicks that may wait to be stored; more are not counted.
+const MOST_WAITING: usize = 4_096;
+/// Stored by one job: some milliseconds of the writer's time.
+const MOST_A_JOB: usize = 256;
+
+/// Who comes, as far as a request tells. The network and the browser's name are hashed and not kept.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    pub network: IpAddr,
+    pub user_agent: String,
+    /// What the browser remembers: [`Remembered::token`], or anything that somebody made up.
+    pub remembered: Option<String>,
+    /// Who is signed in.
+    pub account: Option<AccountId>,
+}
+
+/// What the browser is to remember of a click, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    pub token: String,
+    pub days: u32,
+}
+
+/// How a browser that signs up came here.
+#[derive(Debug, Clone)]
+pub struct CameFrom {
+    /// The click that it remembers.
+    pub kept: Option<KeptClick>,
+    /// Who it is, by what it remembers or else by its address.
+    pub visitor: VisitorId,
+}
+
+/// Clicks on their way to the disk. One job at a time takes those that wait, so that they come in batches when there are
+/// many, and leave the writer to the others in between.
+#[derive(Default)]
+pub struct ClickLine {
+    waiting: Mutex<Waiting>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    clicks: VecDeque<NewClick>,
+    /// How many have joined, and how many have been taken to be stored.
+    joined: u64,
+    taken: u64,
+    lost: u64,
+    warned: Option<Instant>,
+}
+
+impl ClickLine {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The click's number in the line; `None` when the line is too long.
+    fn join(&self, click: NewClick) -> Option<u64> {
+        let mut waiting = self.waiting();
+        if waiting.clicks.len() >= MOST_WAITING {
+            return None;
+        }
+        waiting.clicks.push_back(click);
+        waiting.joined += 1;
+        Some(waiting.joined)
+    }
+
+    /// The next job's clicks; none when the one with this number has been taken.
+    fn take(&self, number: u64) -> Vec<NewClick> {
+        let mut waiting = self.waiting();
+        if waiting.taken >= number {
+            return Vec::new();
+        }
+        let count = waiting.clicks.len().min(MOST_A_JOB);
+        let batch: Vec<_> = waiting.clicks.drain(..count).collect();
+        waiting.taken += u64::try_from(count).unwrap_or_default();
+        batch
+    }
+
+    /// Clicks that could not be stored, told once a minute at most.
+    fn note_lost(&self, count: usize, why: &str) {
+        const PAUSE: Duration = Duration::from_secs(60);
+        let mut waiting = self.waiting();
+        waiting.lost += u64::try_from(count).unwrap_or_default();
+        if waiting.warned.is_none_or(|at| at.elapsed() >= PAUSE) {
+            tracing::warn!(clicks = waiting.lost, why, "clicks since the start that were not counted");
+            waiting.warned = Some(Instant::now());
+        }
+    }
+}
+
+impl Engine {
+    fn kept_click_key(&self) -> [u8; 32] {
+        blake3::derive_key("refloop 2026 kept click", &self.store.instance().pepper)
+    }
+
+    /// The key of today's visitors. It is made with the day's first click and thrown away when the day is over: after
+    /// that nobody can tell, not even with the file, whether an address was among them.
+    async fn visitor_key(&self) -> Result<[u8; 32]> {
+        let today = self.store.machine_now_ms().div_euclid(DAY_MS);
+        let mut known = self.visitor_key.lock().await;
+        if let Some((day, key)) = *known
+            && day == today
+        {
+            return Ok(key);
+        }
+        let mut fresh = [0; 32];
+        getrandom::fill(&mut fresh).map_err(|fault| Error::internal(format!("no entropy: {fault}")))?;
+        let key = self.store.write(move |tx| tx.visitor_key_of(today, &fresh)).await?;
+        // The key before this one may still be in the write-ahead log.
+        self.traces_left.store(true, Ordering::SeqCst);
+        *known = Some((today, key));
+        Ok(key)
+    }
+
+    /// How the project remembers clicks.
+    pub fn attribution(&self, reader: &Reader, project: ProjectId) -> Result<Attribution> {
+        reader.read(|db| Ok(db.program(project)?.attribution))
+    }
+
+    /// Somebody has come through a code: counts it, unless it is the same visitor again or the owner, and says what
+    /// their browser is to remember. `None` for a code that cannot be used. A click that cannot be stored is not
+    /// counted, and remembered all the same.
+    pub async fn click(
+        &self,
+        reader: &Reader,
+        project: ProjectId,
+        code: Code,
+        arrival: Arrival,
+    ) -> Result<Option<Remembered>> {
+        let found = reader.read(|db| {
+            let (program, row) = (db.program(project)?, db.code(project, &code)?);
+            let usable = referral::usable("ref", row.as_ref().map(CodeRow::state), &program).is_ok();
+            Ok((program.attribution, row.filter(|_| usable)))
+        })?;
+        let (attribution, Some(row)) = found else { return Ok(None) };
+        if arrival.account == Some(row.owner) {
+            return Ok(None);
+        }
+        let now_ms = self.now_ms(project);
+        let CameFrom { kept, visitor } = self.came_from(project, &arrival).await?;
+        self.count(NewClick {
+            project,
+            code: row.id,
+            referrer: row.owner,
+            visitor,
+            at_ms: now_ms,
+            window_from_ms: now_ms - click::window_ms(attribution),
+        })
+        .await;
+        let kept = KeptClick::after(KeptClick { code, at_ms: now_ms, visitor }, kept, attribution);
+        Ok(Some(Remembered { token: kept.seal(&self.kept_click_key(), project), days: attribution.window_days }))
+    }
+
+    /// What an arrival says about the visitor. `Busy` when the day's first key cannot be stored.
+    pub async fn came_from(&self, project: ProjectId, arrival: &Arrival) -> Result<CameFrom> {
+        let kept = self.kept_click(project, arrival.remembered.as_deref());
+        let visitor = match &kept {
+            Some(kept) => kept.visitor,
+            None => VisitorId::of(&self.visitor_key().await?, project, arrival.network, &arrival.user_agent),
+        };
+        Ok(CameFrom { kept, visitor })
+    }
+
+    fn kept_click(&self, project: ProjectId, remembered: Option<&str>) -> Option<KeptClick> {
+        KeptClick::open(&self.kept_click_key(), project, remembered?)
+    }
+
+    /// The code that a signup without one would use: of the click that the browser remembers, while it can be used.
+    pub fn remembered_code(&self, reader: &Reader, project: ProjectId, remembered: &str) -> Result<Option<Code>> {
+        let Some(kept) = self.kept_click(project, Some(remembered)) else { return Ok(None) };
+        reader.read(|db| {
+            let (program, row) = (db.program(project)?, db.code(project, &kept.code)?);
+            let usable = referral::usable("ref", row.map(|row| row.state()), &program).is_ok();
+            Ok((usable && kept.is_within(program.attribution, db.now_ms(project))).then_some(kept.code))
+        })
+    }
+
+    /// Stores a click together with those that wait, and returns when the disk has it.
+    async fn count(&self, click: NewClick) {
+        let line = &self.clicks;
+        let Some(number) = line.join(click) else { return line.note_lost(1, "too many wait") };
+        let _turn = line.turn.lock().await;
+        loop {
+            let batch = line.take(number);
+            if batch.is_empty() {
+                return;
+            }
+            let count = batch.len();
+            let stored = self.store.write(move |tx| batch.iter().try_for_each(|click| tx.count_click(click).map(drop)));
+            if let Err(fault) = stored.await {
+                line.note_lost(count, &fault.message);
+            }
+        }
+    }
+
+    /// Visitors of the account's codes who have not signed up, as long as they still may.
+    pub async fn unsigned_clicks(&self, project: ProjectId, account: AccountId) -> Result<UnsignedClicks> {
+        const MOST_RECENT: i64 = 50;
+        self.store
+            .read(move |db| {
+                let since_ms = db.now_ms(project) - click::kept_ms(db.program(project)?.attribution);
+                db.unsigned_clicks(project, account, since_ms, MOST_RECENT)
+            })
+            .await
+    }
+
+    /// Forgets single clicks that no signup can come of any more, and yesterday's key. Returns how many.
+    pub(super) fn forget_clicks(&self, most: usize) -> Result<usize> {
+        let today = self.store.machine_now_ms().div_euclid(DAY_MS);
+        if self.store.read_blocking(|db| db.has_old_visitor_key(today))? {
+            self.store.write_blocking(move |tx| tx.forget_visitor_key(today))?;
+            self.traces_left.store(true, Ordering::SeqCst);
+        }
+        let due = self.store.read_blocking(|db| {
+            let mut due = Vec::new();
+            for project in db.projects()? {
+                let before_ms = db.now_ms(project.id) - click::kept_ms(db.program(project.id)?.attribution);
+                if db.has_clicks_before(project.id, before_ms)? {
+                    due.push((project.id, before_ms));
+                }
+            }
+            Ok(due)
+        })?;
+        let mut forgotten = 0;
+        for (project, before_ms) in due {
+            let most = i64::try_from(most).unwrap_or(i64::MAX);
+            forgotten += self.store.write_blocking(move |tx| tx.forget_clicks(project, before_ms, most))?;
+        }
+        Ok(forgotten)
+    }
+}
