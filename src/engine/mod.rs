@@ -38,7 +38,7 @@ pub use referrals::{Applied, ReferralItem, ReferralPage, mask};
 pub use reports::{Leader, Milestones, Period, SeriesDay, Standing, Stats};
 pub use sessions::{Credentials, SESSION_DAYS, SignedIn};
 pub use setup::FirstStart;
-pub use signup::{SignedUp, Signup};
+pub use signup::{HashedPassword, SignedUp, Signup};
 pub use stripe::Delivered;
 pub use subjects::SubjectStats;
 pub use sweep::Swept;

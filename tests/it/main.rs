@@ -17,6 +17,7 @@ mod codes;
 mod commissions;
 mod conversion;
 mod crash;
+mod demo;
 mod harness;
 mod histories;
 mod hostile;
