@@ -8,7 +8,7 @@ use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::program::Attribution;
 use crate::domain::referral;
 use crate::domain::time::DAY_MS;
-use crate::store::{CodeRow, NewClick, Reader, UnsignedClicks};
+use crate::store::{CodeRow, NewClick, Reader, Snapshot, UnsignedClicks, VersionedProgram};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
@@ -43,8 +43,9 @@ pub struct Remembered {
 pub struct CameFrom {
     /// The click that it remembers.
     pub kept: Option<KeptClick>,
-    /// Who it is, by what it remembers or else by its address.
-    pub visitor: VisitorId,
+    /// Who it is, by what it remembers or else by its address; `None` when nobody has clicked today whose address would
+    /// say anything.
+    pub visitor: Option<VisitorId>,
 }
 
 /// Clicks on their way to the disk. One job at a time takes those that wait, so that they come in batches when there are
@@ -105,6 +106,24 @@ impl ClickLine {
     }
 }
 
+/// The code of the click that a browser remembers, if it can be used: nobody has typed it, so nobody could mend it.
+pub fn remembered_row(
+    db: &Snapshot<'_>,
+    project: ProjectId,
+    program: &VersionedProgram,
+    kept: Option<&KeptClick>,
+) -> Result<Option<CodeRow>> {
+    let Some(kept) = kept.filter(|kept| kept.is_within(program.attribution, db.now_ms(project))) else {
+        return Ok(None);
+    };
+    let row = db.code(project, &kept.code)?;
+    Ok(row.filter(|row| referral::usable("referral_code", Some(row.state()), program).is_ok()))
+}
+
+fn key_of(known: Option<(i64, [u8; 32])>, today: i64) -> Option<[u8; 32]> {
+    known.filter(|(day, _)| *day == today).map(|(_, key)| key)
+}
+
 impl Engine {
     fn kept_click_key(&self) -> [u8; 32] {
         blake3::derive_key("refloop 2026 kept click", &self.store.instance().pepper)
@@ -113,11 +132,9 @@ impl Engine {
     /// The key of today's visitors. It is made with the day's first click and thrown away when the day is over: after
     /// that nobody can tell, not even with the file, whether an address was among them.
     async fn visitor_key(&self) -> Result<[u8; 32]> {
-        let today = self.store.machine_now_ms().div_euclid(DAY_MS);
+        let today = self.today();
         let mut known = self.visitor_key.lock().await;
-        if let Some((day, key)) = *known
-            && day == today
-        {
+        if let Some(key) = key_of(*known, today) {
             return Ok(key);
         }
         let mut fresh = [0; 32];
@@ -127,6 +144,10 @@ impl Engine {
         self.traces_left.store(true, Ordering::SeqCst);
         *known = Some((today, key));
         Ok(key)
+    }
+
+    fn today(&self) -> i64 {
+        self.store.machine_now_ms().div_euclid(DAY_MS)
     }
 
     /// How the project remembers clicks.
@@ -154,7 +175,11 @@ impl Engine {
             return Ok(None);
         }
         let now_ms = self.now_ms(project);
-        let CameFrom { kept, visitor } = self.came_from(project, &arrival).await?;
+        let kept = self.kept_click(project, arrival.remembered.as_deref());
+        let visitor = match &kept {
+            Some(kept) => kept.visitor,
+            None => VisitorId::of(&self.visitor_key().await?, project, arrival.network, &arrival.user_agent),
+        };
         self.count(NewClick {
             project,
             code: row.id,
@@ -168,14 +193,19 @@ impl Engine {
         Ok(Some(Remembered { token: kept.seal(&self.kept_click_key(), project), days: attribution.window_days }))
     }
 
-    /// What an arrival says about the visitor. `Busy` when the day's first key cannot be stored.
+    /// What an arrival says about who signs up. Nothing is written.
     pub async fn came_from(&self, project: ProjectId, arrival: &Arrival) -> Result<CameFrom> {
-        let kept = self.kept_click(project, arrival.remembered.as_deref());
-        let visitor = match &kept {
-            Some(kept) => kept.visitor,
-            None => VisitorId::of(&self.visitor_key().await?, project, arrival.network, &arrival.user_agent),
-        };
-        Ok(CameFrom { kept, visitor })
+        if let Some(kept) = self.kept_click(project, arrival.remembered.as_deref()) {
+            return Ok(CameFrom { visitor: Some(kept.visitor), kept: Some(kept) });
+        }
+        let today = self.today();
+        let mut known = self.visitor_key.lock().await;
+        if key_of(*known, today).is_none() {
+            *known = self.store.read(move |db| Ok(db.visitor_key()?.filter(|(day, _)| *day == today))).await?;
+        }
+        let key = key_of(*known, today);
+        let visitor = key.map(|key| VisitorId::of(&key, project, arrival.network, &arrival.user_agent));
+        Ok(CameFrom { kept: None, visitor })
     }
 
     fn kept_click(&self, project: ProjectId, remembered: Option<&str>) -> Option<KeptClick> {
@@ -185,11 +215,7 @@ impl Engine {
     /// The code that a signup without one would use: of the click that the browser remembers, while it can be used.
     pub fn remembered_code(&self, reader: &Reader, project: ProjectId, remembered: &str) -> Result<Option<Code>> {
         let Some(kept) = self.kept_click(project, Some(remembered)) else { return Ok(None) };
-        reader.read(|db| {
-            let (program, row) = (db.program(project)?, db.code(project, &kept.code)?);
-            let usable = referral::usable("ref", row.map(|row| row.state()), &program).is_ok();
-            Ok((usable && kept.is_within(program.attribution, db.now_ms(project))).then_some(kept.code))
-        })
+        reader.read(|db| Ok(remembered_row(db, project, &db.program(project)?, Some(&kept))?.map(|_| kept.code)))
     }
 
     /// Stores a click together with those that wait, and returns when the disk has it.
@@ -223,8 +249,8 @@ impl Engine {
 
     /// Forgets single clicks that no signup can come of any more, and yesterday's key. Returns how many.
     pub(super) fn forget_clicks(&self, most: usize) -> Result<usize> {
-        let today = self.store.machine_now_ms().div_euclid(DAY_MS);
-        if self.store.read_blocking(|db| db.has_old_visitor_key(today))? {
+        let today = self.today();
+        if self.store.read_blocking(|db| Ok(db.visitor_key()?.is_some_and(|(day, _)| day != today)))? {
             self.store.write_blocking(move |tx| tx.forget_visitor_key(today))?;
             self.traces_left.store(true, Ordering::SeqCst);
         }
@@ -244,5 +270,25 @@ impl Engine {
             forgotten += self.store.write_blocking(move |tx| tx.forget_clicks(project, before_ms, most))?;
         }
         Ok(forgotten)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_is_bounded_and_leaves_in_portions() {
+        let line = ClickLine::default();
+        let (project, referrer, visitor) = (ProjectId(1), AccountId(1), VisitorId([0; 16]));
+        let click = NewClick { project, code: 1, referrer, visitor, at_ms: 0, window_from_ms: 0 };
+        let numbers: Vec<u64> = std::iter::from_fn(|| line.join(click)).collect();
+        assert_eq!((numbers.len(), numbers[0], numbers[4_095]), (4_096, 1, 4_096));
+        assert_eq!((line.take(1).len(), line.take(1).len()), (256, 0), "the first has been taken");
+        assert_eq!((line.take(256).len(), line.take(257).len()), (0, 256));
+        assert_eq!(line.join(click), Some(4_097), "there is room again");
+        let portions: Vec<usize> =
+            std::iter::from_fn(|| Some(line.take(4_097).len()).filter(|count| *count > 0)).collect();
+        assert_eq!((portions.len(), portions.iter().sum::<usize>()), (15, 4_097 - 512));
     }
 }

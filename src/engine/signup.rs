@@ -1,6 +1,7 @@
 //! Signing up, with or without a code.
 
 use super::accounts::{ProfileView, profile};
+use super::clicks::{CameFrom, remembered_row};
 use super::referrals::{Applied, introduce};
 use super::{Engine, keys, secrets};
 use crate::domain::code::Code;
@@ -31,6 +32,8 @@ pub struct Signup {
     pub name: String,
     password: Password,
     pub code: Option<Code>,
+    /// Of a browser: what it remembers, and who it is.
+    came_from: Option<CameFrom>,
 }
 
 impl Signup {
@@ -43,7 +46,7 @@ impl Signup {
         let code = code.map(|code| Code::parse("referral_code", code)).transpose();
         match (name, email, password_checked, code) {
             (Ok(name), Ok(email), Ok(()), Ok(code)) => {
-                Ok(Self { email, name, password: Password::Typed(password.to_owned()), code })
+                Ok(Self { email, name, password: Password::Typed(password.to_owned()), code, came_from: None })
             }
             (name, email, password, code) => {
                 let faults = [name.err(), email.err(), password.err(), code.err()];
@@ -53,7 +56,13 @@ impl Signup {
     }
 
     pub fn with_hashed(email: Email, name: String, password: HashedPassword, code: Option<Code>) -> Self {
-        Self { email, name, password: Password::Hashed(password), code }
+        Self { email, name, password: Password::Hashed(password), code, came_from: None }
+    }
+
+    /// The click that the browser remembers stands in for a code that was not given.
+    #[must_use]
+    pub fn coming_from(self, came_from: Option<CameFrom>) -> Self {
+        Self { came_from, ..self }
     }
 }
 
@@ -71,7 +80,7 @@ impl Engine {
     /// `Invalid` for an unusable code (nothing is created, so that a typo can be mended); `Conflict` for a taken
     /// e-mail address.
     pub async fn sign_up(&self, project: ProjectId, new: Signup) -> Result<SignedUp> {
-        let Signup { email, name, password, code } = new;
+        let Signup { email, name, password, code, came_from } = new;
         let password_hash = match password {
             Password::Typed(password) => self.hash_password(password).await?,
             Password::Hashed(HashedPassword(hash)) => hash,
@@ -81,7 +90,10 @@ impl Engine {
             .write(move |tx| {
                 let program = tx.program(project)?;
                 let code_row = match &code {
-                    None => None,
+                    None => {
+                        let kept = came_from.as_ref().and_then(|came_from| came_from.kept.as_ref());
+                        remembered_row(tx, project, &program, kept)?
+                    }
                     Some(code) => {
                         let row = tx.code(project, code)?;
                         referral::usable("referral_code", row.as_ref().map(CodeRow::state), &program)?;
@@ -109,6 +121,9 @@ impl Engine {
                     )?,
                 };
                 let key = keys::make_developer_key(tx, &tx.project(project)?, account.id, None)?;
+                if let (Some(code), Some(visitor)) = (&code_row, came_from.and_then(|came_from| came_from.visitor)) {
+                    tx.set_click_signed_up(project, code.id, visitor)?;
+                }
                 let is_referred = tx.referral_of(project, account.id)?.is_some();
                 let referral = match code_row {
                     Some(_) if is_referred => Some(Applied::Rejected { reason: "already_referred" }),

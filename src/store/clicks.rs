@@ -59,10 +59,11 @@ impl Snapshot<'_> {
         Ok(statement.query_row(params![project.0, before_ms], |_| Ok(())).optional()?.is_some())
     }
 
-    /// Whether the key of visitors' hashes is of another day than this one.
-    pub fn has_old_visitor_key(&self, today: i64) -> Result<bool> {
-        let sql = "SELECT coalesce(visitor_key_day <> $1, 0) FROM instance";
-        Ok(self.connection.prepare_cached(sql)?.query_row(params![today], |row| row.get(0))?)
+    /// The key of visitors' hashes, and its day.
+    pub fn visitor_key(&self) -> Result<Option<(i64, [u8; 32])>> {
+        let sql = "SELECT visitor_key_day, visitor_key FROM instance WHERE visitor_key_day IS NOT NULL";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
     }
 
     fn has_room_for_click(&self, project: ProjectId, referrer: AccountId, day: i64) -> Result<bool> {

@@ -22,11 +22,12 @@ use std::sync::Arc;
 
 type Extracted<T> = LocalBoxFuture<'static, std::result::Result<T, ApiError>>;
 
-fn reader(request: &HttpRequest) -> Result<&web::Data<Reader>> {
+/// This thread's own connection for point reads.
+pub fn reader(request: &HttpRequest) -> Result<&web::Data<Reader>> {
     request.app_data::<web::Data<Reader>>().ok_or_else(|| Error::internal("no reader"))
 }
 
-fn context(request: &HttpRequest) -> Result<web::Data<Context>> {
+pub fn context(request: &HttpRequest) -> Result<web::Data<Context>> {
     request.app_data::<web::Data<Context>>().cloned().ok_or_else(|| Error::internal("no context"))
 }
 
@@ -190,9 +191,14 @@ pub struct Visit {
 pub async fn visit(context: &Context, request: &HttpRequest) -> Result<Visit> {
     context.limiter.public(context.settings.trusted_proxies.client_of(request))?;
     let project = context.engine.project_for_host(host(request)).await?;
-    let token = Session::Account.token(context, request);
-    let session = token.map(|token| context.engine.account_of(reader(request)?, &token)).transpose()?.flatten();
+    let session = account_session(context, request)?;
     Ok(Visit { session: session.filter(|session| session.project == project.id), project })
+}
+
+/// The session that a browser has, in whichever project.
+pub fn account_session(context: &Context, request: &HttpRequest) -> Result<Option<AccountSession>> {
+    let token = Session::Account.token(context, request);
+    Ok(token.map(|token| context.engine.account_of(reader(request)?, &token)).transpose()?.flatten())
 }
 
 /// Where a request comes from.

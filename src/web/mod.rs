@@ -1,6 +1,7 @@
 //! The faces. Each is a few resources; none imports another. Handlers extract, make one engine call, and render.
 
 mod admin;
+mod arrival;
 mod auth;
 mod billstack;
 mod body;
@@ -76,6 +77,7 @@ pub fn server(context: Arc<Context>, listener: TcpListener) -> std::io::Result<S
         App::new()
             .app_data(data.clone())
             .data_factory(move || ready(context.engine.reader()))
+            .wrap(from_fn(pages::notice))
             .wrap(from_fn(finish))
             .configure(health::routes)
             .configure(developers::routes)

@@ -82,6 +82,8 @@ pub const CALLS_OF_THE_API: &[Call] = &[
     read("/readyz", Who::Public),
     read("/v1/ledger/head", Who::Public),
     read("/v1/leaderboard", Who::Public),
+    // What ref.js reports.
+    Call { method: "POST", path: "/r/$CODE", who: Who::Public, body: Body::None, fields: &[], status: 204 },
     post(
         "/v1/developers/signup",
         Who::Public,

@@ -13,6 +13,7 @@ mod billstack;
 mod binary;
 mod browser;
 mod calls;
+mod clicks;
 mod codes;
 mod commissions;
 mod conversion;

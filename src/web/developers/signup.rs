@@ -6,7 +6,7 @@ use crate::engine::{Applied, SignedUp, Signup};
 use crate::web::auth::{ClientAddress, PublicProject};
 use crate::web::body::{Fields, Json};
 use crate::web::error::ApiError;
-use crate::web::{Context, json};
+use crate::web::{Context, arrival, json};
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
@@ -60,6 +60,7 @@ pub async fn sign_up(
     _allowance: SignupAllowance,
     PublicProject(project): PublicProject,
     context: web::Data<Context>,
+    request: HttpRequest,
     Json(body): Json,
 ) -> Result<HttpResponse, ApiError> {
     let mut fields = Fields::new(&body);
@@ -69,6 +70,7 @@ pub async fn sign_up(
     let parsed = fields.check(Signup::parse(given(email), given(password), given(name), code));
     fields.finish()?;
     let signup = parsed.ok_or_else(|| Error::internal("a signup without its fields"))?;
+    let signup = signup.coming_from(arrival::came_from(&context, &request, project.id).await);
     let SignedUp { profile, api_key, referral, .. } = context.engine.sign_up(project.id, signup).await?;
     let body = SignupBody { developer: profile.into(), api_key, referral: referral.map(Into::into) };
     Ok(json(StatusCode::CREATED, body))

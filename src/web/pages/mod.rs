@@ -1,9 +1,12 @@
 //! Face four: pages. They work without JavaScript.
 
+mod clicks;
 mod dashboard;
 mod leaderboard;
 mod login;
 mod signup;
+
+pub use clicks::notice;
 
 use super::auth::host;
 use super::error::{ApiError, problem};
@@ -15,6 +18,7 @@ use crate::domain::error::{Error, Result};
 use crate::engine::Project;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 const CSS: &str = include_str!("../../../templates/refloop.css");
@@ -22,7 +26,9 @@ const JS: &str = include_str!("../../../templates/refloop.js");
 
 pub fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(readable("/", home))
+        .service(readable("/", clicks::home))
+        .service(readable("/r/{code}", clicks::follow).route(web::post().to(clicks::report)))
+        .service(readable("/ref.js", clicks::script))
         .service(
             web::resource("/signup")
                 .route(web::get().to(signup::signup_form))
@@ -49,16 +55,9 @@ pub async fn not_found(request: HttpRequest) -> HttpResponse {
     problem(StatusCode::NOT_FOUND, "not_found", "There is no such call.")
 }
 
-/// A shared link may name the bare address: its code goes along.
-async fn home(request: HttpRequest) -> HttpResponse {
-    let query = Query::parse(request.query_string()).ok();
-    let code = query.and_then(|query| Code::parse("ref", query.get("ref")?).ok());
-    let signup = code.map_or_else(|| "/signup".to_owned(), |code| format!("/signup?ref={code}"));
-    HttpResponse::SeeOther().insert_header((header::LOCATION, signup)).finish()
-}
-
-fn asset(request: &HttpRequest, media_type: &str, content: &'static str) -> HttpResponse {
-    let tag = format!("\"{}\"", &blake3::hash(content.as_bytes()).to_hex()[..16]);
+fn asset(request: &HttpRequest, media_type: &str, content: impl Into<Bytes>) -> HttpResponse {
+    let content = content.into();
+    let tag = format!("\"{}\"", &blake3::hash(&content).to_hex()[..16]);
     let seen = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|seen| seen.to_str().ok());
     let mut seen = seen.flat_map(|seen| seen.split(',')).map(str::trim);
     // A proxy that compresses makes the tag a weak one.

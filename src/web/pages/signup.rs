@@ -5,9 +5,10 @@ use crate::domain::code::Code;
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::referral::abuse_text;
 use crate::engine::{Applied, Project, SignedUp, Signup};
-use crate::web::Context;
+use crate::web::auth::reader;
 use crate::web::page::{FormGuard, Frame, error_page, error_page_of, form, page};
 use crate::web::query::Query;
+use crate::web::{Context, arrival};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
@@ -78,7 +79,15 @@ pub async fn signup_form(request: HttpRequest, context: web::Data<Context>) -> H
 async fn show_signup(request: &HttpRequest, context: &Context) -> Result<HttpResponse> {
     let project = project(context, request).await?;
     let query = Query::parse(request.query_string())?;
-    let typed = Typed { code: query.get("ref").unwrap_or_default().to_owned(), ..Typed::default() };
+    let code = match (query.get("ref"), arrival::remembered(context, request)) {
+        (Some(code), _) => code.to_owned(),
+        (None, Some(click)) => {
+            let code = context.engine.remembered_code(reader(request)?, project.id, &click)?;
+            code.map(|code| code.to_string()).unwrap_or_default()
+        }
+        (None, None) => String::new(),
+    };
+    let typed = Typed { code, ..Typed::default() };
     render_signup(StatusCode::OK, request, context, &project, typed, FormErrors::default()).await
 }
 
@@ -138,7 +147,10 @@ async fn take_signup(request: &HttpRequest, payload: web::Payload, context: &Con
     }
     let signup = Signup::parse(field("email"), field("password"), field("name"), Some(field("referral_code")));
     let outcome = match signup {
-        Ok(signup) => context.engine.sign_up(project.id, signup).await,
+        Ok(signup) => {
+            let came_from = arrival::came_from(context, request, project.id).await;
+            context.engine.sign_up(project.id, signup.coming_from(came_from)).await
+        }
         Err(error) => Err(error),
     };
     match outcome {

@@ -90,6 +90,10 @@ fn traffic(url: &str, gateway_key: &str) -> Vec<String> {
     assert_eq!(gateway.get("/v1/developers/me").status, 403);
     assert_eq!(public.with_key("bw_live_guessed-by-someone").get("/v1/developers/me").status, 401);
     assert_eq!(public.get(&format!("/signup?ref={}", code.as_str().unwrap())).status, 200);
+    let visit = [("User-Agent", "Browser of Alicia"), ("Cookie", "refloop_visit=guessed-by-someone")];
+    let clicked = public.send("GET", &format!("/r/{}", code.as_str().unwrap()), &visit, Vec::new());
+    let (remembered, _) = clicked.header("set-cookie").unwrap().split_once(';').unwrap();
+    private.push(remembered.split_once('=').unwrap().1.to_owned());
     assert_eq!(public.get("/admin/setup?token=guessed-by-someone").status, 404);
     let form = [("Content-Type", "application/x-www-form-urlencoded")];
     let typed = format!("csrf=x&email=alice%40private.example&password={PASSWORD}&name=Alicia");

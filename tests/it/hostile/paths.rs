@@ -7,6 +7,8 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/", &["GET", "HEAD"]),
     ("/signup", &["GET", "HEAD", "POST"]),
     ("/leaderboard", &["GET", "HEAD"]),
+    ("/r/ALICE2026", &["GET", "HEAD", "POST"]),
+    ("/ref.js", &["GET", "HEAD"]),
     ("/admin", &["GET", "HEAD"]),
     ("/admin/login", &["GET", "HEAD", "POST"]),
     ("/admin/logout", &["POST"]),

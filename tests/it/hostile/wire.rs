@@ -206,7 +206,7 @@ fn strange_headers_do_no_harm() {
     ];
     stage.unchanged("a strange header", || {
         for header in strange {
-            for path in ["/v1/ledger/head", "/signup", "/assets/refloop.css", "/v1/nothing"] {
+            for path in ["/v1/ledger/head", "/signup", "/r/ALICE2026", "/assets/refloop.css", "/v1/nothing"] {
                 let request = format!("GET {path} HTTP/1.1\r\n{header}\r\nConnection: close\r\n\r\n");
                 let reply = exchange(&stage, request.as_bytes()).unwrap_or_else(|| panic!("{path}, {header}"));
                 assert!(reply.status < 500, "{path}, {header}: {}", reply.status);
@@ -233,8 +233,17 @@ fn lasting(reply: &Reply) -> Vec<(String, String)> {
 #[test]
 fn head_is_get_without_its_body() {
     let stage = Stage::new();
-    let pages =
-        ["/", "/signup", "/admin/setup", "/assets/refloop.css", "/assets/refloop.js", "/qr/NOSUCH.svg", "/nothing"];
+    let pages = [
+        "/",
+        "/signup",
+        "/r/NOSUCH",
+        "/ref.js",
+        "/admin/setup",
+        "/assets/refloop.css",
+        "/assets/refloop.js",
+        "/qr/NOSUCH.svg",
+        "/nothing",
+    ];
     let reads = CALLS_OF_THE_API.iter().filter(|call| call.method == "GET").map(|call| head(&stage, call));
     let pages = pages.map(|path| format!("GET {path} HTTP/1.1\r\nHost: refloop.example\r\n"));
     for get in reads.chain(pages) {

@@ -1,0 +1,126 @@
+//! Links with a code: `/r/{code}`, `?ref=` on any page, and `/ref.js` with its reports for landing pages elsewhere.
+
+use super::login::see;
+use super::{asset, project};
+use crate::domain::click::landing_link;
+use crate::domain::code::Code;
+use crate::domain::error::Result;
+use crate::domain::program::ClickModel;
+use crate::engine::{Project, Remembered};
+use crate::web::arrival::{account, bare, is_personal, is_visit, remember, with_cookies};
+use crate::web::auth::reader;
+use crate::web::error::ApiError;
+use crate::web::page::error_page;
+use crate::web::query::Query;
+use crate::web::{Context, auth};
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{HttpRequest, HttpResponse, web};
+
+const REF_JS: &str = include_str!("../../../templates/ref.js");
+const RESOURCE_POLICY: &str = "cross-origin-resource-policy";
+
+fn code_of_query(request: &HttpRequest) -> Option<Code> {
+    let query = Query::parse(request.query_string()).ok()?;
+    Code::parse("ref", query.get("ref")?).ok()
+}
+
+fn code_of_path(request: &HttpRequest) -> Option<Code> {
+    Code::parse("code", request.match_info().get("code")?).ok()
+}
+
+/// Counts a visit, and says what the browser is to remember of it. No fault here keeps a visitor from where they go.
+async fn arrive(request: &HttpRequest, context: &Context, project: &Project, code: Code) -> Option<Remembered> {
+    let counted = async {
+        let account = account(context, request, project.id)?;
+        let arrival = with_cookies(context, request, account);
+        context.engine.click(reader(request)?, project.id, code, arrival).await
+    };
+    let counted: Result<_> = if is_visit(request) { counted.await } else { Ok(None) };
+    counted.inspect_err(|fault| tracing::debug!(%fault, "a click is not counted")).ok().flatten()
+}
+
+/// `/r/{code}`: leads to the landing page, else to the signup, also with a code that cannot be used.
+pub async fn follow(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
+    lead_on(&request, &context, code_of_path(&request), true).await.unwrap_or_else(error_page)
+}
+
+/// A shared link may name the bare address: its code goes along.
+pub async fn home(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
+    lead_on(&request, &context, code_of_query(&request), false).await.unwrap_or_else(error_page)
+}
+
+async fn lead_on(
+    request: &HttpRequest,
+    context: &Context,
+    code: Option<Code>,
+    may_leave: bool,
+) -> Result<HttpResponse> {
+    let project = project(context, request).await?;
+    let place = project.landing_url.as_deref().filter(|_| may_leave).unwrap_or("/signup");
+    let mut response = see(&landing_link(place, code.as_ref()));
+    if let Some(code) = code
+        && let Some(click) = arrive(request, context, &project, code).await
+    {
+        remember(context, &click, &mut response);
+    }
+    Ok(response)
+}
+
+/// Around every page: `?ref=CODE` counts a click once the page is there.
+pub async fn notice<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> std::result::Result<ServiceResponse<B>, actix_web::Error> {
+    let mut response = next.call(request).await?;
+    let media_type = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let is_page = response.status() == StatusCode::OK && media_type.is_some_and(|text| text.starts_with(b"text/html"));
+    if is_page && response.request().method() == Method::GET {
+        let request = response.request().clone();
+        notice_code(&request, response.response_mut()).await;
+    }
+    Ok(response)
+}
+
+async fn notice_code<B>(request: &HttpRequest, response: &mut HttpResponse<B>) {
+    let (Some(code), Ok(context)) = (code_of_query(request), auth::context(request)) else { return };
+    let Ok(project) = context.engine.project_for_host(auth::host(request)).await else { return };
+    if let Some(click) = arrive(request, &context, &project, code).await {
+        remember(&context, &click, response);
+    }
+}
+
+/// What `ref.js` reports from a landing page: a click, by nobody in particular. The answer gives nothing away.
+pub async fn report(request: HttpRequest, context: web::Data<Context>) -> std::result::Result<HttpResponse, ApiError> {
+    let project = project(&context, &request).await?;
+    if let Some(code) = code_of_path(&request).filter(|_| is_personal(&request)) {
+        let arrival = bare(&context, &request);
+        let counted = context.engine.click(reader(&request)?, project.id, code, arrival).await;
+        let _ = counted.inspect_err(|fault| tracing::debug!(%fault, "a reported click is not counted"));
+    }
+    let mut response = HttpResponse::NoContent();
+    response.insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
+    Ok(response.insert_header((RESOURCE_POLICY, "cross-origin")).finish())
+}
+
+/// `/ref.js`, for landing pages elsewhere: with the project's window and click model in it.
+pub async fn script(request: HttpRequest, context: web::Data<Context>) -> std::result::Result<HttpResponse, ApiError> {
+    let project = project(&context, &request).await?;
+    let attribution = context.engine.attribution(reader(&request)?, project.id)?;
+    let first = u8::from(attribution.click == ClickModel::First);
+    let lines = REF_JS.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+    let text = lines.flat_map(|line| [line, "\n"]).collect::<String>();
+    let text = text.replace("$DAYS", &attribution.window_days.to_string()).replace("$FIRST", &first.to_string());
+    let mut response = asset(&request, "text/javascript; charset=utf-8", text);
+    for (name, value) in [
+        (header::CACHE_CONTROL, "public, max-age=300"),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::HeaderName::from_static(RESOURCE_POLICY), "cross-origin"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    Ok(response)
+}
