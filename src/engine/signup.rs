@@ -55,8 +55,8 @@ impl Signup {
         }
     }
 
-    pub fn with_hashed(email: Email, name: String, password: HashedPassword, code: Option<Code>) -> Self {
-        Self { email, name, password: Password::Hashed(password), code, came_from: None }
+    pub fn with_hashed(email: Email, name: String, password: HashedPassword) -> Self {
+        Self { email, name, password: Password::Hashed(password), code: None, came_from: None }
     }
 
     /// The click that the browser remembers stands in for a code that was not given.

@@ -98,13 +98,14 @@ impl History {
         self.visit(None, whose)
     }
 
-    /// With the code of whoever's link they followed, if that is still good.
+    /// With the code of the link that the browser remembers, if it followed one, and if that is still good.
     pub fn sign_up(&mut self, who: usize) -> Result<Deed> {
+        let remembered = self.people[who].remembered.take();
+        let arrival = remembered.map(|token| self.arrival(Some(token)));
         let person = &self.people[who];
         let (email, project) = (Email::parse("email", &person.address)?, self.project(person.kind));
-        let code = person.via.filter(|via| self.known(*via).is_some()).and_then(|via| self.people[via].code.clone());
-        let signup = Signup::with_hashed(email, person.name.clone(), self.password.clone(), code);
-        Ok(Deed::SignUp { who, project, signup })
+        let signup = Signup::with_hashed(email, person.name.clone(), self.password.clone());
+        Ok(Deed::SignUp { who, project, signup, arrival })
     }
 
     // --- what follows ---

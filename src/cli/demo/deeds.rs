@@ -10,7 +10,7 @@ use std::pin::Pin;
 /// One call, with everything that it needs.
 pub enum Deed {
     Visit { who: Option<usize>, project: ProjectId, code: Code, arrival: Arrival },
-    SignUp { who: usize, project: ProjectId, signup: Signup },
+    SignUp { who: usize, project: ProjectId, signup: Signup, arrival: Option<Arrival> },
     Share { who: usize, project: ProjectId, account: AccountId },
     StopSharing { project: ProjectId, account: AccountId },
     BeListed { project: ProjectId, account: AccountId, name: String },
@@ -49,8 +49,12 @@ async fn perform(engine: &Engine, reader: &Reader, deed: Deed) -> Result<Outcome
             let remembered = engine.click(reader, project, code, arrival).await?;
             return Ok(Outcome::Visited(who, remembered.map(|remembered| remembered.token)));
         }
-        Deed::SignUp { who, project, signup } => {
-            let signed_up = engine.sign_up(project, signup).await?;
+        Deed::SignUp { who, project, signup, arrival } => {
+            let came_from = match arrival {
+                Some(arrival) => Some(engine.came_from(project, &arrival).await?),
+                None => None,
+            };
+            let signed_up = engine.sign_up(project, signup.coming_from(came_from)).await?;
             let account = signed_up.profile.profile.account.id;
             return Ok(Outcome::Joined { who, account, referral: signed_up.referral });
         }
