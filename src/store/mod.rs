@@ -151,23 +151,33 @@ impl Store {
                 "another refloop is serving {path}, or at work on it; two on one file would be wrong"
             ))
         })?;
-        Self::with(path, clock, capacity, Some(lock))
+        Self::with(path, clock, capacity, Some(lock), true)
+    }
+
+    /// [`Store::serve`] for a file that nobody has yet, and that is thrown away if it is not filled to its end: nothing
+    /// waits for the disk, and whoever fills it sees to it that the disk has it.
+    pub fn fill(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
+        Self::with(path, clock, capacity, ServeLock::take(path)?, false)
     }
 
     /// [`Store::serve`], or if another process serves the file, beside it: then what accounts have is not to be known
     /// here, and nothing can be added to the ledger.
     pub fn open(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
-        Self::with(path, clock, capacity, ServeLock::take(path)?)
+        Self::with(path, clock, capacity, ServeLock::take(path)?, true)
     }
 
     /// Opens the file to look at it: nothing is written, not even what a crash has left to be projected. What accounts
     /// have is not to be known.
     pub fn look(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
-        Self::with(path, clock, capacity, None)
+        Self::with(path, clock, capacity, None, true)
     }
 
-    fn with(path: &Path, clock: Clock, capacity: Capacity, lock: Option<ServeLock>) -> Result<Self> {
+    fn with(path: &Path, clock: Clock, capacity: Capacity, lock: Option<ServeLock>, durable: bool) -> Result<Self> {
         let (connection, instance) = file::open_for_writing(path, &clock)?;
+        let checkpoints = Checkpoints::start(path, durable)?;
+        if !durable {
+            file::trust_the_system(&connection)?;
+        }
         let readers = r2d2::Pool::builder()
             .max_size(capacity.readers)
             .min_idle(Some(1))
@@ -176,7 +186,6 @@ impl Store {
             .map_err(|fault| Error::internal(format!("cannot open {} for reading: {fault}", path.display())))?;
         let shared = Arc::new(Shared::new(instance, clock, lock.is_some(), capacity.accounts_in_memory));
         shared.test_clocks.load(&connection)?;
-        let checkpoints = Checkpoints::start(path)?;
         let writer = Writer::start(path, connection, Arc::clone(&shared), checkpoints, capacity)?;
         Ok(Self { path: path.to_owned(), shared, readers, writer, _lock: lock })
     }

@@ -26,7 +26,7 @@ fn figure(file: &Path, sql: &str) -> i64 {
 #[test]
 fn it_makes_a_year_that_looks_like_one() {
     let (_keep, dir) = empty_dir();
-    let made = make(&dir, "400", &[]);
+    let made = make(&dir, "1200", &[]);
     assert_eq!(
         (&made["db"], &made["serve"]),
         (&json!("refloop-demo.db"), &json!("refloop serve --db refloop-demo.db"))
@@ -38,7 +38,7 @@ fn it_makes_a_year_that_looks_like_one() {
     let file = dir.join("refloop-demo.db");
     let count = |sql: &str| figure(&file, sql);
     assert_eq!(count("SELECT count(*) FROM account"), made["developers"].as_i64().unwrap());
-    assert!((380..=400).contains(&made["developers"].as_i64().unwrap()), "{made}");
+    assert!((1_150..=1_200).contains(&made["developers"].as_i64().unwrap()), "{made}");
     assert_eq!(count("SELECT count(*) FROM referral WHERE status <> 'rejected'"), made["referrals"].as_i64().unwrap());
     for (what, least) in [
         ("referral WHERE reason = 'same_domain'", 1),
@@ -62,7 +62,7 @@ fn it_makes_a_year_that_looks_like_one() {
             "SELECT 100 * count(converted_at_ms) / count(*) FROM referral JOIN project ON project.id = project_id
              WHERE slug = '{slug}' AND status <> 'rejected'"
         ));
-        assert!((10..=45).contains(&rate), "{rate} % of {slug}");
+        assert!((10..=50).contains(&rate), "{rate} % of {slug}");
         let growth = count(&format!(
             "SELECT sum(account.created_at_ms > project.created_at_ms + 182 * 86400000) * 100 / count(*)
              FROM account JOIN project ON project.id = project_id WHERE slug = '{slug}'"
@@ -87,7 +87,7 @@ fn it_says_how_to_get_in() {
     let hosts = ["127.0.0.1", "market.localhost"];
     for (project, host) in made["projects"].as_array().unwrap().iter().zip(hosts) {
         assert_eq!(project["url"], format!("http://{host}:8080"));
-        assert!(project["referrals"].as_i64().unwrap() >= 10, "{project}");
+        assert!(project["referrals"].as_i64().unwrap() >= 3, "{project}");
         let get = |path: &str, cookie: &str| {
             let request = agent.get(format!("{}{path}", server.url)).header("Host", host).header("Cookie", cookie);
             let mut reply = request.header("Accept", "text/html").call().unwrap();

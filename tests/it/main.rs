@@ -40,6 +40,7 @@ mod purchases;
 mod races;
 mod readme;
 mod referrals;
+mod screenshots;
 mod sessions;
 mod signup;
 mod statistics;

@@ -70,7 +70,7 @@ impl History {
             let person = &self.people[*place];
             let is_there = person.kind == kind && person.code.is_some() && !person.has_left;
             let days = i32::try_from((self.now_ms - person.shares_since_ms) / DAY_MS).unwrap_or(i32::MAX);
-            let fresh = if person.is_star { 1.0 } else { 0.15 + (-f64::from(days) / 40.0).exp() };
+            let fresh = if person.is_star { 1.0 } else { 0.35 + (-f64::from(days) / 80.0).exp() };
             if is_there { person.pull * fresh } else { 0.0 }
         };
         let weights: Vec<f64> = self.sharers.iter().map(weight).collect();

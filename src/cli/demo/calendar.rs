@@ -5,7 +5,7 @@ use crate::domain::time::{self, DAY_MS, HOUR_MS};
 
 pub const DAYS: i64 = 365;
 /// Times that things happen at, so that what happens together is written down together.
-const STEP_MS: i64 = 137 * 60_000;
+const STEP_MS: i64 = 97 * 60_000;
 
 /// The year up to a certain moment.
 pub struct Calendar {

@@ -116,7 +116,7 @@ impl History {
         let is_team = self.dice.happens(0.12);
         let domain = if is_team { format!("team{}.example", number / 40) } else { format!("dev{number}.example") };
         // Few bring in many: a long tail.
-        let tail = (1.0 - self.dice.share()).powf(-0.75).min(20.0);
+        let tail = (1.0 - self.dice.share()).powf(-0.9).min(30.0);
         let pull = match star {
             Some(place) => [95.0, 60.0, 42.0, 30.0, 24.0].get(place).copied().unwrap_or(30.0),
             None => tail,

@@ -52,8 +52,10 @@ impl Workshop {
         self.0.join(DEFAULT_FILE)
     }
 
-    /// Gives the finished file its name, which nobody else must have taken meanwhile.
+    /// Gives the finished file its name, which nobody else must have taken meanwhile, once the disk has all of it.
     fn deliver(&self, file: &Path) -> Result<()> {
+        let written = std::fs::File::open(self.database()).and_then(|database| database.sync_all());
+        written.map_err(|fault| cannot("write", file, &fault))?;
         match std::fs::hard_link(self.database(), file) {
             Ok(()) => Ok(()),
             Err(fault) if fault.kind() == std::io::ErrorKind::AlreadyExists => Err(is_there(file)),

@@ -31,9 +31,6 @@ const MARKET: &str = "market";
 /// Browsers take every name under localhost for this machine.
 const MARKET_HOST: &str = "market.localhost";
 
-/// The server sweeps twice a minute; less often is quicker, and no balance depends on it.
-const DAYS_BETWEEN_SWEEPS: i64 = 3;
-
 pub struct World {
     engine: Engine,
     reader: Reader,
@@ -58,7 +55,7 @@ pub struct DemoProject {
     pub slug: &'static str,
     pub name: &'static str,
     pub url: String,
-    /// Of the developer who has brought in most.
+    /// Of the star who has brought in most.
     pub email: String,
     pub referrals: u32,
     pub gateway_key: String,
@@ -69,7 +66,7 @@ impl World {
     pub fn make(db: &Path, settings: &DemoSettings, runtime: Runtime, interrupted: Interrupted) -> Result<Self> {
         let calendar = Calendar::until(Clock::System.now_ms());
         let clock = Arc::new(AtomicI64::new(calendar.start_ms));
-        let store = Store::serve(db, Clock::Manual(Arc::clone(&clock)), Capacity::default())?;
+        let store = Store::fill(db, Clock::Manual(Arc::clone(&clock)), Capacity::default())?;
         let rules = Settings { disposable_domains: DisposableDomains::parse(THROW_AWAY)?, ..Settings::default() };
         let engine = Engine::new(Arc::new(store), rules);
         let market = engine.create_project("default", MARKET, "Demo Market", Preset::Commission, "live")?;
@@ -113,7 +110,7 @@ impl World {
             for outcome in outcomes {
                 self.history.follow(outcome);
             }
-            if self.history.now_ms / DAY_MS >= day + DAYS_BETWEEN_SWEEPS {
+            if self.history.now_ms / DAY_MS > day {
                 day = self.history.now_ms / DAY_MS;
                 self.tidy_up()?;
                 progress.show(self.history.progress());
@@ -135,7 +132,7 @@ impl World {
         let head = self.runtime.block_on(self.engine.signed_head())?;
         let people = &self.history.people;
         let most = |kind: Kind| {
-            let own = people.iter().filter(|person| person.kind == kind && !person.has_left);
+            let own = people.iter().filter(|person| person.kind == kind && person.is_star);
             own.max_by_key(|person| person.referrals).ok_or_else(|| Error::internal("a project without people"))
         };
         let (credits, commission) = (most(Kind::Credits)?, most(Kind::Commission)?);
