@@ -132,6 +132,7 @@ CREATE TABLE code (
   UNIQUE (project_id, code)
 ) STRICT;
 CREATE UNIQUE INDEX code_active ON code (account_id) WHERE revoked_at_ms IS NULL;
+CREATE INDEX code_revoked ON code (account_id, id) WHERE revoked_at_ms IS NOT NULL;
 CREATE INDEX code_list ON code (project_id, id);
 
 -- Who came through a code, as long as the attribution window is open: one row for a visitor, however often they come.

@@ -18,6 +18,16 @@
     }
   };
 
+  // The heights of a line's points, first to last: the end of each of its segments.
+  const points = (line) => {
+    const heights = [];
+    line.getAttribute('d').replace(/([MHC])([^MHC]*)/g, (_, kind, text) => {
+      heights.push(kind === 'H' ? heights.at(-1) : Number(text.split(/[ ,]/).pop()));
+      return '';
+    });
+    return heights;
+  };
+
   all('[data-copy]', (button) => {
     const label = button.firstElementChild;
     button.hidden = false;
@@ -36,6 +46,44 @@
       const shown = field.type === 'password';
       field.type = shown ? 'text' : 'password';
       button.setAttribute('aria-pressed', shown);
+    });
+  });
+
+  // What a chart shows at a place, read out of the table that has the same figures.
+  all('[data-charts]', (charts) => {
+    const rows = [...document.querySelector(charts.dataset.charts).tBodies[0].rows].reverse();
+    charts.querySelectorAll('.canvas').forEach((canvas, column) => {
+      const svg = canvas.querySelector('svg');
+      const lines = [...canvas.querySelectorAll('.line')].map((line) => points(line)).filter((line) => line.length);
+      const title = svg.querySelector('title');
+      // The browser would show it beside ours.
+      svg.setAttribute('aria-label', title.textContent);
+      svg.removeAttribute('aria-labelledby');
+      svg.setAttribute('aria-describedby', svg.querySelector('desc').id);
+      title.remove();
+      const marker = Object.assign(document.createElement('span'), { className: 'marker', hidden: true });
+      const dot = marker.appendChild(document.createElement('i'));
+      const readout = Object.assign(document.createElement('span'), { className: 'readout', hidden: true });
+      canvas.append(marker, readout);
+      const heights = lines.flatMap((line, part) => line.slice(part ? 1 : 0));
+      const hide = () => { marker.hidden = readout.hidden = true; };
+      const show = (event) => {
+        const box = canvas.getBoundingClientRect();
+        const share = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
+        const place = Math.round(share * (rows.length - 1));
+        const x = rows.length > 1 ? place / (rows.length - 1) * box.width : 0;
+        const value = document.createElement('b');
+        value.textContent = rows[place].cells[column + 1].textContent;
+        readout.replaceChildren(rows[place].cells[0].textContent, value);
+        marker.hidden = readout.hidden = false;
+        marker.style.left = `${x}px`;
+        dot.style.top = `${heights[place] / svg.viewBox.baseVal.height * 100}%`;
+        const room = box.width - readout.offsetWidth;
+        readout.style.left = `${Math.max(0, Math.min(room, x > box.width / 2 ? x - readout.offsetWidth - 12 : x + 12))}px`;
+      };
+      canvas.addEventListener('pointermove', show);
+      canvas.addEventListener('pointerdown', show);
+      canvas.addEventListener('pointerleave', hide);
     });
   });
 

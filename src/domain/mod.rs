@@ -15,6 +15,7 @@ pub mod referral;
 pub mod replay;
 pub mod reward;
 pub mod setting;
+pub mod sharing;
 pub mod stripe;
 pub mod text;
 pub mod time;

@@ -6,6 +6,12 @@ pub fn share_half_up(amount_minor: i64, basis_points: u32) -> i64 {
     i64::try_from(share).unwrap_or(i64::MAX)
 }
 
+/// Percent with two decimals, rounded half up; 0 of none.
+pub fn percent(part: i64, whole: i64) -> f64 {
+    let hundredths = if whole == 0 { 0 } else { (part * 20_000 + whole) / (2 * whole) };
+    f64::from(i32::try_from(hundredths).unwrap_or(i32::MAX)) / 100.0
+}
+
 /// An integer with its thousands set apart: `1,000`.
 pub fn grouped(amount: i64) -> String {
     let digits = amount.unsigned_abs().to_string();
@@ -45,6 +51,15 @@ mod tests {
             (i64::MAX, 0, 0),
         ] {
             assert_eq!(share_half_up(amount, basis_points), share, "{amount} x {basis_points}");
+        }
+    }
+
+    #[test]
+    fn rates_have_two_decimals() {
+        for (part, whole, rate) in
+            [(0, 0, 0.0), (1, 3, 33.33), (2, 3, 66.67), (1, 1, 100.0), (1, 8, 12.5), (1, 16, 6.25)]
+        {
+            assert!((percent(part, whole) - rate).abs() < 1e-9, "{part}/{whole}");
         }
     }
 

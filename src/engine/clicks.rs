@@ -8,7 +8,7 @@ use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::program::Attribution;
 use crate::domain::referral;
 use crate::domain::time::DAY_MS;
-use crate::store::{CodeRow, NewClick, Reader, Snapshot, UnsignedClicks, VersionedProgram};
+use crate::store::{CodeRow, NewClick, Reader, Snapshot, Tx, UnsignedClicks, VersionedProgram};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
@@ -36,6 +36,13 @@ pub struct Arrival {
 pub struct Remembered {
     pub token: String,
     pub days: u32,
+}
+
+/// A click through a code that can be used.
+#[derive(Debug, Clone)]
+pub struct Clicked {
+    pub remembered: Remembered,
+    click: NewClick,
 }
 
 /// How a browser that signs up came here.
@@ -120,6 +127,10 @@ pub fn remembered_row(
     Ok(row.filter(|row| referral::usable("referral_code", Some(row.state()), program).is_ok()))
 }
 
+fn count_all(tx: &Tx<'_>, clicks: &[NewClick]) -> Result<()> {
+    clicks.iter().try_for_each(|click| tx.count_click(click).map(drop))
+}
+
 fn key_of(known: Option<(i64, [u8; 32])>, today: i64) -> Option<[u8; 32]> {
     known.filter(|(day, _)| *day == today).map(|(_, key)| key)
 }
@@ -155,16 +166,15 @@ impl Engine {
         reader.read(|db| Ok(db.program(project)?.attribution))
     }
 
-    /// Somebody has come through a code: counts it, unless it is the same visitor again or the owner, and says what
-    /// their browser is to remember. `None` for a code that cannot be used. A click that cannot be stored is not
-    /// counted, and remembered all the same.
+    /// Somebody has come through a code: what their browser is to remember, and what [`Engine::count_click`] counts.
+    /// `None` for a code that cannot be used, or one's own.
     pub async fn click(
         &self,
         reader: &Reader,
         project: ProjectId,
         code: Code,
         arrival: Arrival,
-    ) -> Result<Option<Remembered>> {
+    ) -> Result<Option<Clicked>> {
         let found = reader.read(|db| {
             let (program, row) = (db.program(project)?, db.code(project, &code)?);
             let usable = referral::usable("ref", row.as_ref().map(CodeRow::state), &program).is_ok();
@@ -180,17 +190,18 @@ impl Engine {
             Some(kept) => kept.visitor,
             None => VisitorId::of(&self.visitor_key().await?, project, arrival.network, &arrival.user_agent),
         };
-        self.count(NewClick {
+        let click = NewClick {
             project,
             code: row.id,
             referrer: row.owner,
             visitor,
             at_ms: now_ms,
             window_from_ms: now_ms - click::window_ms(attribution),
-        })
-        .await;
+        };
         let kept = KeptClick::after(KeptClick { code, at_ms: now_ms, visitor }, kept, attribution);
-        Ok(Some(Remembered { token: kept.seal(&self.kept_click_key(), project), days: attribution.window_days }))
+        let remembered =
+            Remembered { token: kept.seal(&self.kept_click_key(), project), days: attribution.window_days };
+        Ok(Some(Clicked { remembered, click }))
     }
 
     /// What an arrival says about who signs up. Nothing is written.
@@ -218,10 +229,11 @@ impl Engine {
         reader.read(|db| Ok(remembered_row(db, project, &db.program(project)?, Some(&kept))?.map(|_| kept.code)))
     }
 
-    /// Stores a click together with those that wait, and returns when the disk has it.
-    async fn count(&self, click: NewClick) {
+    /// Counts a click, unless it is the same visitor again or the day is full, together with those that wait. Returns
+    /// when the disk has it, or will not take it: then it is not counted.
+    pub async fn count_click(&self, clicked: &Clicked) {
         let line = &self.clicks;
-        let Some(number) = line.join(click) else { return line.note_lost(1, "too many wait") };
+        let Some(number) = line.join(clicked.click) else { return line.note_lost(1, "too many wait") };
         let _turn = line.turn.lock().await;
         loop {
             let batch = line.take(number);
@@ -229,9 +241,24 @@ impl Engine {
                 return;
             }
             let count = batch.len();
-            let stored = self.store.write(move |tx| batch.iter().try_for_each(|click| tx.count_click(click).map(drop)));
+            let stored = self.store.write(move |tx| count_all(tx, &batch));
             if let Err(fault) = stored.await {
                 line.note_lost(count, &fault.message);
+            }
+        }
+    }
+
+    /// Stores the clicks of visitors who did not stay for it.
+    pub(super) fn store_waiting_clicks(&self) {
+        loop {
+            let batch = self.clicks.take(u64::MAX);
+            if batch.is_empty() {
+                return;
+            }
+            let count = batch.len();
+            let stored = self.store.write_blocking(move |tx| count_all(tx, &batch));
+            if let Err(fault) = stored {
+                self.clicks.note_lost(count, &fault.message);
             }
         }
     }

@@ -19,6 +19,23 @@ impl Engine {
         self.store.read_rows(project, account, move |db| db.ledger(project, account, filter, before, limit)).await
     }
 
+    /// [`Engine::ledger`], with what the account's entries come to at the page's first line: `None` far from the newest.
+    pub async fn ledger_with_total(
+        &self,
+        project: ProjectId,
+        account: AccountId,
+        filter: LedgerFilter,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<(LedgerPage, Option<i64>)> {
+        self.store
+            .read_rows(project, account, move |db| {
+                let page = db.ledger(project, account, filter, before, limit)?;
+                Ok((page, db.total_before(project, account, before)?))
+            })
+            .await
+    }
+
     /// Oldest first, up to `limit` entries after `after`. Each call is a snapshot of its own, so that a slow reader
     /// of a long export does not keep the log from being emptied; the ledger only grows, so nothing shifts.
     pub async fn ledger_forward(

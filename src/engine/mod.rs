@@ -9,6 +9,7 @@ mod customers;
 mod keys;
 mod ledger;
 mod operators;
+mod overview;
 mod programs;
 mod projects;
 mod purchases;
@@ -26,16 +27,17 @@ mod test_clock;
 mod usage;
 
 pub use accounts::{Change, ProfileView};
-pub use clicks::{Arrival, CameFrom, Remembered};
+pub use clicks::{Arrival, CameFrom, Clicked, Remembered};
 pub use codes::CodeView;
 pub use conversion::Conversion;
 pub use customers::{AppliedCode, CustomerCode, ReferredCustomer, Slice};
 pub use keys::MadeKey;
 pub use operators::MadeOperator;
+pub use overview::{Overview, OwnCode};
 pub use projects::ProjectView;
 pub use purchases::{NewPurchase, NewRefund, Recorded};
-pub use referrals::{Applied, ReferralItem, ReferralPage, mask};
-pub use reports::{Leader, Milestones, Period, SeriesDay, Standing, Stats};
+pub use referrals::{Applied, ReferralCredit, ReferralItem, ReferralPage, mask};
+pub use reports::{DayRow, Leader, Milestones, Period, SeriesDay, Standing, Stats};
 pub use sessions::{Credentials, SESSION_DAYS, SignedIn};
 pub use setup::FirstStart;
 pub use signup::{HashedPassword, SignedUp, Signup};
@@ -48,7 +50,8 @@ use crate::domain::email::DisposableDomains;
 use crate::domain::error::Result;
 use crate::domain::id::{KeyId, ProjectId};
 pub use crate::store::{
-    AccountSession, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, Project, Reader, Team, UnsignedClicks,
+    AccountSession, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, Project, Reader, Refusal, Team,
+    UnsignedClicks, VersionedProgram,
 };
 
 use crate::store::Store;

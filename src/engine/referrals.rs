@@ -137,6 +137,8 @@ pub struct ReferralCredit {
     pub amount: i64,
     /// What of it has been taken back.
     pub reversed: i64,
+    /// What of it is still held.
+    pub pending: i64,
     pub status: &'static str,
     pub vests_at_ms: i64,
 }
@@ -160,6 +162,7 @@ fn item(db: &Snapshot<'_>, project: ProjectId, referrer: AccountId, line: Referr
         reason,
         amount: lot.granted,
         reversed: lot.reversed,
+        pending: lot.pending(db.now_ms(project)),
         status: line_status(EntryKind::Grant, &lot, db.now_ms(project)),
         vests_at_ms: lot.vests_at_ms,
     };

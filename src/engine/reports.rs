@@ -5,7 +5,8 @@ use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::{Balance, Totals};
 use crate::domain::time::{self, DAY_MS};
-use crate::store::{Board, DayRow, LeaderRow, MOST_LEADERS, Reader, ReferralCounts};
+pub use crate::store::DayRow;
+use crate::store::{Board, LeaderRow, MOST_LEADERS, Reader, ReferralCounts};
 
 /// Everything that `referral-stats` shows.
 #[derive(Debug, Clone)]

@@ -31,13 +31,14 @@ impl Swept {
 }
 
 impl Engine {
-    /// One bounded step: notes key use, forgets old usage ids and clicks, books expiries, empties the log after an erasure.
+    /// One bounded step: notes key use and clicks, forgets old usage ids and clicks, books expiries, empties the log after an erasure.
     pub fn sweep(&self) -> Result<Swept> {
         self.write_down_key_use()?;
         let kept_ms = i64::from(self.settings.usage_id_days) * DAY_MS;
         let most = i64::try_from(EVENTS_A_STEP).unwrap_or(i64::MAX);
         let forgotten =
             self.store.write_blocking(move |tx| tx.prune_usage_events(tx.machine_now_ms() - kept_ms, most))?;
+        self.store_waiting_clicks();
         let clicks = self.forget_clicks(CLICKS_A_STEP)?;
         let swept = Swept { forgotten, clicks, expired: self.book_expiries()? };
         if self.traces_left.swap(false, Ordering::SeqCst) && !self.store.truncate_wal_blocking().unwrap_or(false) {

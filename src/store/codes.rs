@@ -64,6 +64,15 @@ impl Snapshot<'_> {
         Ok(self.connection.prepare_cached(&sql)?.query_row(params![project.0, owner.0], code_row).optional()?)
     }
 
+    /// The last code of an account that was revoked.
+    pub fn revoked_code(&self, project: ProjectId, owner: AccountId) -> Result<Option<CodeRow>> {
+        let sql = format!(
+            "{SELECT} WHERE code.project_id = $1 AND code.account_id = $2 AND code.revoked_at_ms IS NOT NULL
+             ORDER BY code.id DESC LIMIT 1"
+        );
+        Ok(self.connection.prepare_cached(&sql)?.query_row(params![project.0, owner.0], code_row).optional()?)
+    }
+
     /// Newest first, the first `offset` of them left out.
     pub fn codes(&self, project: ProjectId, active_only: bool, limit: i64, offset: i64) -> Result<Vec<CodeRow>> {
         let sql = format!(

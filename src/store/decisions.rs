@@ -2,7 +2,7 @@
 
 use super::tx::{Snapshot, Tx};
 use crate::domain::error::Result;
-use crate::domain::id::{ProjectId, ReferralId};
+use crate::domain::id::{AccountId, ProjectId, ReferralId};
 use rusqlite::params;
 
 pub struct NewDecision<'a> {
@@ -26,7 +26,36 @@ pub struct DecidedRule {
     pub too_small: bool,
 }
 
+/// A reward that was not given, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub rule: String,
+    pub event: String,
+    pub code: String,
+    pub at_ms: i64,
+}
+
 impl Snapshot<'_> {
+    /// What one of a referrer's referrals was refused, newest first.
+    pub fn refusals(
+        &self,
+        project: ProjectId,
+        referrer: AccountId,
+        referral: ReferralId,
+        limit: i64,
+    ) -> Result<Vec<Refusal>> {
+        let sql = "SELECT decision.rule, decision.event, decision.code, decision.at_ms
+                   FROM decision JOIN referral ON referral.id = decision.referral_id
+                   WHERE decision.project_id = $1 AND referral.referrer_id = $2 AND decision.referral_id = $3
+                     AND decision.verdict = 'refused'
+                   ORDER BY decision.id DESC LIMIT $4";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![project.0, referrer.0, referral.0, limit], |row| {
+            Ok(Refusal { rule: row.get(0)?, event: row.get(1)?, code: row.get(2)?, at_ms: row.get(3)? })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// The rules (by reason) that have been decided on for a referral.
     pub fn decided_rules(&self, project: ProjectId, referral: ReferralId) -> Result<Vec<DecidedRule>> {
         let sql = "SELECT rule, max(CASE verdict WHEN 'granted' THEN 1 ELSE 0 END),

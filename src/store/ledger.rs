@@ -8,7 +8,7 @@ use crate::domain::error::Result;
 use crate::domain::id::{AccountId, EntryId, ProjectId, ReferralId};
 use crate::domain::ledger::{Balance, Entry, EntryKind, Head, Lot, Movement, Totals, line_status};
 use crate::domain::program::{ENGINE_REASONS, Vesting};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 const ENTRY_COLUMNS: &str = "entry.seq, entry.project_id, entry.account_id, entry.lot, entry.kind, entry.amount,
     entry.reason, entry.group_seq, entry.origin_lot, entry.referral_id, entry.purchase_id, entry.decision_id,
@@ -81,6 +81,8 @@ fn lot(row: &Row<'_>, from: usize) -> rusqlite::Result<Lot> {
 pub struct LedgerLine {
     pub entry: Entry,
     pub status: &'static str,
+    /// Its lot's referral is under review: nothing vests.
+    pub held: bool,
     pub referrer: Option<AccountId>,
     pub referee: Option<AccountId>,
     pub referee_email: Option<String>,
@@ -189,6 +191,28 @@ impl Snapshot<'_> {
         self.ledger_page(&sql, params![project.0, account.0, after], filter, limit)
     }
 
+    /// What all of an account's entries before this one come to: `None` where that is too far from the newest to be
+    /// added up for a page. The account's rows must be complete.
+    pub fn total_before(&self, project: ProjectId, account: AccountId, before: Option<i64>) -> Result<Option<i64>> {
+        const MOST_NEWER: usize = 20_000;
+        let sql = "SELECT open - owed FROM balance WHERE account_id = $1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let total: Option<i64> = statement.query_row(params![account.0], |row| row.get(0)).optional()?;
+        let mut total = total.unwrap_or(0);
+        let Some(before) = before else { return Ok(Some(total)) };
+        let sql = "SELECT entry.amount FROM account_entry CROSS JOIN entry ON entry.seq = account_entry.seq
+                   WHERE entry.project_id = $1 AND account_entry.account_id = $2 AND account_entry.seq >= $3";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let newer = statement.query_map(params![project.0, account.0, before], |row| row.get::<_, i64>(0))?;
+        for (seen, amount) in newer.enumerate() {
+            if seen == MOST_NEWER {
+                return Ok(None);
+            }
+            total -= amount?;
+        }
+        Ok(Some(total))
+    }
+
     fn ledger_page(
         &self,
         sql: &str,
@@ -205,7 +229,8 @@ impl Snapshot<'_> {
                 return Ok(LedgerPage { lines, next: Some(last_seen) });
             }
             let entry = entry(row)?;
-            let status = line_status(entry.kind, &lot(row, ENTRY_WIDTH)?, self.now_ms(entry.project));
+            let lot = lot(row, ENTRY_WIDTH)?;
+            let status = line_status(entry.kind, &lot, self.now_ms(entry.project));
             (seen, last_seen) = (seen + 1, entry.seq);
             if !filter.lets_through(&entry, status) {
                 continue;
@@ -218,6 +243,7 @@ impl Snapshot<'_> {
             lines.push(LedgerLine {
                 entry,
                 status,
+                held: lot.held,
                 referrer: row.get::<_, Option<i64>>(people)?.map(AccountId),
                 referee: row.get::<_, Option<i64>>(people + 1)?.map(AccountId),
                 referee_email: row.get(people + 2)?,

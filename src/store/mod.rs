@@ -47,7 +47,7 @@ mod writer;
 pub use accounts::{Account, NewAccount, Profile};
 pub use clicks::{NewClick, UnsignedClicks};
 pub use codes::CodeRow;
-pub use decisions::{DecidedRule, NewDecision};
+pub use decisions::{DecidedRule, NewDecision, Refusal};
 pub use file::is_existing_file;
 pub use holdings::Holdings;
 pub use jwt_keys::JwtKey;

@@ -8,6 +8,7 @@ mod body;
 mod developers;
 mod error;
 mod health;
+mod ledger_csv;
 mod limit;
 mod page;
 mod pages;

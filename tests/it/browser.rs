@@ -1,18 +1,28 @@
-//! Pages in a real Chromium, driven by the scripts in tests/browser.
+//! The pages in a real Chromium, driven by tests/browser/*.mjs.
 
-use crate::harness::App;
+use crate::harness::{App, PASSWORD};
+use crate::pages::dashboard::story::{self, Story};
 use refloop::domain::setting::Setting;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
-fn root() -> &'static Path {
+/// A script of tests/browser.
+fn node(script: &str) -> Command {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     assert!(
         root.join("tests/browser/node_modules/playwright-core").is_dir(),
         "tests/browser/node_modules is missing: run tests/run, which installs what this test needs"
     );
-    root
+    let mut node = Command::new("node");
+    node.arg(format!("tests/browser/{script}")).current_dir(root);
+    node
+}
+
+fn passed(output: &Output) {
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("\"ok\":true"), "{said}");
 }
 
 #[test]
@@ -23,17 +33,13 @@ fn a_landing_page_elsewhere_hands_the_code_on() {
     let landing = format!("http://localhost:{port}/");
     app.engine.set_project("default", vec![(Setting::LandingUrl, landing.clone())]).unwrap();
     let alice = app.developer("Alice");
-    let output = Command::new("node")
-        .arg("tests/browser/ref.mjs")
-        .current_dir(root())
+    let output = node("ref.mjs")
         .env("REFLOOP_URL", &app.url)
         .env("REFLOOP_LANDING", &landing)
         .env("REFLOOP_CODE", alice.code())
         .env("REFLOOP_KEY", &alice.key)
-        .output()
-        .expect("node is on the PATH; tests/run says what else is needed");
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && said.contains("\"ok\":true"), "{said}");
+        .output();
+    passed(&output.expect("node is on the PATH; tests/run says what else is needed"));
     let unsigned = app.sqlite3("SELECT count(*) FROM click WHERE signed_up = 0");
     assert_eq!(unsigned.trim(), "2", "of five visitors, three have signed up");
 }
@@ -42,17 +48,30 @@ fn a_landing_page_elsewhere_hands_the_code_on() {
 fn bob_signs_up_on_the_page() {
     let app = App::start();
     let code = app.developer("Alice").code();
-    let output = Command::new("node")
-        .arg("tests/browser/signup.mjs")
-        .current_dir(root())
+    let output = node("signup.mjs")
         .env("REFLOOP_URL", &app.url)
         .env("REFLOOP_CODE", &code)
         .env("REFLOOP_CODE_UPPER_BONUS", "1,000 credits")
         .env("REFLOOP_SHOTS", "target/screenshots")
         .output()
         .expect("node is on the PATH; tests/run says what else is needed");
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{said}");
-    assert!(said.contains("\"ok\":true"), "{said}");
+    passed(&output);
     assert_eq!(app.sqlite3("SELECT count(*) FROM referral").trim(), "2", "Bob and Carol came through Alice's code");
+}
+
+/// The dashboard of people with much and with nothing, in both kinds of program, and the five steps from a link to a
+/// commission.
+#[test]
+fn alice_likes_to_open_her_dashboard() {
+    let app = App::start();
+    let story = Story::tell(&app);
+    drop(story::at_the_limits(&app, &story.market));
+    let output = node("dashboard.mjs")
+        .env("REFLOOP_URL", &app.url)
+        .env("REFLOOP_MARKET_URL", app.url.replace("127.0.0.1", story::MARKET))
+        .env("REFLOOP_MARKET_KEY", story.market.key().unwrap())
+        .env("REFLOOP_PASSWORD", PASSWORD)
+        .env("REFLOOP_SHOTS", "target/screenshots")
+        .output();
+    passed(&output.expect("node is on the PATH; tests/run says what else is needed"));
 }

@@ -1,7 +1,9 @@
 //! No query of a hot path reads a table from one end to the other. The log tells which statements run, SQLite how.
 
 use crate::conversion::signer::Signer;
+use crate::harness::{Client, Reply};
 use crate::process::{Caller, NO_LIMITS, Server, empty_dir, refloop, sqlite3};
+use crate::visitor::{FORM, encode, value_of};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -67,6 +69,37 @@ fn look_at_the_leaderboard(server: &Server, dir: &Path) {
     }
 }
 
+/// Signs in on the page, and looks at every page of the dashboard.
+fn look_at_the_dashboard(server: &Server, email: &str, code: &str) {
+    let client = Client::new(&server.url, None);
+    let cookies = |reply: &Reply| {
+        let set = reply.headers.iter().filter(|(name, _)| name == "set-cookie");
+        set.map(|(_, cookie)| cookie.split(';').next().unwrap().to_owned()).collect::<Vec<_>>().join("; ")
+    };
+    let form = client.get("/login");
+    let (csrf, guard) = (value_of(&form, "csrf"), cookies(&form));
+    let fields = encode(&[("csrf", &csrf), ("email", email), ("password", "secure-password")]);
+    let reply = client.send("POST", "/login", &[FORM, ("Cookie", &guard)], fields.into_bytes());
+    assert_eq!(reply.status, 303, "{}", reply.body);
+    let jar = format!("{guard}; {}", cookies(&reply));
+    client.send("GET", &format!("/r/{code}"), &[("User-Agent", "Mozilla/5.0")], Vec::new());
+    for path in [
+        "dashboard",
+        "dashboard?days=365",
+        "dashboard/referrals",
+        "dashboard/referrals?status=signed_up",
+        "dashboard/referrals?status=not_signed_up",
+        "dashboard/ledger",
+        "dashboard/ledger?status=PENDING&from=2026-01-01",
+        "dashboard/ledger?cursor=cur_0000000000001",
+        "dashboard/ledger.csv",
+        "dashboard/keys",
+    ] {
+        let page = client.send("GET", &format!("/{path}"), &[("Cookie", &jar)], Vec::new());
+        assert_eq!(page.status, 200, "{path}: {}", page.body);
+    }
+}
+
 /// Clicks, a signup that comes of one, and old ones for the last step of the background work.
 fn follow_links(caller: &Caller, server: &Server, dir: &Path, code: &str) {
     let agent = ureq::Agent::config_builder().max_redirects(0).build().new_agent();
@@ -105,6 +138,9 @@ const EXPECTED: &[&str] = &[
     "FROM click_day",
     "UPDATE click SET",
     "DELETE FROM click",
+    "decision.verdict = 'refused'",
+    "AND code.revoked_at_ms IS NOT NULL",
+    "SELECT open - owed",
 ];
 
 #[test]
@@ -186,6 +222,9 @@ fn no_query_of_a_hot_path_scans() {
         }
     }
     deliver_stripe_events(&server, &dir);
+    for email in ["me@alice.example", "me@bob.example"] {
+        look_at_the_dashboard(&server, email, code);
+    }
     get(alice_key, &format!("/signup?ref={code}"));
     follow_links(&caller, &server, &dir, code);
     get(alice_key, "/v1/ledger/head");

@@ -58,6 +58,7 @@ fn the_tour_runs_to_its_end() {
             r#""valid":true"#,
             "spend,api_usage,-500,SPENT",
             "ok: ",
+            r#""total_clicks":1,"total_referrals":12"#,
             "39,000 in 33",
             "version 2 of its program",
             r#""api_key":"acme_test_"#,

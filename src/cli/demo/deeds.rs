@@ -46,8 +46,11 @@ pub fn begin<'e>(engine: &'e Engine, reader: &'e Reader, deed: Deed) -> Doing<'e
 async fn perform(engine: &Engine, reader: &Reader, deed: Deed) -> Result<Outcome> {
     match deed {
         Deed::Visit { who, project, code, arrival } => {
-            let remembered = engine.click(reader, project, code, arrival).await?;
-            return Ok(Outcome::Visited(who, remembered.map(|remembered| remembered.token)));
+            let clicked = engine.click(reader, project, code, arrival).await?;
+            if let Some(clicked) = &clicked {
+                engine.count_click(clicked).await;
+            }
+            return Ok(Outcome::Visited(who, clicked.map(|clicked| clicked.remembered.token)));
         }
         Deed::SignUp { who, project, signup, arrival } => {
             let came_from = match arrival {

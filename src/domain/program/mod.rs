@@ -286,10 +286,19 @@ impl Program {
 
     /// An amount as people read it: `1,000 credits`, `2.50 USD`.
     pub fn amount_text(&self, amount: i64) -> String {
+        let (figure, unit) = self.amount_parts(amount);
+        format!("{figure} {unit}")
+    }
+
+    /// The figure and the unit of [`Program::amount_text`].
+    pub fn amount_parts(&self, amount: i64) -> (String, String) {
         match self.unit.as_str() {
-            "credits" => format!("{} credit{}", money::grouped(amount), if amount == 1 { "" } else { "s" }),
+            "credits" => (money::grouped(amount), if amount == 1 { "credit" } else { "credits" }.to_owned()),
             currency => {
-                format!("{}.{:02} {}", money::grouped(amount / 100), (amount % 100).abs(), currency.to_uppercase())
+                // Less than one unit of the currency has no digit that could carry the sign.
+                let sign = if (-99..0).contains(&amount) { "-" } else { "" };
+                let (whole, cents) = (money::grouped(amount / 100), (amount % 100).abs());
+                (format!("{sign}{whole}.{cents:02}"), currency.to_uppercase())
             }
         }
     }
@@ -328,6 +337,10 @@ mod tests {
         let mut program = Preset::Credits.program();
         assert_eq!((program.amount_text(1_000), program.amount_text(1)), ("1,000 credits".into(), "1 credit".into()));
         program.unit = "usd".into();
-        assert_eq!(program.amount_text(250), "2.50 USD");
+        for (amount, text) in
+            [(250, "2.50 USD"), (0, "0.00 USD"), (-5, "-0.05 USD"), (-100, "-1.00 USD"), (-123_456, "-1,234.56 USD")]
+        {
+            assert_eq!(program.amount_text(amount), text);
+        }
     }
 }

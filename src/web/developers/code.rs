@@ -1,6 +1,7 @@
 //! The developer's referral code, and everything to share it with.
 
 use crate::domain::code::Code;
+use crate::domain::sharing::Invitation;
 use crate::engine::CodeView;
 use crate::web::auth::Developer;
 use crate::web::body::{Fields, OptionalJson};
@@ -8,7 +9,6 @@ use crate::web::error::ApiError;
 use crate::web::{Context, json};
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -36,19 +36,10 @@ impl CodeBody {
     fn new(view: CodeView, public_url: &str) -> Self {
         let CodeView { code, project_name, sharing, bonus, .. } = view;
         let referral_url = format!("{public_url}/signup?ref={code}");
-        let with_url = |url: &str| sharing.filled_in(&project_name, &code, bonus.as_deref(), url);
-        let share_text = with_url(&referral_url);
-        let escaped = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-        let (text, url) = (escaped(&share_text), escaped(&referral_url));
-        let without_url = escaped(with_url("").trim_end_matches([' ', ':']));
-        let subject = escaped(&project_name);
+        let Invitation { text: share_text, x, linkedin, telegram, email } =
+            Invitation::new(&sharing, &project_name, &code, bonus.as_deref(), &referral_url);
         Self {
-            share: ShareBody {
-                x: format!("https://x.com/intent/post?text={text}"),
-                linkedin: format!("https://www.linkedin.com/sharing/share-offsite/?url={url}"),
-                telegram: format!("https://t.me/share/url?url={url}&text={without_url}"),
-                email: format!("mailto:?subject={subject}&body={text}"),
-            },
+            share: ShareBody { x, linkedin, telegram, email },
             qr_url: format!("{public_url}/qr/{code}.svg"),
             referral_code: code,
             referral_url,

@@ -4,6 +4,7 @@ use super::signup::AppliedBody;
 use crate::domain::code::Code;
 use crate::domain::error::Error;
 use crate::domain::id::{Cursor, EntryId, ReferralId};
+use crate::domain::money::percent;
 use crate::domain::referral::Status;
 use crate::domain::time;
 use crate::engine::{Period, Reader, ReferralItem, Stats};
@@ -131,12 +132,6 @@ struct DayBody {
     credits: i64,
 }
 
-/// Percent with two decimals, rounded half up; 0 of none.
-fn percent(part: i64, whole: i64) -> f64 {
-    let hundredths = if whole == 0 { 0 } else { (part * 20_000 + whole) / (2 * whole) };
-    f64::from(i32::try_from(hundredths).unwrap_or(i32::MAX)) / 100.0
-}
-
 impl From<Stats> for StatsBody {
     fn from(stats: Stats) -> Self {
         let Stats { clicks, counts, totals, balance, milestones, series } = stats;
@@ -207,18 +202,4 @@ pub async fn leaderboard(
         referrals: leader.referrals,
     };
     Ok(json(StatusCode::OK, Page { data: leaders.iter().map(body).collect(), next_cursor: None }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rates_have_two_decimals() {
-        for (part, whole, rate) in
-            [(0, 0, 0.0), (1, 3, 33.33), (2, 3, 66.67), (1, 1, 100.0), (1, 8, 12.5), (1, 16, 6.25)]
-        {
-            assert!((percent(part, whole) - rate).abs() < 1e-9, "{part}/{whole}");
-        }
-    }
 }

@@ -4,9 +4,9 @@ use super::login::see;
 use super::{asset, project};
 use crate::domain::click::landing_link;
 use crate::domain::code::Code;
-use crate::domain::error::Result;
+use crate::domain::error::{Error, Result};
 use crate::domain::program::ClickModel;
-use crate::engine::{Project, Remembered};
+use crate::engine::{Arrival, Project, Remembered};
 use crate::web::arrival::{account, bare, is_personal, is_visit, remember, with_cookies};
 use crate::web::auth::reader;
 use crate::web::error::ApiError;
@@ -18,9 +18,13 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
+use actix_web::rt::time::timeout;
 use actix_web::{HttpRequest, HttpResponse, web};
+use std::time::Duration;
 
 const REF_JS: &str = include_str!("../../../templates/ref.js");
+/// How long a visitor waits for the disk.
+const PATIENCE: Duration = Duration::from_secs(2);
 const RESOURCE_POLICY: &str = "cross-origin-resource-policy";
 
 fn code_of_query(request: &HttpRequest) -> Option<Code> {
@@ -32,15 +36,33 @@ fn code_of_path(request: &HttpRequest) -> Option<Code> {
     Code::parse("code", request.match_info().get("code")?).ok()
 }
 
-/// Counts a visit, and says what the browser is to remember of it. No fault here keeps a visitor from where they go.
-async fn arrive(request: &HttpRequest, context: &Context, project: &Project, code: Code) -> Option<Remembered> {
-    let counted = async {
-        let account = account(context, request, project.id)?;
-        let arrival = with_cookies(context, request, account);
-        context.engine.click(reader(request)?, project.id, code, arrival).await
+/// Counts a click, and says what the browser is to remember of it. No fault here keeps a visitor from where they go, nor
+/// does a disk that takes its time: the click may still be counted then.
+async fn count(
+    request: &HttpRequest,
+    context: &Context,
+    project: &Project,
+    code: Code,
+    arrival: Arrival,
+) -> Option<Remembered> {
+    let engine = &context.engine;
+    let counting = async {
+        let clicked = engine.click(reader(request)?, project.id, code, arrival).await?;
+        if let Some(clicked) = &clicked {
+            let _ = timeout(PATIENCE, engine.count_click(clicked)).await;
+        }
+        Ok::<_, Error>(clicked)
     };
-    let counted: Result<_> = if is_visit(request) { counted.await } else { Ok(None) };
-    counted.inspect_err(|fault| tracing::debug!(%fault, "a click is not counted")).ok().flatten()
+    let clicked = counting.await.inspect_err(|fault| tracing::debug!(%fault, "a click is not counted"));
+    clicked.ok().flatten().map(|clicked| clicked.remembered)
+}
+
+async fn arrive(request: &HttpRequest, context: &Context, project: &Project, code: Code) -> Option<Remembered> {
+    if !is_visit(request) {
+        return None;
+    }
+    let account = account(context, request, project.id).ok()?;
+    count(request, context, project, code, with_cookies(context, request, account)).await
 }
 
 /// `/r/{code}`: leads to the landing page, else to the signup, also with a code that cannot be used.
@@ -97,9 +119,7 @@ async fn notice_code<B>(request: &HttpRequest, response: &mut HttpResponse<B>) {
 pub async fn report(request: HttpRequest, context: web::Data<Context>) -> std::result::Result<HttpResponse, ApiError> {
     let project = project(&context, &request).await?;
     if let Some(code) = code_of_path(&request).filter(|_| is_personal(&request)) {
-        let arrival = bare(&context, &request);
-        let counted = context.engine.click(reader(&request)?, project.id, code, arrival).await;
-        let _ = counted.inspect_err(|fault| tracing::debug!(%fault, "a reported click is not counted"));
+        count(&request, &context, &project, code, bare(&context, &request)).await;
     }
     let mut response = HttpResponse::NoContent();
     response.insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"));

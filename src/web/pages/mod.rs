@@ -35,7 +35,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .route(web::head().to(signup::signup_form))
                 .route(web::post().to(signup::sign_up)),
         )
-        .service(readable("/dashboard", dashboard::overview))
+        .configure(dashboard::routes)
         .service(readable("/login", login::login_form).route(web::post().to(login::log_in)))
         .service(readable("/leaderboard", leaderboard::leaderboard))
         .service(web::resource("/logout").route(web::post().to(login::log_out)))
@@ -103,7 +103,7 @@ async fn show_operator_link(request: &HttpRequest, context: &Context) -> Result<
     ))
 }
 
-/// A code's signup link as a QR code.
+/// What a code's owner shares, as a QR code.
 async fn qr(
     request: HttpRequest,
     context: web::Data<Context>,
@@ -115,7 +115,7 @@ async fn qr(
     if !context.engine.is_shareable(project.id, code.clone()).await? {
         return Err(no_code().into());
     }
-    let url = format!("{}/signup?ref={code}", context.settings.public_url);
+    let url = format!("{}/r/{code}", dashboard::base_url(&context, &project));
     let qr = qrcode::QrCode::new(url).map_err(|fault| Error::internal(format!("qr: {fault}")))?;
     let svg = qr.render::<qrcode::render::svg::Color>().min_dimensions(240, 240).build();
     Ok(HttpResponse::Ok().content_type("image/svg+xml").body(svg))

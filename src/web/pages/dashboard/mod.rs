@@ -1,33 +1,91 @@
 //! `/dashboard`: what an account sees of its referrals, credits and keys.
 
+mod chart;
+mod figures;
+mod keys;
+mod ledger;
+mod overview;
+mod referrals;
+mod words;
+
 use super::login::{LOGIN, see};
-use crate::domain::error::Result;
-use crate::web::Context;
+use crate::domain::error::{Error, Result};
+use crate::domain::id::AccountId;
+use crate::engine::Project;
 use crate::web::auth::visit;
-use crate::web::page::{FormGuard, Frame, Place, error_page, page};
+use crate::web::page::{FormGuard, Frame, Place, error_page_of, form, page};
+use crate::web::{Context, readable};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
+use std::collections::HashMap;
 
-#[derive(Template)]
-#[template(path = "dashboard.html")]
-struct OverviewPage {
-    frame: Frame,
-    name: String,
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(readable(Place::Overview.url(), overview::show))
+        .service(web::resource("/dashboard/code").route(web::post().to(overview::make_code)))
+        .service(readable(Place::Referrals.url(), referrals::show))
+        .service(readable(Place::Ledger.url(), ledger::show))
+        .service(readable("/dashboard/ledger.csv", ledger::export))
+        .service(readable(Place::Keys.url(), keys::show).route(web::post().to(keys::make)))
+        .service(web::resource("/dashboard/keys/{id}/revoke").route(web::post().to(keys::revoke)));
 }
 
-pub async fn overview(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
-    show_overview(&request, &context).await.unwrap_or_else(error_page)
+/// Who is signed in and asks for a page of the dashboard.
+struct Member {
+    project: Project,
+    account: AccountId,
+    guard: FormGuard,
 }
 
-async fn show_overview(request: &HttpRequest, context: &Context) -> Result<HttpResponse> {
-    let visit = visit(context, request).await?;
-    let Some(session) = visit.session else { return Ok(see(LOGIN)) };
-    let profile = context.engine.profile(session.project, session.account).await?;
-    let guard = FormGuard::of(context, request)?;
-    let frame = Frame::with_menu(&visit.project.name, Place::Overview, guard.token(context));
-    let template = OverviewPage { frame, name: profile.profile.account.name.unwrap_or_default() };
-    let mut response = page(StatusCode::OK, &template);
-    guard.keep(context, &mut response);
-    Ok(response)
+impl Member {
+    /// `None` for who is not signed in to the asked project.
+    async fn of(request: &HttpRequest, context: &Context) -> Result<Option<Self>> {
+        let visit = visit(context, request).await?;
+        let Some(session) = visit.session else { return Ok(None) };
+        let guard = FormGuard::of(context, request)?;
+        Ok(Some(Self { project: visit.project, account: session.account, guard }))
+    }
+
+    fn frame(&self, context: &Context, here: Place) -> Frame {
+        Frame::with_menu(&self.project.name, here, self.guard.token(context))
+    }
+
+    fn page(&self, context: &Context, status: StatusCode, template: &impl Template) -> HttpResponse {
+        let mut response = page(status, template);
+        self.guard.keep(context, &mut response);
+        response
+    }
+
+    /// The fields of a form that was made for this visitor. `Forbidden` for any other.
+    async fn form(
+        &self,
+        request: &HttpRequest,
+        payload: web::Payload,
+        context: &Context,
+    ) -> Result<HashMap<String, String>> {
+        let form = form(request, payload).await?;
+        self.guard.check(context, form.get("csrf").map(String::as_str).unwrap_or_default())?;
+        Ok(form)
+    }
+}
+
+/// Sends who is not signed in to do so, and then to where they wanted to go.
+fn to_login(place: Place) -> HttpResponse {
+    see(&format!("{LOGIN}?next={}", place.url()))
+}
+
+fn failed(error: Error) -> HttpResponse {
+    error_page_of(Frame::new("Referrals"), ("Your dashboard", Place::Overview.url().into()), error)
+}
+
+/// What leads to the projects's own pages: its host, where it has one, at the public address' scheme and port.
+pub fn base_url(context: &Context, project: &Project) -> String {
+    let public_url = &context.settings.public_url;
+    let parts = project.host.as_ref().zip(public_url.split_once("://"));
+    let Some((host, (scheme, rest))) = parts else { return public_url.clone() };
+    let (authority, path) = rest.split_once('/').map_or((rest, String::new()), |(it, path)| (it, format!("/{path}")));
+    let port = authority.rsplit_once(':').map(|(_, port)| port).filter(|port| port.parse::<u16>().is_ok());
+    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{scheme}://{host}{port}{path}")
 }
