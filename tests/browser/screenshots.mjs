@@ -28,9 +28,10 @@ const directory = setting('REFLOOP_SHOTS');
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 const desktop = { viewport: { width: 1280, height: 960 } };
+const tall = { viewport: { width: 1120, height: 1190 } };
 const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
 const PICTURES = [
-  { name: 'dashboard', project: api, path: '/dashboard', device: desktop, colorScheme: 'light' },
+  { name: 'dashboard', project: api, path: '/dashboard?days=365', device: tall, colorScheme: 'light' },
   { name: 'dashboard-dark', project: market, path: '/dashboard', device: desktop, colorScheme: 'dark' },
   { name: 'dashboard-phone', project: api, path: '/dashboard', device: phone, colorScheme: 'light' },
   { name: 'leaderboard', project: api, path: '/leaderboard', device: desktop, colorScheme: 'light' },

@@ -6,7 +6,7 @@ use crate::process::{NO_LIMITS, Server, empty_dir, refloop, run};
 use std::path::Path;
 use std::process::Command;
 
-/// So that they load at once, and the repository stays small.
+/// Of those that are put into the repository.
 const LARGEST_BYTES: usize = 150_000;
 
 #[test]
@@ -39,7 +39,8 @@ fn the_readme_s_pictures_can_be_made() {
     assert!(shown.len() >= 3, "{shown:?}");
     for name in shown {
         let picture = std::fs::read(shots.join(name)).unwrap_or_else(|fault| panic!("{name}: {fault}"));
-        assert!(picture.starts_with(b"\x89PNG") && picture.len() <= LARGEST_BYTES, "{name}: {} bytes", picture.len());
+        let fits = picture.len() <= LARGEST_BYTES || !updates;
+        assert!(picture.starts_with(b"\x89PNG") && fits, "{name}: {} bytes", picture.len());
         assert!(root.join("tests/browser/screenshots").join(name).is_file(), "{name} is not in the repository");
     }
 }

@@ -118,7 +118,7 @@ impl History {
         // Few bring in many: a long tail.
         let tail = (1.0 - self.dice.share()).powf(-0.9).min(30.0);
         let pull = match star {
-            Some(place) => [95.0, 60.0, 42.0, 30.0, 24.0].get(place).copied().unwrap_or(30.0),
+            Some(place) => [170.0, 95.0, 60.0, 40.0, 28.0].get(place).copied().unwrap_or(30.0),
             None => tail,
         };
         self.people.push(Person {
