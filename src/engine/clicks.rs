@@ -175,17 +175,18 @@ impl Engine {
         code: Code,
         arrival: Arrival,
     ) -> Result<Option<Clicked>> {
+        let kept = self.kept_click(project, arrival.remembered.as_deref());
         let found = reader.read(|db| {
             let (program, row) = (db.program(project)?, db.code(project, &code)?);
             let usable = referral::usable("ref", row.as_ref().map(CodeRow::state), &program).is_ok();
-            Ok((program.attribution, row.filter(|_| usable)))
+            let earlier = remembered_row(db, project, &program, kept.as_ref())?;
+            Ok((program.attribution, row.filter(|_| usable), earlier.is_some()))
         })?;
-        let (attribution, Some(row)) = found else { return Ok(None) };
+        let (attribution, Some(row), earlier_is_good) = found else { return Ok(None) };
         if arrival.account == Some(row.owner) {
             return Ok(None);
         }
         let now_ms = self.now_ms(project);
-        let kept = self.kept_click(project, arrival.remembered.as_deref());
         let visitor = match &kept {
             Some(kept) => kept.visitor,
             None => VisitorId::of(&self.visitor_key().await?, project, arrival.network, &arrival.user_agent),
@@ -198,7 +199,9 @@ impl Engine {
             at_ms: now_ms,
             window_from_ms: now_ms - click::window_ms(attribution),
         };
-        let kept = KeptClick::after(KeptClick { code, at_ms: now_ms, visitor }, kept, attribution);
+        // A first click whose code is gone by now is nobody's.
+        let earlier = kept.filter(|_| earlier_is_good);
+        let kept = KeptClick::after(KeptClick { code, at_ms: now_ms, visitor }, earlier, attribution);
         let remembered =
             Remembered { token: kept.seal(&self.kept_click_key(), project), days: attribution.window_days };
         Ok(Some(Clicked { remembered, click }))

@@ -70,7 +70,9 @@ pub fn run_with_input(dir: &Path, args: &[&str], input: &str) -> Said {
 
 /// SQL in the plain `sqlite3` shell, on any file. Returns what it printed, errors too.
 pub fn sqlite3(file: &Path, sql: &str) -> String {
-    let output = Command::new("sqlite3").arg(file).arg(sql).output().expect("sqlite3 is installed");
+    // A server may be writing at this moment.
+    let mut shell = Command::new("sqlite3");
+    let output = shell.args(["-cmd", ".timeout 10000"]).arg(file).arg(sql).output().expect("sqlite3 is installed");
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 

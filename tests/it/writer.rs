@@ -245,7 +245,8 @@ fn reading_writes_nothing() {
         "/v1/developers/ledger.csv",
         "/v1/developers/api-keys",
         "/v1/ledger/head",
-        "/signup?ref=ALICE2026",
+        "/signup",
+        "/signup?ref=NOSUCH",
         "/healthz",
     ] {
         assert_eq!(alice.get(path).status, 200, "{path}");

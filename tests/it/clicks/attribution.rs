@@ -131,6 +131,10 @@ fn the_last_click_wins_or_the_first_as_the_program_says() {
     app.advance_days(7);
     let reply = open(&visitor, CHROME, &format!("/r/{}", bob.code()));
     assert!(kept(&reply).unwrap().starts_with(&format!("{}.", bob.code())));
+    // And when its code is gone.
+    bob.delete("/v1/developers/referral-code");
+    let reply = open(&visitor, CHROME, &format!("/r/{}", alice.code()));
+    assert!(kept(&reply).unwrap().starts_with(&format!("{}.", alice.code())));
 }
 
 #[test]
