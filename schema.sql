@@ -87,6 +87,7 @@ CREATE TABLE account (
 ) STRICT;
 CREATE UNIQUE INDEX account_email ON account (project_id, email) WHERE email IS NOT NULL;
 CREATE UNIQUE INDEX account_external_id ON account (project_id, external_id) WHERE external_id IS NOT NULL;
+CREATE INDEX account_listed ON account (project_id, id) WHERE leaderboard_name IS NOT NULL;
 
 -- Accounts' sessions on the pages, as hashes.
 CREATE TABLE account_session (
@@ -191,6 +192,7 @@ CREATE TABLE referral (
 ) STRICT;
 CREATE INDEX referral_referrer ON referral (referrer_id, id);
 CREATE INDEX referral_review ON referral (referrer_id) WHERE status = 'review';
+CREATE INDEX referral_counted ON referral (referrer_id, signed_up_at_ms) WHERE status NOT IN ('rejected', 'review');
 CREATE INDEX referral_mailbox ON referral (project_id, referee_mailbox) WHERE referee_mailbox IS NOT NULL;
 CREATE UNIQUE INDEX referral_once_per_household ON referral (referrer_id, referee_household)
   WHERE status <> 'rejected' AND referee_household IS NOT NULL;

@@ -12,9 +12,9 @@ use std::time::Duration;
 /// Where the database is; every command has it.
 #[derive(Debug, Clone, Args)]
 pub struct Database {
-    /// The database file
-    #[arg(long, env = "REFLOOP_DB", default_value = "refloop.db", value_name = "FILE", global = true)]
-    pub db: PathBuf,
+    /// The database file [default: refloop.db]
+    #[arg(long, env = "REFLOOP_DB", value_name = "FILE", global = true)]
+    pub db: Option<PathBuf>,
 }
 
 /// Settings of `refloop serve`. Limits of 0 mean none.

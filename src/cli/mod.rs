@@ -1,6 +1,7 @@
 //! The commands: the one place where everything is put together.
 
 mod check;
+mod demo;
 mod key;
 mod operator;
 mod program;
@@ -21,6 +22,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+
+const DEFAULT_FILE: &str = "refloop.db";
 
 /// A referral programme in one binary, for teams that sell an API.
 #[derive(Debug, Parser)]
@@ -58,6 +61,8 @@ enum Command {
         #[arg(long, value_name = "HEAD.json")]
         head: Option<PathBuf>,
     },
+    /// Make a file with a year of made-up history, to look around in
+    Demo(demo::DemoSettings),
     /// Ask a running server whether it is well
     Healthcheck {
         /// Where it listens
@@ -136,13 +141,14 @@ fn start_log() {
 }
 
 fn execute(cli: &Cli) -> Result<Option<Report>> {
-    let db = &cli.database.db;
+    let db = cli.database.db.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
     match &cli.command {
         Command::Serve(settings) => serve::serve(db, settings, cli.json).map(|()| None),
         Command::Project(command) => project::run(db, command).map(Some),
         Command::Key(command) => key::run(db, command).map(Some),
         Command::Operator(command) => operator::run(db, command).map(Some),
-        Command::Verify { file, head } => check::verify(file.as_ref().unwrap_or(db), head.as_deref()).map(Some),
+        Command::Verify { file, head } => check::verify(file.as_deref().unwrap_or(db), head.as_deref()).map(Some),
+        Command::Demo(settings) => demo::run(cli.database.db.as_deref(), settings).map(Some),
         Command::Healthcheck { listen } => check::healthcheck(*listen).map(Some),
     }
 }

@@ -40,6 +40,21 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_amounts_there_are_round_right() {
+        // 5 % of 2^63 - 1 is 461168601842738790.35, and half a cent more goes up.
+        for (amount, basis_points, share) in [
+            (i64::MAX, 500, 461_168_601_842_738_790),
+            (i64::MAX, 1_000, 922_337_203_685_477_581),
+            (i64::MAX, 9_999, 9_222_449_699_651_090_329),
+            (i64::MAX - 7, 5_000, 4_611_686_018_427_387_900),
+            (i64::MAX - 6, 5_000, 4_611_686_018_427_387_901),
+            (i64::MAX, 0, 0),
+        ] {
+            assert_eq!(share_half_up(amount, basis_points), share, "{amount} x {basis_points}");
+        }
+    }
+
+    #[test]
     fn rates_have_two_decimals() {
         for (part, whole, rate) in
             [(0, 0, 0.0), (1, 3, 33.33), (2, 3, 66.67), (1, 1, 100.0), (1, 8, 12.5), (1, 16, 6.25)]

@@ -4,6 +4,7 @@
 
 use super::program::{Party, Program};
 use super::reward::{Event, Standing, decide};
+use super::time::DAY_MS;
 
 /// What has happened to one referral that still earns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct PastPurchase {
     pub amount_minor: i64,
     /// Lower case.
     pub currency: String,
+    /// How long before the code was applied it was made; 0 for one made since.
+    pub before_referral_ms: i64,
     pub told_at_ms: i64,
 }
 
@@ -133,8 +136,9 @@ fn paid(program: &Program, history: &History) -> Vec<(String, Party, i64)> {
         progress.meet(program, history, event, at_ms);
     }
     for purchase in &history.purchases {
-        if program.unit != "credits" && program.unit != purchase.currency {
-            // Such a purchase would have been refused.
+        let is_refused = program.unit != "credits" && program.unit != purchase.currency;
+        let is_old = purchase.before_referral_ms > i64::from(program.abuse.apply_within_days) * DAY_MS;
+        if is_refused || is_old {
             continue;
         }
         let amount_minor = purchase.amount_minor;
@@ -187,9 +191,20 @@ mod tests {
         let purchase = |(place, amount): (usize, &i64)| PastPurchase {
             amount_minor: *amount,
             currency: "usd".into(),
+            before_referral_ms: 0,
             told_at_ms: i64::try_from(place).unwrap(),
         };
         amounts.iter().enumerate().map(purchase).collect()
+    }
+
+    #[test]
+    fn what_was_bought_long_before_the_referral_pays_nothing() {
+        let mut history = History { purchases: bought(&[5_000, 5_000]), ..History::default() };
+        let program = Preset::Commission.program();
+        history.purchases[0].before_referral_ms = 7 * DAY_MS;
+        assert_eq!(amounts(&program, &history), [250, 250, 250]);
+        history.purchases[0].before_referral_ms += 1;
+        assert_eq!(amounts(&program, &history), [250, 250]);
     }
 
     #[test]

@@ -6,9 +6,11 @@ use super::usage::{Who, find};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::{self, Lot, Movement, Purchase};
+use crate::domain::program::Program;
 use crate::domain::referral::Status;
 use crate::domain::reward::Event;
 use crate::domain::stripe::RefundState;
+use crate::domain::time::DAY_MS;
 use crate::store::{PurchaseRow, Referral, ToldRefund, Tx, VersionedProgram};
 
 /// A purchase under the team's own id.
@@ -53,9 +55,11 @@ impl Engine {
                 let account = find(tx, project, &new.who)?
                     .map_err(|code| Error::field("developer_id", code, "There is no such developer."))?;
                 let at_ms = new.at_ms.unwrap_or_else(|| tx.now_ms(project)).min(tx.now_ms(project));
+                let referral = earning_referral(tx, project, account)?;
+                let earns = referral.is_some_and(|referral| is_its_work(&program, &referral, at_ms));
                 let (gross_minor, currency) = (new.amount_minor, new.currency.as_str());
                 let purchase = Bought { id: &new.id, account, gross_minor, currency, at_ms };
-                buy(tx, project, &program, &purchase, true)?;
+                buy(tx, project, &program, &purchase, earns)?;
                 Ok(Recorded { new: true, account: Some(account) })
             })
             .await
@@ -99,7 +103,7 @@ pub fn buy(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, new: &Bo
     let Bought { account, gross_minor, at_ms, .. } = *new;
     let id = tx.add_purchase(project, new.id, account, gross_minor, new.currency, at_ms)?;
     if earns && let Some(referral) = earning_referral(tx, project, account)? {
-        let largest_before = tx.largest_purchase_but(project, &referral, id)?;
+        let largest_before = tx.largest_purchase_but(project, &referral, id, earliest_ms(program, &referral))?;
         let converted = referral.progress.converted_at_ms.is_some();
         let event = Event::Purchase { amount_minor: gross_minor, largest_before, converted };
         convert(tx, project, program, &referral, event, Occasion { purchase: Some(id), at_ms })?;
@@ -110,6 +114,15 @@ pub fn buy(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, new: &Bo
 /// The referral that brought an account in, unless it is rejected and earns nothing.
 pub fn earning_referral(tx: &Tx<'_>, project: ProjectId, account: AccountId) -> Result<Option<Referral>> {
     Ok(tx.referral_of(project, account)?.filter(|referral| referral.progress.status != Status::Rejected))
+}
+
+/// What came long before a referral is not its work: it counts for as long as a code may be applied late.
+pub fn is_its_work(program: &Program, referral: &Referral, at_ms: i64) -> bool {
+    at_ms >= earliest_ms(program, referral)
+}
+
+fn earliest_ms(program: &Program, referral: &Referral) -> i64 {
+    referral.applied_at_ms - i64::from(program.abuse.apply_within_days) * DAY_MS
 }
 
 /// Pays for what a referee did, and marks the referral as converted if this is what converts it.
@@ -124,6 +137,8 @@ pub fn convert(
     if event.converts(program) {
         tx.set_progress(project, referral, &referral.progress.after_conversion(program, tx.now_ms(project)))?;
     }
+    // Nothing is held from before there was a referral: a time that is told late is no way around a hold.
+    let occasion = Occasion { at_ms: occasion.at_ms.max(referral.applied_at_ms), ..occasion };
     reward(tx, project, program, referral, event, Some(occasion))?;
     Ok(())
 }

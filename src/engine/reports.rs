@@ -6,7 +6,7 @@ use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::{Balance, Totals};
 use crate::domain::time::{self, DAY_MS};
 pub use crate::store::DayRow;
-use crate::store::{LeaderRow, Reader, ReferralCounts};
+use crate::store::{Board, LeaderRow, MOST_LEADERS, Reader, ReferralCounts};
 
 /// Everything that `referral-stats` shows.
 #[derive(Debug, Clone)]
@@ -52,16 +52,28 @@ impl Period {
         }
     }
 
-    fn since_ms(self, now_ms: i64) -> i64 {
+    fn looks_back_ms(self) -> Option<i64> {
         match self {
-            Self::All => i64::MIN,
-            Self::Month => now_ms - 30 * DAY_MS,
-            Self::Week => now_ms - 7 * DAY_MS,
+            Self::All => None,
+            Self::Month => Some(30 * DAY_MS),
+            Self::Week => Some(7 * DAY_MS),
         }
     }
 }
 
 pub type Leader = LeaderRow;
+
+/// Where someone stands who looks at a leaderboard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Listed,
+    /// They have chosen no name to be listed by.
+    Unnamed,
+    /// With a name, but without a referral that counts in the period.
+    NoReferrals,
+    /// Too many have more of them.
+    Below,
+}
 
 impl Engine {
     /// Figures to now, and a series of the last `days` UTC days, today included, without gaps.
@@ -100,16 +112,24 @@ impl Engine {
         })
     }
 
-    /// `NotFound` where the program has none.
-    pub async fn leaderboard(&self, project: ProjectId, period: Period) -> Result<Vec<Leader>> {
-        const MOST: i64 = 100;
-        self.store
-            .read(move |db| {
-                if !db.program(project)?.leaderboard.enabled {
-                    return Err(Error::not_found("This project has no leaderboard."));
-                }
-                db.leaderboard(project, period.since_ms(db.now_ms(project)), MOST)
-            })
-            .await
+    /// Those who chose a name, most referrals first. `NotFound` where the program has no leaderboard.
+    pub async fn leaderboard(&self, project: ProjectId, period: Period) -> Result<Board> {
+        if !self.store.read(move |db| Ok(db.program(project)?.leaderboard.enabled)).await? {
+            return Err(Error::not_found("This project has no leaderboard."));
+        }
+        self.store.leaderboard(project, period.looks_back_ms()).await
+    }
+
+    /// Where an account stands on a board of its project.
+    pub async fn standing(&self, project: ProjectId, account: AccountId, board: &[Leader]) -> Result<Standing> {
+        if board.iter().any(|leader| leader.account == account) {
+            return Ok(Standing::Listed);
+        }
+        let is_named = self.store.read(move |db| Ok(db.account(project, account)?.leaderboard_name.is_some())).await?;
+        Ok(match (is_named, board.len() < MOST_LEADERS) {
+            (false, _) => Standing::Unnamed,
+            (true, true) => Standing::NoReferrals,
+            (true, false) => Standing::Below,
+        })
     }
 }

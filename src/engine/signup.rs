@@ -3,7 +3,7 @@
 use super::accounts::{ProfileView, profile};
 use super::clicks::{CameFrom, remembered_row};
 use super::referrals::{Applied, introduce};
-use super::{Engine, keys};
+use super::{Engine, keys, secrets};
 use crate::domain::code::Code;
 use crate::domain::email::Email;
 use crate::domain::error::{Error, FieldError, Kind, Result};
@@ -11,11 +11,26 @@ use crate::domain::id::ProjectId;
 use crate::domain::{referral, text};
 use crate::store::{CodeRow, NewAccount};
 
+/// A password that was hashed once for many accounts, which only made-up ones may share.
+#[derive(Clone)]
+pub struct HashedPassword(String);
+
+impl HashedPassword {
+    pub fn of(password: &str) -> Result<Self> {
+        secrets::hash(password).map(Self)
+    }
+}
+
+enum Password {
+    Typed(String),
+    Hashed(HashedPassword),
+}
+
 /// What someone signs up with, parsed.
 pub struct Signup {
     pub email: Email,
     pub name: String,
-    password: String,
+    password: Password,
     pub code: Option<Code>,
     /// Of a browser: what it remembers, and who it is.
     came_from: Option<CameFrom>,
@@ -31,13 +46,17 @@ impl Signup {
         let code = code.map(|code| Code::parse("referral_code", code)).transpose();
         match (name, email, password_checked, code) {
             (Ok(name), Ok(email), Ok(()), Ok(code)) => {
-                Ok(Self { email, name, password: password.to_owned(), code, came_from: None })
+                Ok(Self { email, name, password: Password::Typed(password.to_owned()), code, came_from: None })
             }
             (name, email, password, code) => {
                 let faults = [name.err(), email.err(), password.err(), code.err()];
                 Err(Error::fields(faults.into_iter().flatten().flat_map(|fault| fault.fields).collect()))
             }
         }
+    }
+
+    pub fn with_hashed(email: Email, name: String, password: HashedPassword) -> Self {
+        Self { email, name, password: Password::Hashed(password), code: None, came_from: None }
     }
 
     /// The click that the browser remembers stands in for a code that was not given.
@@ -62,7 +81,10 @@ impl Engine {
     /// e-mail address.
     pub async fn sign_up(&self, project: ProjectId, new: Signup) -> Result<SignedUp> {
         let Signup { email, name, password, code, came_from } = new;
-        let password_hash = self.hash_password(password).await?;
+        let password_hash = match password {
+            Password::Typed(password) => self.hash_password(password).await?,
+            Password::Hashed(HashedPassword(hash)) => hash,
+        };
         let disposable = email.is_disposable(&self.settings.disposable_domains);
         self.store
             .write(move |tx| {

@@ -5,14 +5,13 @@
 //! refund for the word on which invoice was refunded.
 
 use super::Engine;
-use super::purchases::{Bought, buy, convert, earning_referral, take_back};
+use super::purchases::{Bought, buy, convert, earning_referral, is_its_work, take_back};
 use super::rewards::Occasion;
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::program::Conversion;
 use crate::domain::reward::Event;
 use crate::domain::stripe::{self, Fact, Refund, RefundState, StripeEvent};
-use crate::domain::time::DAY_MS;
 use crate::store::{NewStripeEvent, Snapshot, ToldRefund, Tx, VersionedProgram, WaitingEvent};
 use std::collections::BTreeSet;
 
@@ -176,9 +175,7 @@ fn settle(
     event: &WaitingEvent,
 ) -> Result<&'static str> {
     let referral = earning_referral(tx, project, account)?;
-    // What came long before a referral is not its work: it counts for as long as a code may be applied late.
-    let window_ms = i64::from(program.abuse.apply_within_days) * DAY_MS;
-    let referral = referral.filter(|referral| event.received_at_ms >= referral.applied_at_ms - window_ms);
+    let referral = referral.filter(|referral| is_its_work(program, referral, event.received_at_ms));
     match (event.fact.as_str(), event.object.as_deref(), event.amount_minor) {
         ("conversion", ..) => {
             if program.conversion != Conversion::FirstPurchase {

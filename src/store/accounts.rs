@@ -173,6 +173,7 @@ impl Tx<'_> {
     }
 
     pub fn set_leaderboard_name(&self, project: ProjectId, id: AccountId, name: Option<&str>) -> Result<()> {
+        self.staging.borrow_mut().note_board();
         let sql = "UPDATE account SET leaderboard_name = $1 WHERE project_id = $2 AND id = $3";
         self.connection.execute(sql, params![name, project.0, id.0])?;
         Ok(())
@@ -182,6 +183,7 @@ impl Tx<'_> {
     pub fn erase_account(&self, project: ProjectId, id: AccountId) -> Result<()> {
         self.complete_rows(id)?;
         self.staging.borrow_mut().note_keys();
+        self.staging.borrow_mut().note_board();
         self.forget_stripe_customer(project, id)?;
         self.end_account_sessions(id)?;
         self.connection.execute(

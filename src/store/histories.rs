@@ -11,14 +11,15 @@ impl Snapshot<'_> {
     /// server: calls come from the view that counts those which are not in the projections yet.
     pub fn each_history(&self, project: ProjectId, mut look: impl FnMut(&History)) -> Result<()> {
         // A purchase's key is younger than its referral's if it came after it.
-        let sql = "SELECT gross_minor, currency, created_at_ms FROM purchase
+        let sql = "SELECT gross_minor, currency, created_at_ms, purchased_at_ms FROM purchase
                    WHERE project_id = $1 AND account_id = $2 AND id > $3 ORDER BY id";
         let mut purchases = self.connection.prepare_cached(sql)?;
         let sql = "SELECT referral.id, referral.referee_id, referrer.track, referrer.disposable,
                           referee.disposable, referrer.erased_at_ms, coalesce(used.calls, 0),
                           referral.first_call_at_ms,
                           EXISTS (SELECT 1 FROM decision WHERE decision.referral_id = referral.id AND event = 'convert'),
-                          subscribed.at_ms
+                          subscribed.at_ms,
+                          referral.applied_at_ms
                    FROM referral
                    JOIN account AS referrer ON referrer.id = referral.referrer_id
                    JOIN account AS referee ON referee.id = referral.referee_id
@@ -32,9 +33,11 @@ impl Snapshot<'_> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(params![project.0])?;
         while let Some(row) = rows.next()? {
-            let (referral, referee): (i64, i64) = (row.get(0)?, row.get(1)?);
+            let (referral, referee, applied_at_ms): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(10)?);
             let bought = purchases.query_map(params![project.0, referee, referral], |row| {
-                Ok(PastPurchase { amount_minor: row.get(0)?, currency: row.get(1)?, told_at_ms: row.get(2)? })
+                let before_referral_ms = (applied_at_ms - row.get::<_, i64>(3)?).max(0);
+                let (amount_minor, currency, told_at_ms) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                Ok(PastPurchase { amount_minor, currency, before_referral_ms, told_at_ms })
             })?;
             look(&History {
                 referrer: PastReferrer {

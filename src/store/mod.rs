@@ -22,6 +22,7 @@ mod holdings;
 mod instance;
 mod jwt_keys;
 mod keys;
+mod leaderboard;
 mod ledger;
 mod operators;
 mod programs;
@@ -51,13 +52,14 @@ pub use file::is_existing_file;
 pub use holdings::Holdings;
 pub use jwt_keys::JwtKey;
 pub use keys::{KeyRow, NewKey};
+pub use leaderboard::{Board, LeaderRow, MOST_LEADERS};
 pub use ledger::{LedgerFilter, LedgerLine, LedgerPage};
 pub use operators::{Operator, OperatorRow};
 pub use programs::{ProgramVersion, VersionedProgram};
 pub use projects::{NewProject, Project, Team};
 pub use purchases::PurchaseRow;
 pub use referrals::{CustomerReferral, NewReferral, Referral, ReferralLine};
-pub use reports::{DayRow, Figures, LeaderRow, ReferralCounts};
+pub use reports::{DayRow, Figures, ReferralCounts};
 pub use sessions::{AccountSession, NewSession, SessionRow};
 pub use stripe_events::{NewStripeEvent, WaitingEvent};
 pub use stripe_refunds::ToldRefund;
@@ -149,23 +151,33 @@ impl Store {
                 "another refloop is serving {path}, or at work on it; two on one file would be wrong"
             ))
         })?;
-        Self::with(path, clock, capacity, Some(lock))
+        Self::with(path, clock, capacity, Some(lock), true)
+    }
+
+    /// [`Store::serve`] for a file that nobody has yet, and that is thrown away if it is not filled to its end: nothing
+    /// waits for the disk, and whoever fills it sees to it that the disk has it.
+    pub fn fill(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
+        Self::with(path, clock, capacity, ServeLock::take(path)?, false)
     }
 
     /// [`Store::serve`], or if another process serves the file, beside it: then what accounts have is not to be known
     /// here, and nothing can be added to the ledger.
     pub fn open(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
-        Self::with(path, clock, capacity, ServeLock::take(path)?)
+        Self::with(path, clock, capacity, ServeLock::take(path)?, true)
     }
 
     /// Opens the file to look at it: nothing is written, not even what a crash has left to be projected. What accounts
     /// have is not to be known.
     pub fn look(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
-        Self::with(path, clock, capacity, None)
+        Self::with(path, clock, capacity, None, true)
     }
 
-    fn with(path: &Path, clock: Clock, capacity: Capacity, lock: Option<ServeLock>) -> Result<Self> {
+    fn with(path: &Path, clock: Clock, capacity: Capacity, lock: Option<ServeLock>, durable: bool) -> Result<Self> {
         let (connection, instance) = file::open_for_writing(path, &clock)?;
+        let checkpoints = Checkpoints::start(path, durable)?;
+        if !durable {
+            file::trust_the_system(&connection)?;
+        }
         let readers = r2d2::Pool::builder()
             .max_size(capacity.readers)
             .min_idle(Some(1))
@@ -174,7 +186,6 @@ impl Store {
             .map_err(|fault| Error::internal(format!("cannot open {} for reading: {fault}", path.display())))?;
         let shared = Arc::new(Shared::new(instance, clock, lock.is_some(), capacity.accounts_in_memory));
         shared.test_clocks.load(&connection)?;
-        let checkpoints = Checkpoints::start(path)?;
         let writer = Writer::start(path, connection, Arc::clone(&shared), checkpoints, capacity)?;
         Ok(Self { path: path.to_owned(), shared, readers, writer, _lock: lock })
     }

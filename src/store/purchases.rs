@@ -23,12 +23,19 @@ impl Snapshot<'_> {
         Ok(found.optional()?)
     }
 
-    /// The largest purchase that a referee has made since they were referred, this one left out.
-    pub fn largest_purchase_but(&self, project: ProjectId, referral: &Referral, purchase: i64) -> Result<Option<i64>> {
+    /// The largest purchase that a referee has made and that was told since they were referred, this one left out.
+    pub fn largest_purchase_but(
+        &self,
+        project: ProjectId,
+        referral: &Referral,
+        purchase: i64,
+        since_ms: i64,
+    ) -> Result<Option<i64>> {
         let sql = "SELECT max(gross_minor) FROM purchase
-                   WHERE project_id = $1 AND account_id = $2 AND id > $3 AND id <> $4";
+                   WHERE project_id = $1 AND account_id = $2 AND id > $3 AND id <> $4 AND purchased_at_ms >= $5";
         let mut statement = self.connection.prepare_cached(sql)?;
-        Ok(statement.query_row(params![project.0, referral.referee.0, referral.id.0, purchase], |row| row.get(0))?)
+        let values = params![project.0, referral.referee.0, referral.id.0, purchase, since_ms];
+        Ok(statement.query_row(values, |row| row.get(0))?)
     }
 
     pub fn refund_is_known(&self, project: ProjectId, refund_id: &str) -> Result<bool> {

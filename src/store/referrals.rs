@@ -180,6 +180,7 @@ impl Tx<'_> {
         // What is known of the referee is read again.
         self.complete_rows(new.referee)?;
         self.staging.borrow_mut().note_figures(new.referrer);
+        self.staging.borrow_mut().note_board();
         let id = ReferralId(self.next_key()?);
         let status = if new.rejected.is_some() { Status::Rejected } else { Status::SignedUp };
         let sql =
@@ -227,6 +228,10 @@ impl Tx<'_> {
             return Err(Error::internal(format!("{} is gone", referral.id)));
         }
         self.staging.borrow_mut().note_figures(referral.referrer);
+        let counts = |status| !matches!(status, Status::Rejected | Status::Review);
+        if counts(referral.progress.status) != counts(progress.status) {
+            self.staging.borrow_mut().note_board();
+        }
         self.keep(Referral { progress: *progress, ..referral.clone() })
     }
 

@@ -1,4 +1,4 @@
-//! Counts for the developer's statistics and the leaderboard.
+//! Counts for the developer's statistics.
 
 use super::tx::Snapshot;
 use crate::domain::error::Result;
@@ -40,13 +40,6 @@ pub struct Figures {
 }
 
 pub type KnownFigures = Arc<Figures>;
-
-#[derive(Debug, Clone)]
-pub struct LeaderRow {
-    pub rank: i64,
-    pub name: String,
-    pub referrals: i64,
-}
 
 impl Snapshot<'_> {
     pub fn referral_counts(&self, project: ProjectId, referrer: AccountId) -> Result<ReferralCounts> {
@@ -111,22 +104,6 @@ impl Snapshot<'_> {
                 conversions: row.get(3)?,
                 credits: row.get(4)?,
             })
-        })?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
-    }
-
-    /// Those who chose a name to be listed by, most referrals since `since_ms` first; equal numbers share a rank.
-    pub fn leaderboard(&self, project: ProjectId, since_ms: i64, limit: i64) -> Result<Vec<LeaderRow>> {
-        let sql = "SELECT rank() OVER (ORDER BY referrals DESC), name, referrals FROM (
-                     SELECT account.id AS id, account.leaderboard_name AS name, count(*) AS referrals
-                     FROM account JOIN referral ON referral.referrer_id = account.id
-                     WHERE account.project_id = $1 AND account.leaderboard_name IS NOT NULL
-                       AND referral.status NOT IN ('rejected', 'review') AND referral.signed_up_at_ms >= $2
-                     GROUP BY account.id, account.leaderboard_name) AS listed
-                   ORDER BY referrals DESC, id LIMIT $3";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map(params![project.0, since_ms, limit], |row| {
-            Ok(LeaderRow { rank: row.get(0)?, name: row.get(1)?, referrals: row.get(2)? })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }

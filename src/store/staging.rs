@@ -101,6 +101,7 @@ pub struct Staging {
     /// Accounts whose figures change with this batch.
     figures: HashSet<AccountId>,
     keys_changed: bool,
+    board_changed: bool,
     /// Test projects' clocks that were moved.
     clocks: Vec<(ProjectId, i64)>,
     clocks_before_job: usize,
@@ -123,6 +124,7 @@ impl Staging {
             ids_before_job: 0,
             figures: HashSet::new(),
             keys_changed: false,
+            board_changed: false,
             clocks: Vec::new(),
             clocks_before_job: 0,
             programs: HashMap::new(),
@@ -171,6 +173,11 @@ impl Staging {
 
     pub fn note_keys(&mut self) {
         self.keys_changed = true;
+    }
+
+    /// Who is on a leaderboard, or with how many referrals.
+    pub fn note_board(&mut self) {
+        self.board_changed = true;
     }
 
     /// The number of an event that is recorded now, under this hash of its id.
@@ -341,6 +348,7 @@ impl Staging {
         self.figures.clear();
         self.clocks.clear();
         self.keys_changed = false;
+        self.board_changed = false;
         self.programs.clear();
     }
 
@@ -379,6 +387,9 @@ impl Staging {
         }
         if std::mem::take(&mut self.keys_changed) {
             shared.callers.clear();
+        }
+        if std::mem::take(&mut self.board_changed) {
+            shared.boards.note_change();
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::cache::Cache;
 use super::holdings::{self, Holdings};
 use super::keys::KnownCaller;
+use super::leaderboard::Boards;
 use super::projection;
 use super::reports::KnownFigures;
 use super::staging::{LiveAccount, Staging};
@@ -59,6 +60,7 @@ pub struct Shared {
     pub completions: AtomicU64,
     pub callers: Cache<i64, KnownCaller>,
     pub figures: Cache<AccountId, KnownFigures>,
+    pub boards: Boards,
     /// Whether this process serves the file. Beside the one that does, it cannot know what accounts have.
     pub serves: bool,
     usage_hasher: UsageHasher,
@@ -91,6 +93,7 @@ impl Shared {
             completions: AtomicU64::new(0),
             callers: Cache::new(accounts_in_memory),
             figures: Cache::new(MOST_FIGURES),
+            boards: Boards::default(),
             serves,
             usage_hasher,
         }
@@ -112,6 +115,7 @@ impl Shared {
         self.accounts.clear();
         self.callers.clear();
         self.figures.clear();
+        self.boards.note_change();
     }
 
     pub fn cached_program(

@@ -41,6 +41,8 @@ pub enum Place {
     Ledger,
     Keys,
     Account,
+    /// Not of the menu: it is there only where the program has one.
+    Leaderboard,
 }
 
 impl Place {
@@ -53,6 +55,7 @@ impl Place {
             Self::Ledger => "Ledger",
             Self::Keys => "API keys",
             Self::Account => "Account",
+            Self::Leaderboard => "Leaderboard",
         }
     }
 
@@ -63,6 +66,7 @@ impl Place {
             Self::Ledger => "/dashboard/ledger",
             Self::Keys => "/dashboard/keys",
             Self::Account => "/account",
+            Self::Leaderboard => "/leaderboard",
         }
     }
 }

@@ -175,7 +175,9 @@ fn pages_and_codes_are_those_of_the_host() {
     let page = get(None, "/signup?ref=ONLYHERE").body;
     assert!(!page.contains("Acme Maps") && page.contains("1,000 credits"), "{page}");
     assert_eq!((get(None, "/qr/ONLYHERE.svg").status, get(Some(HOST), "/qr/ONLYHERE.svg").status), (200, 404));
-    assert_eq!((get(None, "/v1/leaderboard").status, get(Some(HOST), "/v1/leaderboard").status), (200, 404));
+    for path in ["/v1/leaderboard", "/leaderboard"] {
+        assert_eq!((get(None, path).status, get(Some(HOST), path).status), (200, 404), "{path}");
+    }
     let reply = sign_up(&app, Some(HOST), "Bob", "bob@bob.example", Some("ONLYHERE"));
     assert_eq!(reply.faults(), ["referral_code: unknown_code"]);
     assert_eq!(alice.stats()["total_referrals"], 0);

@@ -196,10 +196,10 @@ pub async fn leaderboard(
 ) -> Result<HttpResponse, ApiError> {
     let period = Period::parse(query.get("period").unwrap_or("all"))?;
     let leaders = context.engine.leaderboard(project.id, period).await?;
-    let body = |leader: crate::engine::Leader| LeaderBody {
+    let body = |leader: &crate::engine::Leader| LeaderBody {
         rank: leader.rank,
-        name: leader.name,
+        name: leader.name.clone(),
         referrals: leader.referrals,
     };
-    Ok(json(StatusCode::OK, Page { data: leaders.into_iter().map(body).collect(), next_cursor: None }))
+    Ok(json(StatusCode::OK, Page { data: leaders.iter().map(body).collect(), next_cursor: None }))
 }

@@ -4,6 +4,7 @@ mod account;
 mod clicks;
 mod dashboard;
 mod done;
+mod leaderboard;
 mod login;
 mod signup;
 
@@ -38,6 +39,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         )
         .configure(dashboard::routes)
         .service(readable("/login", login::login_form).route(web::post().to(login::log_in)))
+        .service(readable("/leaderboard", leaderboard::leaderboard))
         .service(web::resource("/logout").route(web::post().to(login::log_out)))
         .service(readable("/account", account::account).route(web::post().to(account::change)))
         .service(readable(account::ERASED, account::erased))

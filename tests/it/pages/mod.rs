@@ -4,6 +4,7 @@ mod account;
 mod csrf;
 pub mod dashboard;
 mod guessing;
+mod leaderboard;
 mod login;
 mod others;
 mod signup;

@@ -1,0 +1,88 @@
+//! What people do, as calls of the engine, and what comes of it.
+
+use crate::domain::code::Code;
+use crate::domain::error::{Error, Result};
+use crate::domain::id::{AccountId, ProjectId};
+use crate::engine::{Applied, Arrival, Change, Engine, NewPurchase, NewRefund, Reader, Signup, UsageEvent};
+use std::future::Future;
+use std::pin::Pin;
+
+/// One call, with everything that it needs.
+pub enum Deed {
+    Visit { who: Option<usize>, project: ProjectId, code: Code, arrival: Arrival },
+    SignUp { who: usize, project: ProjectId, signup: Signup, arrival: Option<Arrival> },
+    Share { who: usize, project: ProjectId, account: AccountId },
+    StopSharing { project: ProjectId, account: AccountId },
+    BeListed { project: ProjectId, account: AccountId, name: String },
+    RotateKey { project: ProjectId, account: AccountId },
+    Leave { project: ProjectId, account: AccountId },
+    Use { project: ProjectId, people: Vec<usize>, events: Vec<UsageEvent> },
+    Buy { project: ProjectId, purchase: NewPurchase },
+    Refund { project: ProjectId, refund: NewRefund },
+}
+
+/// What is to be remembered of a deed.
+pub enum Outcome {
+    /// Whom the browser remembers to have come through.
+    Visited(Option<usize>, Option<String>),
+    Joined {
+        who: usize,
+        account: AccountId,
+        referral: Option<Applied>,
+    },
+    Shares(usize, Code),
+    /// What each of them has left to spend.
+    Used(Vec<(usize, i64)>),
+    Nothing,
+}
+
+pub type Doing<'e> = Pin<Box<dyn Future<Output = Result<Outcome>> + 'e>>;
+
+/// Begins a deed; it happens as the returned future is awaited.
+pub fn begin<'e>(engine: &'e Engine, reader: &'e Reader, deed: Deed) -> Doing<'e> {
+    Box::pin(perform(engine, reader, deed))
+}
+
+async fn perform(engine: &Engine, reader: &Reader, deed: Deed) -> Result<Outcome> {
+    match deed {
+        Deed::Visit { who, project, code, arrival } => {
+            let clicked = engine.click(reader, project, code, arrival).await?;
+            if let Some(clicked) = &clicked {
+                engine.count_click(clicked).await;
+            }
+            return Ok(Outcome::Visited(who, clicked.map(|clicked| clicked.remembered.token)));
+        }
+        Deed::SignUp { who, project, signup, arrival } => {
+            let came_from = match arrival {
+                Some(arrival) => Some(engine.came_from(project, &arrival).await?),
+                None => None,
+            };
+            let signed_up = engine.sign_up(project, signup.coming_from(came_from)).await?;
+            let account = signed_up.profile.profile.account.id;
+            return Ok(Outcome::Joined { who, account, referral: signed_up.referral });
+        }
+        Deed::Share { who, project, account } => {
+            let made = engine.referral_code(project, account, None, None).await?;
+            return Ok(Outcome::Shares(who, Code::parse("code", &made.code)?));
+        }
+        Deed::Use { project, people, events } => {
+            let answers = engine.record_usage(project, events).await?;
+            let left = people.into_iter().zip(answers).map(|(who, answer)| (who, answer.available));
+            return Ok(Outcome::Used(left.collect()));
+        }
+        Deed::StopSharing { project, account } => drop(engine.revoke_code(project, account).await?),
+        Deed::BeListed { project, account, name } => {
+            engine.change_account(project, account, Change::parse(None, Some(Some(&name)))?).await?;
+        }
+        Deed::RotateKey { project, account } => {
+            let first = engine.keys(project, account).await?.into_iter().next();
+            let first = first.ok_or_else(|| Error::internal("an account without a key"))?;
+            engine.make_key(project, account, Some("rotated".into())).await?;
+            engine.revoke_key(project, account, first.id).await?;
+        }
+        Deed::Leave { project, account } => engine.erase_account(project, account).await?,
+        Deed::Buy { project, purchase } => drop(engine.record_purchase(project, purchase).await?),
+        Deed::Refund { project, refund } => drop(engine.record_refund(project, refund).await?),
+    }
+    Ok(Outcome::Nothing)
+}

@@ -1,0 +1,137 @@
+//! `refloop demo`: a file with a year of made-up history, lived through by the engine itself on a clock of its own.
+
+mod behaviour;
+mod calendar;
+mod deeds;
+mod dice;
+mod history;
+mod interrupted;
+mod people;
+mod world;
+
+use super::Report;
+use crate::domain::error::{Error, Result};
+use crate::domain::money::grouped;
+use clap::Args;
+use interrupted::Interrupted;
+use serde_json::json;
+use std::fmt::Display;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use world::{Lived, World};
+
+const DEFAULT_FILE: &str = "refloop-demo.db";
+
+#[derive(Debug, Args)]
+pub struct DemoSettings {
+    /// The file to make; the same as --db [default: refloop-demo.db]
+    file: Option<PathBuf>,
+    /// How many developers there are at the end
+    #[arg(long, default_value_t = 3_000, value_name = "N", value_parser = clap::value_parser!(u32).range(50..=20_000))]
+    developers: u32,
+    /// Another number makes another history
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seed: u64,
+}
+
+/// A directory of its own beside the file that is made, so that a half one is never found under its name.
+struct Workshop(PathBuf);
+
+impl Workshop {
+    fn beside(file: &Path) -> Result<Self> {
+        let mut name = file.as_os_str().to_owned();
+        name.push(format!(".{}.partial", std::process::id()));
+        let mut builder = std::fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&name).map_err(|fault| cannot("make a directory beside", file, &fault))?;
+        Ok(Self(name.into()))
+    }
+
+    fn database(&self) -> PathBuf {
+        self.0.join(DEFAULT_FILE)
+    }
+
+    /// Gives the finished file its name, which nobody else must have taken meanwhile, once the disk has all of it.
+    fn deliver(&self, file: &Path) -> Result<()> {
+        let written = std::fs::File::open(self.database()).and_then(|database| database.sync_all());
+        written.map_err(|fault| cannot("write", file, &fault))?;
+        match std::fs::hard_link(self.database(), file) {
+            Ok(()) => Ok(()),
+            Err(fault) if fault.kind() == std::io::ErrorKind::AlreadyExists => Err(is_there(file)),
+            // Not every file system knows a second name.
+            Err(_) if file.exists() => Err(is_there(file)),
+            Err(_) => std::fs::rename(self.database(), file).map_err(|fault| cannot("make", file, &fault)),
+        }
+    }
+}
+
+impl Drop for Workshop {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn cannot(what: &str, file: &Path, fault: &dyn Display) -> Error {
+    Error::conflict("cannot_make_demo", format!("cannot {what} {}: {fault}", file.display()))
+}
+
+fn is_there(file: &Path) -> Error {
+    let message = format!("{} is there already, and a demo only makes new files; name another one", file.display());
+    Error::conflict("file_exists", message)
+}
+
+pub fn run(db: Option<&Path>, settings: &DemoSettings) -> Result<Report> {
+    let file = settings.file.as_deref().or(db).unwrap_or(Path::new(DEFAULT_FILE));
+    if file.symlink_metadata().is_ok() {
+        return Err(is_there(file));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    let runtime = runtime.map_err(|fault| Error::internal(format!("cannot start a runtime: {fault}")))?;
+    let interrupted = Interrupted::listen(&runtime)?;
+    let workshop = Workshop::beside(file)?;
+    let lived = World::make(&workshop.database(), settings, runtime, interrupted)?.live()?;
+    workshop.deliver(file)?;
+    Ok(report(file, &lived))
+}
+
+/// Where to go next.
+fn report(file: &Path, lived: &Lived) -> Report {
+    let serve = if file == Path::new(super::DEFAULT_FILE) {
+        "refloop serve".to_owned()
+    } else {
+        format!("refloop serve --db {}", file.display())
+    };
+    let projects: Vec<_> = lived
+        .projects
+        .iter()
+        .map(|project| {
+            json!({
+                "slug": project.slug, "name": project.name, "url": project.url, "email": project.email,
+                "referrals": project.referrals, "gateway_key": project.gateway_key,
+            })
+        })
+        .collect();
+    let document = json!({
+        "db": file, "developers": lived.developers, "referrals": lived.referrals, "entries": lived.entries,
+        "serve": serve, "password": lived.password, "projects": projects,
+        "operator": { "url": format!("{}/admin/login", world::URL), "email": lived.operator },
+    });
+    let mut text = format!(
+        "{} is there: {} developers, {} referrals and {} ledger entries of the last twelve months.\n\n  {serve}\n\n\
+         serves it. Then sign in:\n\n",
+        file.display(),
+        grouped(lived.developers),
+        grouped(lived.referrals),
+        grouped(lived.entries),
+    );
+    for project in &lived.projects {
+        let _ = writeln!(text, "  {:<12} {:<38} {}", project.name, format!("{}/login", project.url), project.email);
+    }
+    let _ = writeln!(text, "  {:<12} {:<38} {}", "Operator", format!("{}/admin/login", world::URL), lived.operator);
+    let _ = writeln!(text, "\n  Password     {}  (everyone's)\n", lived.password);
+    for project in &lived.projects {
+        let _ = writeln!(text, "  Gateway key  {}  ({})", project.gateway_key, project.slug);
+    }
+    Report::new(document, text)
+}
