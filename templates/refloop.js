@@ -61,9 +61,9 @@
       svg.removeAttribute('aria-labelledby');
       svg.setAttribute('aria-describedby', svg.querySelector('desc').id);
       title.remove();
-      const marker = Object.assign(document.createElement('span'), { className: 'marker', hidden: true });
+      const marker = Object.assign(document.createElement('span'), { className: 'marker', hidden: true, ariaHidden: 'true' });
       const dot = marker.appendChild(document.createElement('i'));
-      const readout = Object.assign(document.createElement('span'), { className: 'readout', hidden: true });
+      const readout = Object.assign(document.createElement('span'), { className: 'readout', hidden: true, ariaHidden: 'true' });
       canvas.append(marker, readout);
       const heights = lines.flatMap((line, part) => line.slice(part ? 1 : 0));
       const hide = () => { marker.hidden = readout.hidden = true; };

@@ -11,7 +11,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
-const LIMIT_SECONDS = 240;
+const LIMIT_SECONDS = 480;
 setTimeout(() => {
   console.error(`FAILED: not done within ${LIMIT_SECONDS} s`);
   process.exit(1);
@@ -160,6 +160,38 @@ async function enhancements(context, page) {
   equal('read-outs once the pointer is gone', await page.locator('.readout:visible').count(), 0);
   await open(page, `${home}/dashboard?days=90`);
   await inspect(page, 'full-90-days');
+  for (const days of [7, 365]) {
+    await open(page, `${home}/dashboard?days=${days}`);
+    equal('the period that is marked', await page.locator('.seg [aria-current]').getAttribute('href'), `/dashboard?days=${days}#activity`);
+    if (shotsDir) await page.locator('#activity').screenshot({ path: join(shotsDir, `dashboard-activity-${days}-days.png`) });
+  }
+  await byKeyboard(page);
+}
+
+/** Everything that can be pressed is reached with the Tab key, and shows it. */
+async function byKeyboard(page) {
+  await open(page, `${home}/dashboard`);
+  const wanted = await page.locator('a[href]:visible, button:visible, summary:visible, [tabindex="0"]:visible').count();
+  const reached = new Set();
+  for (let step = 0; step < wanted + 5; step += 1) {
+    await page.keyboard.press('Tab');
+    const focus = page.locator(':focus');
+    if (await focus.count() === 0) break;
+    const { name, ring, inside } = await focus.evaluate((it) => {
+      const { outlineStyle, outlineWidth } = getComputedStyle(it);
+      const box = it.getBoundingClientRect();
+      return {
+        name: `${it.tagName} ${it.textContent.trim().slice(0, 40)} ${it.getAttribute('href') ?? ''}`,
+        ring: outlineStyle !== 'none' && parseFloat(outlineWidth) > 0,
+        inside: box.top >= 0 && box.bottom <= innerHeight && box.width > 0,
+      };
+    });
+    if (reached.has(name)) break;
+    reached.add(name);
+    check(`${name} shows that it has the focus`, ring && inside, { ring, inside });
+  }
+  check('the skip link comes first', [...reached][0]?.startsWith('A Skip'), [...reached]);
+  check('what can be pressed is reached by keyboard', reached.size >= wanted - 3, { wanted, reached: [...reached] });
 }
 
 /** Someone new: every page says what to do next. */
@@ -222,10 +254,12 @@ async function call(path, body) {
   check(`POST ${path} is taken`, response.status < 300, await response.text());
 }
 
-/** From a shared link to a commission, in the referrer's browser and the visitor's. */
+/** From a shared link to a commission, in the referrer's browser and the visitor's: with JavaScript at a desk, and without
+ *  it on a phone. */
 async function fiveSteps(browser, javaScriptEnabled) {
   const label = javaScriptEnabled ? 'with' : 'without';
-  const [referrer, visitor] = [await newContext(browser, { javaScriptEnabled }), await newContext(browser, { javaScriptEnabled })];
+  const how = javaScriptEnabled ? {} : { javaScriptEnabled, viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
+  const [referrer, visitor] = [await newContext(browser, how), await newContext(browser, how)];
   const [page, guest] = [await referrer.newPage(), await visitor.newPage()];
   const owner = `olga-${label}@olga${label}${run}.example`;
   const figures = async () => {

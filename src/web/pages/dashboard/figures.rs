@@ -9,6 +9,8 @@ use crate::engine::{SeriesDay, Stats};
 
 /// How far back the charts can look, and what that is called.
 pub const PERIODS: [(i64, &str); 4] = [(7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "12 months")];
+/// As in the API. Pages that need no series ask for this one, as it is likely to be in memory.
+pub const USUAL_DAYS: i64 = 30;
 /// A longer series is shown week by week.
 const MOST_DAYS: usize = 92;
 

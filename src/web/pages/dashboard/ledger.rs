@@ -1,5 +1,6 @@
 //! The ledger as its owner reads it, and as CSV.
 
+use super::figures::USUAL_DAYS;
 use super::words::{Day, line_tone, reason_text};
 use super::{Member, failed, to_login};
 use crate::domain::error::{Error, Result};
@@ -111,7 +112,7 @@ async fn show_ledger(request: &HttpRequest, context: &Context, reader: &Reader) 
     };
     let (project, account) = (member.project.id, member.account);
     let program = context.engine.program_of(project).await?;
-    let stats = context.engine.stats(reader, project, account, 1).await?;
+    let stats = context.engine.stats(reader, project, account, USUAL_DAYS).await?;
     let (page, total) = context.engine.ledger_with_total(project, account, filter, before, PAGE).await?;
     let total = total.filter(|_| asked.is_empty());
     let shown = if problem.is_some() { &Asked::default() } else { &asked };

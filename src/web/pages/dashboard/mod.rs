@@ -79,7 +79,7 @@ fn failed(error: Error) -> HttpResponse {
     error_page_of(Frame::new("Referrals"), ("Your dashboard", Place::Overview.url().into()), error)
 }
 
-/// What leads to the projects's own pages: its host, where it has one, at the public address' scheme and port.
+/// Where the project's own pages are: at its host, where it has one, with the scheme and port of the public address.
 pub fn base_url(context: &Context, project: &Project) -> String {
     let public_url = &context.settings.public_url;
     let parts = project.host.as_ref().zip(public_url.split_once("://"));

@@ -1,12 +1,13 @@
 //! The overview: the code and how to share it, the figures, what is to come, who came last.
 
-use super::figures::{Charts, PERIODS};
+use super::figures::{Charts, PERIODS, USUAL_DAYS};
 use super::referrals::ReferralRow;
 use super::words::{Day, Earning, share_text};
 use super::{Member, base_url, failed, to_login};
+use crate::domain::error::Result;
 use crate::domain::ledger::{Due, Schedule};
 use crate::domain::money::{grouped, percent};
-use crate::domain::program::{Party, Program};
+use crate::domain::program::{Conversion, Party, Program};
 use crate::domain::sharing::Invitation;
 use crate::engine::{Overview, OwnCode, Project, Reader, Stats};
 use crate::web::Context;
@@ -16,8 +17,6 @@ use crate::web::query::Query;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-
-type Result<T> = crate::domain::error::Result<T>;
 
 const RECENT: usize = 5;
 const DUES: usize = 4;
@@ -97,7 +96,7 @@ pub async fn show(request: HttpRequest, context: web::Data<Context>, reader: web
 
 async fn show_overview(request: &HttpRequest, context: &Context, reader: &Reader) -> Result<HttpResponse> {
     let Some(member) = Member::of(request, context).await? else { return Ok(to_login(Place::Overview)) };
-    let days = Query::parse(request.query_string())?.integer("days", 1..=366, 30)?;
+    let days = Query::parse(request.query_string())?.integer("days", 1..=366, USUAL_DAYS)?;
     let (project, account) = (member.project.id, member.account);
     context.engine.give_way().await;
     let stats = context.engine.stats(reader, project, account, days).await?;
@@ -193,7 +192,6 @@ fn metrics(stats: &Stats, program: &Program) -> Vec<Metric> {
 }
 
 fn conversion_note(program: &Program) -> &'static str {
-    use crate::domain::program::Conversion;
     match program.conversion {
         Conversion::FirstCall => "Made their first API call",
         Conversion::Convert => "Reported as converted",

@@ -2,7 +2,7 @@
 
 use super::words::{Badge, Day, NOT_SIGNED_UP, reason_text, refusal_sentence, standing_text, status_badge};
 use super::{Member, failed, to_login};
-use crate::domain::error::Error;
+use crate::domain::error::{Error, Result};
 use crate::domain::id::Cursor;
 use crate::domain::money::grouped;
 use crate::domain::program::Program;
@@ -14,8 +14,6 @@ use crate::web::query::Query;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-
-type Result<T> = crate::domain::error::Result<T>;
 
 const PAGE: usize = 20;
 
