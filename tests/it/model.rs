@@ -426,6 +426,8 @@ impl Model {
             let since = &self.accounts[account].purchases[self.referrals[place].bought_before..];
             let largest_before = since[..since.len() - 1].iter().max().copied();
             let converted = self.referrals[place].converted_ms.is_some();
+            // Nothing is held from before there was a referral.
+            let at_ms = at_ms.max(self.referrals[place].at_ms);
             let event = Event::Purchase { id: id.to_owned(), amount, largest_before, converted, at_ms };
             if self.converts(&event) {
                 let progress = &mut self.referrals[place];

@@ -247,6 +247,8 @@ fn many_lots_add_up_and_are_spent_oldest_first() {
     });
     let (alice, gateway) = (app.developer("Alice"), app.gateway());
     let bob = app.referee("Bob", &alice.code());
+    // What is bought twenty days ago was bought by a referee.
+    app.advance_days(20);
     let project = app.engine.project_named("default").unwrap().id;
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let buy = |id: String, amount_minor: i64, days_ago: i64| {
