@@ -3,6 +3,7 @@
 mod check;
 mod key;
 mod operator;
+mod outbox;
 mod program;
 mod project;
 mod serve;
@@ -14,6 +15,7 @@ use crate::store::{Capacity, Clock, Store, is_existing_file};
 use clap::{Parser, Subcommand};
 use key::KeyCommand;
 use operator::OperatorCommand;
+use outbox::OutboxCommand;
 use project::ProjectCommand;
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Read, Write};
@@ -50,6 +52,9 @@ enum Command {
     /// Make and list operators, who sign in to the console
     #[command(subcommand)]
     Operator(OperatorCommand),
+    /// See what is still to be told to other systems (mail, Stripe), and have it tried again
+    #[command(subcommand)]
+    Outbox(OutboxCommand),
     /// Recompute the ledger's chain and every balance from its entries alone
     Verify {
         /// The database file; the same as --db
@@ -142,6 +147,7 @@ fn execute(cli: &Cli) -> Result<Option<Report>> {
         Command::Project(command) => project::run(db, command).map(Some),
         Command::Key(command) => key::run(db, command).map(Some),
         Command::Operator(command) => operator::run(db, command).map(Some),
+        Command::Outbox(command) => outbox::run(db, command).map(Some),
         Command::Verify { file, head } => check::verify(file.as_ref().unwrap_or(db), head.as_deref()).map(Some),
         Command::Healthcheck { listen } => check::healthcheck(*listen).map(Some),
     }

@@ -7,7 +7,7 @@ use crate::domain::error::{Error, Result};
 use crate::engine::Engine;
 use crate::store::{Clock, Store};
 use crate::web::{self, Context};
-use crate::work::Worker;
+use crate::work::{Couriers, Receiver, Worker};
 use serde_json::json;
 use std::net::TcpListener;
 use std::path::Path;
@@ -29,9 +29,16 @@ pub fn serve(db: &Path, settings: &ServeSettings, as_json: bool) -> Result<()> {
     greet(&engine, db, &context.settings.public_url, as_json)?;
     let for_worker = Arc::clone(&context);
     let worker = Worker::start(engine, move || for_worker.limiter.forget_idle())?;
+    let couriers = Couriers::start(&context.engine, receivers())?;
     let served = web::serve(context, listener);
+    drop(couriers);
     drop(worker);
     served.map_err(|error| fault("the server stopped", &error))
+}
+
+/// Who tells other systems what the outbox holds for them.
+fn receivers() -> Vec<Box<dyn Receiver>> {
+    Vec::new()
 }
 
 /// Says where everything is. The secrets of a first start are shown now and never again.

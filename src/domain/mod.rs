@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod code;
+pub mod delivery;
 pub mod email;
 pub mod error;
 pub mod id;

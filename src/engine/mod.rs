@@ -8,6 +8,7 @@ mod customers;
 mod keys;
 mod ledger;
 mod operators;
+mod outbox;
 mod programs;
 mod projects;
 mod purchases;
@@ -30,6 +31,7 @@ pub use conversion::Conversion;
 pub use customers::{AppliedCode, CustomerCode, ReferredCustomer, Slice};
 pub use keys::MadeKey;
 pub use operators::MadeOperator;
+pub use outbox::{Begun, Content};
 pub use projects::ProjectView;
 pub use purchases::{NewPurchase, NewRefund, Recorded};
 pub use referrals::{Applied, ReferralItem, ReferralPage, mask};
@@ -46,7 +48,8 @@ use crate::domain::email::DisposableDomains;
 use crate::domain::error::Result;
 use crate::domain::id::{KeyId, ProjectId};
 pub use crate::store::{
-    AccountSession, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, Project, Reader, Team,
+    AccountSession, Delivery, DeliveryRow, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, Project, Reader,
+    Team,
 };
 
 use crate::store::Store;
