@@ -2,7 +2,8 @@
 //! a delivery from [`Engine::next_delivery`], has its receiver told, and brings the outcome to
 //! [`Engine::end_delivery`].
 
-use super::Engine;
+use super::letters::Letter;
+use super::{Engine, letters};
 use crate::domain::delivery::{self, DeliveryKind, Fate, Outcome};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::DeliveryId;
@@ -12,6 +13,7 @@ use serde_json::Value;
 /// What a receiver is to be told, complete.
 #[derive(Debug, Clone)]
 pub enum Content {
+    Letter(Box<Letter>),
     /// A call, in the words that were written down when it was caused.
     Call(Value),
 }
@@ -84,11 +86,7 @@ impl Engine {
 /// any more.
 fn content(tx: &Tx<'_>, delivery: &Delivery) -> Result<Option<Content>> {
     match delivery.kind {
-        DeliveryKind::Mail => {
-            let Some(account) = delivery.account else { return Ok(None) };
-            let reader = tx.find_account(delivery.project, account)?.filter(|account| account.email.is_some());
-            Ok(reader.map(|_| Content::Call(delivery.body.clone())))
-        }
+        DeliveryKind::Mail => Ok(letters::letter(tx, delivery)?.map(|letter| Content::Letter(Box::new(letter)))),
     }
 }
 

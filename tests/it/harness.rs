@@ -36,7 +36,7 @@ pub struct App {
 /// No limit that a test would run into without meaning to.
 pub fn no_limits() -> Limits {
     let none = Quota::new(0, Duration::from_secs(1));
-    Limits { signup: none, bad_key: none, public: none, convert: none, developer: none, gateway: none }
+    Limits { signup: none, bad_key: none, public: none, convert: none, mail: none, developer: none, gateway: none }
 }
 
 impl App {
