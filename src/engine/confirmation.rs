@@ -15,7 +15,6 @@ use crate::store::{CodeRow, Snapshot, TokenPurpose, Tx};
 /// What came of following the link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confirmed {
-    pub project: ProjectId,
     pub project_name: String,
     /// What became of the code that they came with.
     pub referral: Option<Applied>,
@@ -62,18 +61,18 @@ fn confirm(tx: &Tx<'_>, project: ProjectId, account: AccountId) -> Result<Option
 
 impl Engine {
     /// Whether the link is good. `NotFound` when it is not, or was used.
-    pub async fn check_confirmation(&self, token: String) -> Result<()> {
+    pub async fn check_confirmation(&self, project: ProjectId, token: String) -> Result<()> {
         let hash = access::secret_hash(&token);
-        let found = self.store.read(move |db| db.mail_token(&hash, TokenPurpose::Confirm)).await?;
+        let found = self.store.read(move |db| db.mail_token(project, &hash, TokenPurpose::Confirm)).await?;
         found.map(|_| ()).ok_or_else(used_up)
     }
 
     /// Confirms the address that a link was sent to. `NotFound` for a link that is not good, or was used.
-    pub async fn confirm_address(&self, token: String) -> Result<Confirmed> {
+    pub async fn confirm_address(&self, project: ProjectId, token: String) -> Result<Confirmed> {
         let hash = access::secret_hash(&token);
         self.store
             .write(move |tx| {
-                let (project, account) = tx.mail_token(&hash, TokenPurpose::Confirm)?.ok_or_else(used_up)?;
+                let account = tx.mail_token(project, &hash, TokenPurpose::Confirm)?.ok_or_else(used_up)?;
                 let referral = confirm(tx, project, account)?;
                 let bonus = match &referral {
                     Some(Applied::Accepted { bonus_credits, .. }) if *bonus_credits > 0 => {
@@ -81,7 +80,7 @@ impl Engine {
                     }
                     _ => None,
                 };
-                Ok(Confirmed { project, project_name: tx.project(project)?.name, referral, bonus })
+                Ok(Confirmed { project_name: tx.project(project)?.name, referral, bonus })
             })
             .await
     }

@@ -26,22 +26,22 @@ impl Engine {
     }
 
     /// Whether the link is good. `NotFound` when it is not, or was used.
-    pub async fn check_reset(&self, token: String) -> Result<(ProjectId, AccountId)> {
+    pub async fn check_reset(&self, project: ProjectId, token: String) -> Result<AccountId> {
         let hash = access::secret_hash(&token);
-        self.store.read(move |db| db.mail_token(&hash, TokenPurpose::Reset)).await?.ok_or_else(used_up)
+        self.store.read(move |db| db.mail_token(project, &hash, TokenPurpose::Reset)).await?.ok_or_else(used_up)
     }
 
     /// Sets a new password and signs the account out everywhere. `NotFound` for a link that is not good, or was used;
     /// `Invalid` for a password that is none: the link stays good then.
-    pub async fn reset_password(&self, token: String, password: String) -> Result<()> {
+    pub async fn reset_password(&self, project: ProjectId, token: String, password: String) -> Result<()> {
         text::password("password", &password)?;
         // Before the work of hashing; what counts is the second look.
-        self.check_reset(token.clone()).await?;
+        self.check_reset(project, token.clone()).await?;
         let password_hash = self.hash_password(password).await?;
         let hash = access::secret_hash(&token);
         self.store
             .write(move |tx| {
-                let (project, account) = tx.mail_token(&hash, TokenPurpose::Reset)?.ok_or_else(used_up)?;
+                let account = tx.mail_token(project, &hash, TokenPurpose::Reset)?.ok_or_else(used_up)?;
                 tx.end_mail_tokens(account, Some(TokenPurpose::Reset))?;
                 tx.set_password(project, account, &password_hash)?;
                 tx.end_account_sessions(account)

@@ -29,14 +29,12 @@ impl Snapshot<'_> {
     }
 
     /// Whose token this is, as long as it is good.
-    pub fn mail_token(&self, hash: &[u8; 32], purpose: TokenPurpose) -> Result<Option<(ProjectId, AccountId)>> {
-        let sql = "SELECT project_id, account_id FROM mail_token JOIN account ON account.id = account_id
-                   WHERE hash = $1 AND purpose = $2 AND expires_at_ms > $3";
+    pub fn mail_token(&self, project: ProjectId, hash: &[u8; 32], purpose: TokenPurpose) -> Result<Option<AccountId>> {
+        let sql = "SELECT account_id FROM mail_token JOIN account ON account.id = account_id
+                   WHERE project_id = $1 AND hash = $2 AND purpose = $3 AND expires_at_ms > $4";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let found = statement.query_row(params![hash, purpose.as_str(), self.machine_now_ms()], |row| {
-            Ok((ProjectId(row.get(0)?), AccountId(row.get(1)?)))
-        });
-        Ok(found.optional()?)
+        let values = params![project.0, hash, purpose.as_str(), self.machine_now_ms()];
+        Ok(statement.query_row(values, |row| row.get(0).map(AccountId)).optional()?)
     }
 
     /// Whether the account hears of what its referrals reach. `NotFound` when there is no such account.

@@ -45,7 +45,7 @@ pub async fn confirm_form(request: HttpRequest, context: web::Data<Context>) -> 
 async fn open_confirm(request: &HttpRequest, context: &Context) -> Result<HttpResponse> {
     let visit = mail_visit(context, request).await?;
     let token = Query::parse(request.query_string())?.get("token").unwrap_or_default().to_owned();
-    match context.engine.check_confirmation(token.clone()).await {
+    match context.engine.check_confirmation(visit.project.id, token.clone()).await {
         Ok(()) => show(request, context, &visit, ask_click(token), None),
         Err(error) => stale_link(&visit, AGAIN, error),
     }
@@ -62,7 +62,8 @@ async fn take_confirm(request: &HttpRequest, payload: web::Payload, context: &Co
         Ok(fields) => fields,
         Err(refusal) => return Ok(refusal),
     };
-    match context.engine.confirm_address(fields.remove("token").unwrap_or_default()).await {
+    let token = fields.remove("token").unwrap_or_default();
+    match context.engine.confirm_address(visit.project.id, token).await {
         Ok(confirmed) => {
             let link = Some(("Sign in", super::login::LOGIN));
             Ok(say(&visit, "Your address is confirmed", in_words(confirmed), link))
@@ -72,7 +73,7 @@ async fn take_confirm(request: &HttpRequest, payload: web::Payload, context: &Co
 }
 
 fn in_words(confirmed: Confirmed) -> String {
-    let Confirmed { project_name, referral, bonus, .. } = confirmed;
+    let Confirmed { project_name, referral, bonus } = confirmed;
     match (referral, bonus) {
         (_, Some(bonus)) => format!("Your account at {project_name} starts with {bonus}."),
         (Some(Applied::Rejected { reason }), _) => format!("No bonus was credited. {}", abuse_text(reason)),

@@ -2,7 +2,7 @@
 
 use super::ask::{Ask, Field, mail_visit, say, sent, show, stale_link};
 use crate::domain::email::Email;
-use crate::domain::error::{Error, Kind, Result};
+use crate::domain::error::{Kind, Result};
 use crate::web::Context;
 use crate::web::page::error_page;
 use crate::web::query::Query;
@@ -74,7 +74,7 @@ pub async fn reset_form(request: HttpRequest, context: web::Data<Context>) -> Ht
 async fn open_reset(request: &HttpRequest, context: &Context) -> Result<HttpResponse> {
     let visit = mail_visit(context, request).await?;
     let token = Query::parse(request.query_string())?.get("token").unwrap_or_default().to_owned();
-    match context.engine.check_reset(token.clone()).await {
+    match context.engine.check_reset(visit.project.id, token.clone()).await {
         Ok(_) => show(request, context, &visit, ask_password(token), None),
         Err(error) => stale_link(&visit, ("Ask for a new link", FORGOT), error),
     }
@@ -93,15 +93,12 @@ async fn take_reset(request: &HttpRequest, payload: web::Payload, context: &Cont
     };
     let mut field = |name: &str| fields.remove(name).unwrap_or_default();
     let (token, password) = (field("token"), field("password"));
-    match context.engine.reset_password(token.clone(), password).await {
+    match context.engine.reset_password(visit.project.id, token.clone(), password).await {
         Ok(()) => {
             let text = "You are signed out everywhere. Your API keys work as before.".to_owned();
             Ok(say(&visit, "Your password is changed", text, Some(("Sign in", super::login::LOGIN))))
         }
-        Err(error) if error.kind == Kind::Invalid => {
-            let error = Error { message: "Use 8 to 128 characters.".into(), ..error };
-            show(request, context, &visit, ask_password(token), Some(error))
-        }
+        Err(error) if error.kind == Kind::Invalid => show(request, context, &visit, ask_password(token), Some(error)),
         Err(error) => stale_link(&visit, ("Ask for a new link", FORGOT), error),
     }
 }
