@@ -80,6 +80,7 @@ CREATE TABLE account (
   password_hash    TEXT,
   disposable       INTEGER NOT NULL DEFAULT 0 CHECK (disposable IN (0, 1)),  -- a throw-away mailbox: earns nothing
   track            TEXT    NOT NULL DEFAULT 'basic' CHECK (track IN ('basic', 'partner')),
+  milestone_mail   INTEGER NOT NULL DEFAULT 1 CHECK (milestone_mail IN (0, 1)),  -- 0: wants none
   created_at_ms    INTEGER NOT NULL,
   erased_at_ms     INTEGER,
   CHECK (erased_at_ms IS NULL
@@ -166,6 +167,21 @@ CREATE TABLE project_click_day (
   clicks     INTEGER NOT NULL CHECK (clicks > 0),
   PRIMARY KEY (project_id, day)
 ) STRICT, WITHOUT ROWID;
+
+-- Accounts whose address is still to be confirmed, and the code that they came with: it counts from then on.
+CREATE TABLE unconfirmed (
+  account_id INTEGER PRIMARY KEY REFERENCES account,
+  code_id    INTEGER REFERENCES code
+) STRICT;
+
+-- The tokens of links in mail, as hashes. Each is made when its mail is sent, and used once.
+CREATE TABLE mail_token (
+  hash          BLOB    PRIMARY KEY CHECK (length(hash) = 32),
+  account_id    INTEGER NOT NULL REFERENCES account,
+  purpose       TEXT    NOT NULL CHECK (purpose IN ('confirm', 'reset')),
+  expires_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX mail_token_account ON mail_token (account_id);
 
 -- One account brought in by another, at most once ever. The two identities are keyed hashes: they outlive an erasure.
 CREATE TABLE referral (
@@ -291,6 +307,28 @@ CREATE TABLE stripe_refund (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX stripe_refund_charge ON stripe_refund (project_id, charge_id) WHERE charge_id IS NOT NULL;
 CREATE INDEX stripe_refund_intent ON stripe_refund (project_id, intent_id) WHERE intent_id IS NOT NULL;
+
+-- What other systems are to be told: mail, calls to Stripe. Written in the transaction that causes it; the worker
+-- delivers it at least once and takes the row away, or blanks it where a second one must never be made. Names whom it
+-- is about, and holds neither names nor addresses nor secrets: those are read when it is delivered.
+CREATE TABLE outbox (
+  id            INTEGER PRIMARY KEY,
+  project_id    INTEGER NOT NULL REFERENCES project,
+  kind          TEXT    NOT NULL,                                  -- as domain::delivery names it
+  account_id    INTEGER REFERENCES account,                        -- whom it is for; erasing takes the row along
+  once          TEXT,                                              -- what it tells, if that is told once ever
+  body          TEXT    NOT NULL,                                  -- JSON
+  state         TEXT    NOT NULL CHECK (state IN ('waiting', 'parked', 'done')),
+  tries         INTEGER NOT NULL DEFAULT 0 CHECK (tries >= 0),     -- begun ones: from the first on it may have arrived
+  due_at_ms     INTEGER NOT NULL,                                  -- by the machine's clock, as all times here
+  problem       TEXT,                                              -- what stood in the way last
+  created_at_ms INTEGER NOT NULL,
+  UNIQUE (project_id, once),
+  CHECK (state <> 'done' OR (once IS NOT NULL AND body = '{}'))
+) STRICT;
+CREATE INDEX outbox_due ON outbox (kind, due_at_ms) WHERE state = 'waiting';
+CREATE INDEX outbox_open ON outbox (project_id, id) WHERE state <> 'done';
+CREATE INDEX outbox_account ON outbox (account_id) WHERE account_id IS NOT NULL;
 
 -- Why something was granted or refused: the rule, what it saw, what it said. Append-only.
 CREATE TABLE decision (

@@ -3,7 +3,9 @@
 mod check;
 mod demo;
 mod key;
+mod mail;
 mod operator;
+mod outbox;
 mod program;
 mod project;
 mod serve;
@@ -14,7 +16,9 @@ use crate::engine::{Engine, Settings};
 use crate::store::{Capacity, Clock, Store, is_existing_file};
 use clap::{Parser, Subcommand};
 use key::KeyCommand;
+use mail::MailCommand;
 use operator::OperatorCommand;
+use outbox::OutboxCommand;
 use project::ProjectCommand;
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Read, Write};
@@ -53,6 +57,12 @@ enum Command {
     /// Make and list operators, who sign in to the console
     #[command(subcommand)]
     Operator(OperatorCommand),
+    /// See what mails look like
+    #[command(subcommand)]
+    Mail(MailCommand),
+    /// See what is still to be told to other systems (mail, Stripe), and have it tried again
+    #[command(subcommand)]
+    Outbox(OutboxCommand),
     /// Recompute the ledger's chain and every balance from its entries alone
     Verify {
         /// The database file; the same as --db
@@ -149,6 +159,8 @@ fn execute(cli: &Cli) -> Result<Option<Report>> {
         Command::Operator(command) => operator::run(db, command).map(Some),
         Command::Verify { file, head } => check::verify(file.as_deref().unwrap_or(db), head.as_deref()).map(Some),
         Command::Demo(settings) => demo::run(cli.database.db.as_deref(), settings).map(Some),
+        Command::Mail(command) => mail::run(command).map(Some),
+        Command::Outbox(command) => outbox::run(db, command).map(Some),
         Command::Healthcheck { listen } => check::healthcheck(*listen).map(Some),
     }
 }

@@ -7,7 +7,7 @@ use crate::domain::error::{Error, Result};
 use crate::engine::Engine;
 use crate::store::{Clock, Store};
 use crate::web::{self, Context};
-use crate::work::Worker;
+use crate::work::{Couriers, Mailer, Receiver, SmtpServer, Worker};
 use serde_json::json;
 use std::net::TcpListener;
 use std::path::Path;
@@ -26,12 +26,31 @@ pub fn serve(db: &Path, settings: &ServeSettings, as_json: bool) -> Result<()> {
     let store = Arc::new(Store::serve(db, Clock::System, settings.capacity())?);
     let engine = Arc::new(Engine::new(store, settings.engine(disposable_domains)));
     let context = Arc::new(Context::new(Arc::clone(&engine), settings.web(listening)));
+    let receivers = receivers(settings, &context.settings.public_url)?;
     greet(&engine, db, &context.settings.public_url, as_json)?;
     let for_worker = Arc::clone(&context);
     let worker = Worker::start(engine, move || for_worker.limiter.forget_idle())?;
+    let couriers = Couriers::start(&context.engine, receivers)?;
     let served = web::serve(context, listener);
+    drop(couriers);
     drop(worker);
     served.map_err(|error| fault("the server stopped", &error))
+}
+
+/// Who tells other systems what the outbox holds for them.
+fn receivers(settings: &ServeSettings, public_url: &str) -> Result<Vec<Box<dyn Receiver>>> {
+    let mut receivers: Vec<Box<dyn Receiver>> = Vec::new();
+    if let Some(url) = settings.mail_server() {
+        let url = match url.strip_prefix('@') {
+            Some(file) => read_file(Path::new(file))?,
+            None => url.to_owned(),
+        };
+        let from = settings.mail_from.as_deref().ok_or_else(|| {
+            Error::field("mail_from", "required", "With a mail server, set REFLOOP_MAIL_FROM too: who mail comes from.")
+        })?;
+        receivers.push(Box::new(Mailer::new(&SmtpServer::parse(&url)?, from, public_url)?));
+    }
+    Ok(receivers)
 }
 
 /// Says where everything is. The secrets of a first start are shown now and never again.

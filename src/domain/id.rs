@@ -83,6 +83,8 @@ ids! {
     KeyId = "key_";
     /// An account's session in a browser.
     SessionId = "ses_";
+    /// A delivery to another system.
+    DeliveryId = "out_";
     /// A ledger entry, by its sequence number.
     EntryId = "rc_";
     /// A place in a list that is paged.

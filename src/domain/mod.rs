@@ -3,6 +3,7 @@
 pub mod access;
 pub mod click;
 pub mod code;
+pub mod delivery;
 pub mod device;
 pub mod email;
 pub mod error;

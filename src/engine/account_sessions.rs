@@ -3,7 +3,7 @@
 use super::accounts::{ProfileView, profile};
 use super::logins::{address, wrong};
 use super::sessions::SESSION_DAYS;
-use super::{Attempt, Begun, Browser, Credentials, Devices, Engine, secrets};
+use super::{Attempt, BegunSession, Browser, Credentials, Devices, Engine, secrets};
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{AccountId, ProjectId, SessionId};
 use crate::domain::time::{DAY_MS, HOUR_MS};
@@ -64,11 +64,16 @@ impl Engine {
     }
 
     /// Begins a session for who knows the password. `Unauthenticated` for an address or a password that is wrong.
-    pub async fn log_in(&self, project: ProjectId, attempt: Attempt<AccountId>, browser: Browser) -> Result<Begun> {
+    pub async fn log_in(
+        &self,
+        project: ProjectId,
+        attempt: Attempt<AccountId>,
+        browser: Browser,
+    ) -> Result<BegunSession> {
         let (account, hash) = self.pass(attempt).await?;
         let devices = self.known_from_now(account.into(), &hash, &browser.devices)?;
         let token = secrets::fresh("")?;
-        let begun = Begun { token: token.clone(), devices };
+        let begun = BegunSession { token: token.clone(), devices };
         let write = move |tx: &Tx<'_>| {
             require_unchanged(tx, project, account, &hash)?;
             begin(tx, account, &token, &browser)
@@ -77,7 +82,12 @@ impl Engine {
     }
 
     /// Begins a session for who has just signed up.
-    pub async fn begin_session(&self, project: ProjectId, account: AccountId, browser: Browser) -> Result<Begun> {
+    pub async fn begin_session(
+        &self,
+        project: ProjectId,
+        account: AccountId,
+        browser: Browser,
+    ) -> Result<BegunSession> {
         let token = secrets::fresh("")?;
         let (for_writer, devices) = (token.clone(), browser.devices.clone());
         let write = move |tx: &Tx<'_>| {
@@ -86,7 +96,7 @@ impl Engine {
         };
         let (_, hash) = self.store.write(write).await?;
         let devices = self.known_from_now(account.into(), &hash.unwrap_or_default(), &devices)?;
-        Ok(Begun { token, devices })
+        Ok(BegunSession { token, devices })
     }
 
     /// Whose session this is; `None` when it has ended, or never was.
@@ -140,13 +150,13 @@ impl Engine {
         attempt: Attempt<AccountId>,
         new_password: String,
         browser: Browser,
-    ) -> Result<Begun> {
+    ) -> Result<BegunSession> {
         text::password("new_password", &new_password)?;
         let (account, old_hash) = self.pass(attempt).await.map_err(not_yours("current_password"))?;
         let new_hash = self.hash_password(new_password).await?;
         let devices = self.known_from_now(account.into(), &new_hash, &browser.devices)?;
         let token = secrets::fresh("")?;
-        let begun = Begun { token: token.clone(), devices };
+        let begun = BegunSession { token: token.clone(), devices };
         let write = move |tx: &Tx<'_>| {
             require_unchanged(tx, project, account, &old_hash)?;
             tx.set_password(project, account, &new_hash)?;

@@ -56,7 +56,7 @@ pub struct Browser {
 }
 
 /// A session that has begun. The browser alone knows its token.
-pub struct Begun {
+pub struct BegunSession {
     pub token: String,
     pub devices: Devices,
 }

@@ -4,13 +4,17 @@ mod account_sessions;
 mod accounts;
 mod clicks;
 mod codes;
+mod confirmation;
 mod conversion;
 mod customers;
 mod keys;
 mod ledger;
+mod letters;
 mod logins;
 mod operators;
+mod outbox;
 mod overview;
+mod passwords;
 mod programs;
 mod projects;
 mod purchases;
@@ -32,11 +36,14 @@ pub use account_sessions::OwnAccount;
 pub use accounts::{Change, ProfileView};
 pub use clicks::{Arrival, CameFrom, Clicked, Remembered};
 pub use codes::CodeView;
+pub use confirmation::Confirmed;
 pub use conversion::Conversion;
 pub use customers::{AppliedCode, CustomerCode, ReferredCustomer, Slice};
 pub use keys::MadeKey;
-pub use logins::{Attempt, Begun, Browser, Credentials, Devices, Guess};
+pub use letters::{Letter, LetterContent, MailChoice, Milestone, payout_paid, payout_refused, payout_requested};
+pub use logins::{Attempt, BegunSession, Browser, Credentials, Devices, Guess};
 pub use operators::MadeOperator;
+pub use outbox::{Begun, Content};
 pub use overview::{Overview, OwnCode};
 pub use projects::ProjectView;
 pub use purchases::{NewPurchase, NewRefund, Recorded};
@@ -54,8 +61,8 @@ use crate::domain::email::DisposableDomains;
 use crate::domain::error::Result;
 use crate::domain::id::{KeyId, ProjectId, SessionId};
 pub use crate::store::{
-    AccountSession, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, Project, Reader, Refusal, SessionRow,
-    Team, UnsignedClicks, VersionedProgram,
+    AccountSession, Delivery, DeliveryRow, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, Project, Reader,
+    Refusal, SessionRow, Team, UnsignedClicks, VersionedProgram,
 };
 
 use crate::store::Store;
@@ -73,11 +80,18 @@ pub struct Settings {
     pub concurrent_hashes: usize,
     /// Beside the shipped list.
     pub disposable_domains: DisposableDomains,
+    /// Whether there is a server to send mail through.
+    pub sends_mail: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { usage_id_days: 90, concurrent_hashes: 2, disposable_domains: DisposableDomains::default() }
+        Self {
+            usage_id_days: 90,
+            concurrent_hashes: 2,
+            disposable_domains: DisposableDomains::default(),
+            sends_mail: false,
+        }
     }
 }
 
@@ -99,6 +113,7 @@ pub struct Engine {
 
 impl Engine {
     pub fn new(store: Arc<Store>, settings: Settings) -> Self {
+        store.set_sends_mail(settings.sends_mail);
         let hashing = Arc::new(tokio::sync::Semaphore::new(settings.concurrent_hashes));
         // A process that was killed may have left some.
         let traces_left = Arc::new(AtomicBool::new(true));

@@ -1,7 +1,7 @@
 //! Operators' sessions: signing in, who is signed in, signing out.
 
 use super::logins::address;
-use super::{Attempt, Begun, Browser, Credentials, Devices, Engine, secrets};
+use super::{Attempt, BegunSession, Browser, Credentials, Devices, Engine, secrets};
 use crate::domain::access;
 use crate::domain::error::Result;
 use crate::domain::id::{OperatorId, TeamId};
@@ -31,7 +31,7 @@ impl Engine {
 
     /// Begins a session and ends the one that the same browser had. `Unauthenticated` for an address or a password that
     /// is wrong.
-    pub async fn sign_in(&self, attempt: Attempt<OperatorId>, browser: Browser) -> Result<Begun> {
+    pub async fn sign_in(&self, attempt: Attempt<OperatorId>, browser: Browser) -> Result<BegunSession> {
         let (operator, password_hash) = self.pass(attempt).await?;
         let devices = self.known_from_now(operator.into(), &password_hash, &browser.devices)?;
         let token = secrets::fresh("")?;
@@ -44,7 +44,7 @@ impl Engine {
                 tx.add_session(operator, &hash, tx.machine_now_ms() + SESSION_DAYS * DAY_MS)
             })
             .await?;
-        Ok(Begun { token, devices })
+        Ok(BegunSession { token, devices })
     }
 
     /// Whose session this is; `None` when it has ended, or never was.

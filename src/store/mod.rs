@@ -24,7 +24,9 @@ mod jwt_keys;
 mod keys;
 mod leaderboard;
 mod ledger;
+mod mail;
 mod operators;
+mod outbox;
 mod programs;
 mod projection;
 mod projects;
@@ -54,7 +56,9 @@ pub use jwt_keys::JwtKey;
 pub use keys::{KeyRow, NewKey};
 pub use leaderboard::{Board, LeaderRow, MOST_LEADERS};
 pub use ledger::{LedgerFilter, LedgerLine, LedgerPage};
+pub use mail::TokenPurpose;
 pub use operators::{Operator, OperatorRow};
+pub use outbox::{Delivery, DeliveryRow, NewDelivery};
 pub use programs::{ProgramVersion, VersionedProgram};
 pub use projects::{NewProject, Project, Team};
 pub use purchases::PurchaseRow;
@@ -198,6 +202,11 @@ impl Store {
     /// What does not belong to one project goes by the machine's clock.
     pub fn machine_now_ms(&self) -> i64 {
         self.shared.clock.now_ms()
+    }
+
+    /// Whether this process can send mail. Until it is said, it cannot.
+    pub fn set_sends_mail(&self, sends: bool) {
+        self.shared.sends_mail.store(sends, std::sync::atomic::Ordering::SeqCst);
     }
 
     pub fn instance(&self) -> &Instance {

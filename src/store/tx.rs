@@ -14,7 +14,7 @@ use crate::domain::program::Program;
 use rusqlite::Connection;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where `now` comes from.
@@ -63,6 +63,8 @@ pub struct Shared {
     pub boards: Boards,
     /// Whether this process serves the file. Beside the one that does, it cannot know what accounts have.
     pub serves: bool,
+    /// Whether this process can send mail: if not, none is put into the outbox.
+    pub sends_mail: AtomicBool,
     usage_hasher: UsageHasher,
 }
 
@@ -95,6 +97,7 @@ impl Shared {
             figures: Cache::new(MOST_FIGURES),
             boards: Boards::default(),
             serves,
+            sends_mail: AtomicBool::new(false),
             usage_hasher,
         }
     }

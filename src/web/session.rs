@@ -3,7 +3,7 @@
 use super::Context;
 use crate::domain::device;
 use crate::domain::error::{Error, Kind, Result};
-use crate::engine::{Begun, Browser, Devices, SESSION_DAYS};
+use crate::engine::{BegunSession, Browser, Devices, SESSION_DAYS};
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header;
@@ -57,7 +57,7 @@ impl Session {
     }
 
     /// Gives the browser a session to keep, and has it known from now on.
-    pub fn begin(self, context: &Context, begun: &Begun, response: &mut HttpResponse) -> Result<()> {
+    pub fn begin(self, context: &Context, begun: &BegunSession, response: &mut HttpResponse) -> Result<()> {
         set(response, &cookie(context, self.cookie_name(context), &begun.token, Duration::days(SESSION_DAYS)))?;
         let devices = begun.devices.to_string();
         set(response, &cookie(context, self.devices_name(context), &devices, Duration::days(DEVICE_DAYS)))

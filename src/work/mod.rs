@@ -1,5 +1,12 @@
 //! What runs by itself. One step is bounded and can be run alone, so that tests need not wait.
 
+mod deliver;
+pub mod letters;
+mod mail;
+
+pub use deliver::{Couriers, Receiver, deliver_once};
+pub use mail::{Mailer, SmtpServer};
+
 use crate::domain::error::{Error, Result};
 use crate::engine::{Engine, Swept};
 use std::sync::Arc;

@@ -28,6 +28,7 @@ mod leaderboard;
 mod ledger;
 mod limits;
 mod loop_of_the_seed;
+mod mail;
 mod model;
 mod pages;
 mod plans;

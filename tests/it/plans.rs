@@ -2,6 +2,7 @@
 
 use crate::conversion::signer::Signer;
 use crate::harness::{Client, Reply};
+use crate::mail::smtp::Smtp;
 use crate::process::{Caller, NO_LIMITS, Server, empty_dir, refloop, sqlite3};
 use crate::visitor::{FORM, encode, set_cookie, value_of};
 use serde_json::{Value, json};
@@ -167,13 +168,30 @@ const EXPECTED: &[&str] = &[
     "decision.verdict = 'refused'",
     "AND code.revoked_at_ms IS NOT NULL",
     "SELECT open - owed",
+    "INSERT INTO outbox",
+    "FROM outbox",
+    "UPDATE outbox",
+    "FROM mail_token",
+    "milestone_mail",
 ];
+
+/// Alice has heard of Bob and of his calls; and what her browser then asks for.
+fn open_links_of_mails(server: &Server, smtp: &Smtp) {
+    let link = smtp.next().header("List-Unsubscribe").unwrap();
+    assert_eq!(ureq::get(link.trim_matches(['<', '>'])).call().unwrap().status(), 200);
+    for path in ["reset?token=x", "confirm?token=x"] {
+        assert!(ureq::get(format!("{}/{path}", server.url)).call().is_err(), "{path} is no good link");
+    }
+    smtp.next();
+}
 
 #[test]
 fn no_query_of_a_hot_path_scans() {
     let (_keep, dir) = empty_dir();
     let mut command = refloop(&dir);
     command.env("REFLOOP_LOG", "refloop::sql=trace");
+    let smtp = Smtp::start();
+    command.env("REFLOOP_SMTP_URL", smtp.url()).env("REFLOOP_MAIL_FROM", "refer@example.com");
     command.args(["serve", "--json", "--workers", "1", "--listen", "127.0.0.1:0"]).args(NO_LIMITS);
     let mut server = Server::spawn(command, &dir);
     let (caller, gateway) = (Caller::new(&server.url), server.gateway_key());
@@ -251,6 +269,7 @@ fn no_query_of_a_hot_path_scans() {
     for email in ["me@alice.example", "me@bob.example"] {
         look_at_the_dashboard(&server, email, code);
     }
+    open_links_of_mails(&server, &smtp);
     get(alice_key, &format!("/signup?ref={code}"));
     follow_links(&caller, &server, &dir, code);
     get(alice_key, "/v1/ledger/head");

@@ -33,6 +33,9 @@ pub const FIELDS: &[(&str, bool, &str)] = &[
     ("leaderboard.enabled", true, "true or false"),
     ("payouts", false, "an object with minimum"),
     ("payouts.minimum", true, "a whole number from 0 to 1000000000000"),
+    ("mail", false, "an object with confirm_address and milestones"),
+    ("mail.confirm_address", false, "true or false"),
+    ("mail.milestones", false, "true or false"),
 ];
 
 /// What may stand at a pattern; `None` when there is no such field.

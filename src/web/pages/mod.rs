@@ -1,12 +1,16 @@
 //! Face four: pages. They work without JavaScript.
 
 mod account;
+mod ask;
 mod clicks;
+mod confirm;
 mod dashboard;
 mod done;
+mod forgot;
 mod leaderboard;
 mod login;
 mod signup;
+mod unsubscribe;
 
 pub use clicks::notice;
 
@@ -43,6 +47,11 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/logout").route(web::post().to(login::log_out)))
         .service(readable("/account", account::account).route(web::post().to(account::change)))
         .service(readable(account::ERASED, account::erased))
+        .service(readable("/forgot", forgot::forgot_form).route(web::post().to(forgot::forgot)))
+        .service(readable("/reset", forgot::reset_form).route(web::post().to(forgot::reset)))
+        .service(readable("/confirm", confirm::confirm_form).route(web::post().to(confirm::confirm)))
+        .service(readable("/confirm/again", confirm::again_form).route(web::post().to(confirm::again)))
+        .service(readable("/unsubscribe", unsubscribe::choice_form).route(web::post().to(unsubscribe::choose)))
         .service(readable("/admin/setup", operator_link))
         .service(readable("/qr/{code}.svg", qr))
         .service(readable(CSS_URL, stylesheet))
