@@ -3,6 +3,14 @@
 use super::program::Sharing;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+/// Where a project's own pages are: at its host, where it has one, with the scheme, port and path of the public address.
+pub fn base_url(public_url: &str, host: Option<&str>) -> String {
+    let Some((host, (scheme, rest))) = host.zip(public_url.split_once("://")) else { return public_url.to_owned() };
+    let (authority, path) = rest.find('/').map_or((rest, ""), |place| rest.split_at(place));
+    let port = authority.rsplit_once(':').map(|(_, port)| port).filter(|port| port.parse::<u16>().is_ok());
+    format!("{scheme}://{host}{}{path}", port.map(|port| format!(":{port}")).unwrap_or_default())
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invitation {
     pub text: String,
@@ -34,6 +42,20 @@ impl Invitation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_project_s_pages_are_at_its_host() {
+        for (public_url, host, pages) in [
+            ("https://api.example.com", None, "https://api.example.com"),
+            ("https://api.example.com", Some("maps.example.com"), "https://maps.example.com"),
+            ("http://127.0.0.1:8080", Some("maps.localhost"), "http://maps.localhost:8080"),
+            ("http://[::1]:8080", Some("maps.localhost"), "http://maps.localhost:8080"),
+            ("http://[::1]", Some("maps.localhost"), "http://maps.localhost"),
+            ("https://api.example.com:8443/referrals", Some("m.example.com"), "https://m.example.com:8443/referrals"),
+        ] {
+            assert_eq!(base_url(public_url, host), pages);
+        }
+    }
 
     #[test]
     fn links_carry_the_post_and_nothing_in_it_breaks_them() {

@@ -14,6 +14,8 @@ pub struct CodeView {
     pub code: String,
     pub made: bool,
     pub project_name: String,
+    /// Where the project's pages are, when not at the public address.
+    pub project_host: Option<String>,
     pub sharing: Sharing,
     /// What a referee starts with, when there is something.
     pub bonus: Option<String>,
@@ -30,10 +32,12 @@ fn view(
     made: bool,
 ) -> Result<CodeView> {
     let (account, bonus) = (row.owner, program.signup_bonus());
+    let project_row = db.project(project)?;
     Ok(CodeView {
         code: row.code.clone(),
         made,
-        project_name: db.project(project)?.name,
+        project_name: project_row.name,
+        project_host: project_row.host,
         sharing: program.sharing.clone(),
         bonus: (bonus > 0).then(|| program.amount_text(bonus)),
         total_referrals: db.referral_counts(project, account)?.total,
@@ -109,6 +113,27 @@ impl Engine {
                 let active = active.ok_or_else(|| Error::not_found("You have no active referral code."))?;
                 tx.revoke_code(project, active.id)?;
                 Ok(active.code)
+            })
+            .await
+    }
+
+    /// The host of the one other project that has this code, when the asked one has it not: links of projects that
+    /// their team's app hands out lead to the public address, whoever's they are.
+    pub async fn host_of_code(&self, asked: ProjectId, code: Code) -> Result<Option<String>> {
+        self.store
+            .read(move |db| {
+                if db.code(asked, &code)?.is_some() {
+                    return Ok(None);
+                }
+                let mut hosts = Vec::new();
+                for project in db.projects()? {
+                    if let Some(host) = project.host
+                        && db.code(project.id, &code)?.is_some_and(|row| !row.revoked)
+                    {
+                        hosts.push(host);
+                    }
+                }
+                Ok(if hosts.len() == 1 { hosts.pop() } else { None })
             })
             .await
     }

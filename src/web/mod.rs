@@ -20,6 +20,7 @@ mod unread;
 
 pub use limit::{Limits, Quota, TrustedProxies};
 
+use crate::domain::sharing::base_url;
 use crate::engine::Engine;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
@@ -56,6 +57,11 @@ impl Context {
     pub fn new(engine: Arc<Engine>, settings: WebSettings) -> Self {
         let limiter = Limiter::new(&settings.limits);
         Self { engine, settings, limiter }
+    }
+
+    /// Where the pages of the project with this host are, without a slash at the end.
+    fn url_of(&self, host: Option<&str>) -> String {
+        base_url(&self.settings.public_url, host)
     }
 
     /// Whether browsers reach this server over TLS: then cookies are bound to it.

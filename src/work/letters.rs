@@ -1,6 +1,7 @@
 //! Letters in words: subject, plain text and HTML.
 
 use crate::domain::error::{Error, Result};
+use crate::domain::sharing::base_url;
 use crate::engine::{Letter, LetterContent, Milestone};
 use askama::Template;
 
@@ -46,19 +47,9 @@ struct Words {
     notes: Vec<String>,
 }
 
-/// The address of a project's pages: the server's own, or the same with the project's host.
-fn pages_of(public_url: &str, host: Option<&str>) -> String {
-    let Some((host, (scheme, rest))) = host.zip(public_url.split_once("://")) else { return public_url.to_owned() };
-    let authority = rest.split('/').next().unwrap_or_default();
-    match authority.rsplit_once(':') {
-        Some((_, port)) if port.bytes().all(|b| b.is_ascii_digit()) => format!("{scheme}://{host}:{port}"),
-        _ => format!("{scheme}://{host}"),
-    }
-}
-
 /// Puts a letter into words. Links point to the pages at the public address.
 pub fn render(letter: &Letter, public_url: &str) -> Result<Rendered> {
-    let pages = pages_of(public_url, letter.host.as_deref());
+    let pages = base_url(public_url, letter.host.as_deref());
     let words = words(letter, &pages);
     let greeting = letter.name.as_ref().map_or_else(|| "Hello,".to_owned(), |name| format!("Hello {name},"));
     let footer = format!("You get this mail because you have an account at {}.", letter.project_name);

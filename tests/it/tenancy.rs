@@ -183,6 +183,33 @@ fn pages_and_codes_are_those_of_the_host() {
     assert_eq!(alice.stats()["total_referrals"], 0);
 }
 
+#[test]
+fn links_lead_to_the_project_whose_they_are() {
+    let app = App::start();
+    add_acme(&app, Preset::Bonus);
+    let own = app.url.replace("127.0.0.1", HOST);
+    let maker = sign_up(&app, Some(HOST), "Alice", "alice@alice.example", None);
+    let maker = app.anonymous().with_key(maker.json()["api_key"].as_str().unwrap());
+    let made = maker.post("/v1/developers/referral-code", json!({ "code": "ONLYHERE" })).json();
+    assert_eq!(made["referral_url"], format!("{own}/signup?ref=ONLYHERE"));
+    assert_eq!(made["qr_url"], format!("{own}/qr/ONLYHERE.svg"));
+
+    let get = |host, path: &str| send(&app.anonymous(), host, "GET", path, None);
+    for path in ["/signup?ref=ONLYHERE", "/login?ref=onlyhere&next=%2Faccount", "/r/ONLYHERE", "/?ref=ONLYHERE"] {
+        let reply = get(None, path);
+        assert_eq!((reply.status, reply.header("Location")), (303, Some(format!("{own}{path}").as_str())), "{path}");
+        let there = get(Some(HOST), path);
+        let onward = there.header("Location").unwrap_or_default();
+        assert!(there.status == 200 || onward == "/signup?ref=ONLYHERE", "{path}: {} {onward}", there.status);
+    }
+    // A project with a host of its own sends nobody away, and neither does one that has the code itself.
+    app.developer("Bob").post("/v1/developers/referral-code", json!({ "code": "DEFAULT1" }));
+    assert_eq!((get(Some(HOST), "/signup?ref=DEFAULT1").status, get(None, "/signup?ref=DEFAULT1").status), (200, 200));
+    app.developer("Carol").post("/v1/developers/referral-code", json!({ "code": "ONLYHERE" }));
+    assert_eq!(get(None, "/signup?ref=ONLYHERE").status, 200);
+    assert_eq!(get(None, "/signup?ref=NOBODYS1").status, 200);
+}
+
 /// One project's Alice and Bob, who are called the same in the other one.
 struct Twins {
     alice: Client,

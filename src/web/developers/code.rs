@@ -33,14 +33,15 @@ struct ShareBody {
 }
 
 impl CodeBody {
-    fn new(view: CodeView, public_url: &str) -> Self {
+    fn new(view: CodeView, context: &Context) -> Self {
+        let pages = context.url_of(view.project_host.as_deref());
         let CodeView { code, project_name, sharing, bonus, .. } = view;
-        let referral_url = format!("{public_url}/signup?ref={code}");
+        let referral_url = format!("{pages}/signup?ref={code}");
         let Invitation { text: share_text, x, linkedin, telegram, email } =
             Invitation::new(&sharing, &project_name, &code, bonus.as_deref(), &referral_url);
         Self {
             share: ShareBody { x, linkedin, telegram, email },
-            qr_url: format!("{public_url}/qr/{code}.svg"),
+            qr_url: format!("{pages}/qr/{code}.svg"),
             referral_code: code,
             referral_url,
             share_text,
@@ -63,7 +64,7 @@ pub async fn get_or_make(
     fields.finish()?;
     let view = context.engine.referral_code(developer.project, developer.account, code, max_uses).await?;
     let status = if view.made { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(json(status, CodeBody::new(view, &context.settings.public_url)))
+    Ok(json(status, CodeBody::new(view, &context)))
 }
 
 pub async fn revoke(developer: Developer, context: web::Data<Context>) -> Result<HttpResponse, ApiError> {

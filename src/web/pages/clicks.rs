@@ -27,7 +27,7 @@ const REF_JS: &str = include_str!("../../../templates/ref.js");
 const PATIENCE: Duration = Duration::from_secs(2);
 const RESOURCE_POLICY: &str = "cross-origin-resource-policy";
 
-fn code_of_query(request: &HttpRequest) -> Option<Code> {
+pub fn code_of_query(request: &HttpRequest) -> Option<Code> {
     let query = Query::parse(request.query_string()).ok()?;
     Code::parse("ref", query.get("ref")?).ok()
 }
@@ -65,6 +65,19 @@ async fn arrive(request: &HttpRequest, context: &Context, project: &Project, cod
     count(request, context, project, code, with_cookies(context, request, account)).await
 }
 
+/// At the public address, a link with a code that only another project has leads on to that project's host.
+pub async fn elsewhere(
+    request: &HttpRequest,
+    context: &Context,
+    project: &Project,
+    code: Option<&Code>,
+) -> Result<Option<HttpResponse>> {
+    let Some(code) = code.filter(|_| project.host.is_none()) else { return Ok(None) };
+    let host = context.engine.host_of_code(project.id, code.clone()).await?;
+    let place = request.uri().path_and_query().map_or("/", |place| place.as_str());
+    Ok(host.map(|host| see(&format!("{}{place}", context.url_of(Some(&host))))))
+}
+
 /// `/r/{code}`: leads to the landing page, else to the signup, also with a code that cannot be used.
 pub async fn follow(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
     lead_on(&request, &context, code_of_path(&request), true).await.unwrap_or_else(error_page)
@@ -82,6 +95,9 @@ async fn lead_on(
     may_leave: bool,
 ) -> Result<HttpResponse> {
     let project = project(context, request).await?;
+    if let Some(response) = elsewhere(request, context, &project, code.as_ref()).await? {
+        return Ok(response);
+    }
     let place = project.landing_url.as_deref().filter(|_| may_leave).unwrap_or("/signup");
     let mut response = see(&landing_link(place, code.as_ref()));
     if let Some(code) = code

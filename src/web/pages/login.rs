@@ -1,5 +1,6 @@
 //! `/login` and `/logout`: accounts' sessions.
 
+use super::clicks::{code_of_query, elsewhere};
 use super::done::Done;
 use crate::domain::code::Code;
 use crate::domain::error::{Error, Kind, Result};
@@ -25,6 +26,7 @@ struct LoginPage {
     email: String,
     next: &'static str,
     signup: Invitation,
+    sends_mail: bool,
     csrf: String,
     done: Option<Done>,
     error: Option<String>,
@@ -67,6 +69,9 @@ async fn open_login(request: &HttpRequest, context: &Context) -> Result<HttpResp
     let visit = visit(context, request).await?;
     let query = Query::parse(request.query_string())?;
     let asked = |name: &str| query.get(name).unwrap_or_default().to_owned();
+    if let Some(response) = elsewhere(request, context, &visit.project, code_of_query(request).as_ref()).await? {
+        return Ok(response);
+    }
     if visit.session.is_some() {
         return Ok(see(way_on(&asked("next"))));
     }
@@ -97,6 +102,7 @@ async fn show_login(
         email: typed.email,
         next: way_on(&typed.next),
         signup: invite(context, visit, &typed.code).await?,
+        sends_mail: context.engine.sends_mail(visit.project.id).await?,
         csrf: guard.token(context),
         done,
         error: error.as_ref().map(|error| error.message.clone()),

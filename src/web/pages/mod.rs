@@ -128,7 +128,7 @@ async fn qr(
     if !context.engine.is_shareable(project.id, code.clone()).await? {
         return Err(no_code().into());
     }
-    let url = format!("{}/r/{code}", dashboard::base_url(&context, &project));
+    let url = format!("{}/r/{code}", context.url_of(project.host.as_deref()));
     let qr = qrcode::QrCode::new(url).map_err(|fault| Error::internal(format!("qr: {fault}")))?;
     let svg = qr.render::<qrcode::render::svg::Color>().min_dimensions(240, 240).build();
     Ok(HttpResponse::Ok().content_type("image/svg+xml").body(svg))

@@ -1,5 +1,6 @@
 //! `/signup`: the minimal form, and the page that shows the key once.
 
+use super::clicks::{code_of_query, elsewhere};
 use crate::domain::code::Code;
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::referral::abuse_text;
@@ -81,6 +82,9 @@ pub async fn signup_form(request: HttpRequest, context: web::Data<Context>) -> H
 
 async fn show_signup(request: &HttpRequest, context: &Context) -> Result<HttpResponse> {
     let visit = visit(context, request).await?;
+    if let Some(response) = elsewhere(request, context, &visit.project, code_of_query(request).as_ref()).await? {
+        return Ok(response);
+    }
     let query = Query::parse(request.query_string())?;
     let code = match (query.get("ref"), arrival::remembered(context, request)) {
         (Some(code), _) => code.to_owned(),
@@ -194,7 +198,7 @@ async fn welcome(
         }
         _ => None,
     };
-    let url = &context.settings.public_url;
+    let url = context.url_of(visit.project.host.as_deref());
     let authorization = format!("-H \"Authorization: Bearer {api_key}\"");
     let begun = match visit.session {
         None => {

@@ -106,7 +106,7 @@ async fn take_name(request: &HttpRequest, payload: web::Payload, context: &Conte
 /// Nothing here may fail: the key is made, and it is shown now or never.
 fn new_key(context: &Context, member: &Member, made: MadeKey) -> HttpResponse {
     let MadeKey { secret: api_key, row } = made;
-    let url = super::base_url(context, &member.project);
+    let url = context.url_of(member.project.host.as_deref());
     let template = NewKeyPage {
         frame: member.frame(context, Place::Keys),
         name: row.name,

@@ -73,14 +73,3 @@ impl Member {
 fn failed(error: Error) -> HttpResponse {
     error_page_of(Frame::new("Referrals"), ("Your dashboard", Place::Overview.url().into()), error)
 }
-
-/// Where the project's own pages are: at its host, where it has one, with the scheme and port of the public address.
-pub fn base_url(context: &Context, project: &Project) -> String {
-    let public_url = &context.settings.public_url;
-    let parts = project.host.as_ref().zip(public_url.split_once("://"));
-    let Some((host, (scheme, rest))) = parts else { return public_url.clone() };
-    let (authority, path) = rest.split_once('/').map_or((rest, String::new()), |(it, path)| (it, format!("/{path}")));
-    let port = authority.rsplit_once(':').map(|(_, port)| port).filter(|port| port.parse::<u16>().is_ok());
-    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{scheme}://{host}{port}{path}")
-}

@@ -3,7 +3,7 @@
 use super::figures::{Charts, PERIODS, USUAL_DAYS};
 use super::referrals::ReferralRow;
 use super::words::{Day, Earning, share_text};
-use super::{Member, base_url, failed, sign_in_first};
+use super::{Member, failed, sign_in_first};
 use crate::domain::error::Result;
 use crate::domain::ledger::{Due, Schedule};
 use crate::domain::money::{grouped, percent};
@@ -43,6 +43,7 @@ struct OverviewPage {
     earnings: Vec<Earning>,
     tracks: Option<Tracks>,
     recent: Vec<ReferralRow>,
+    has_leaderboard: bool,
 }
 
 /// Everything to share a code with.
@@ -130,6 +131,7 @@ async fn show_overview(request: &HttpRequest, context: &Context, reader: &Reader
         earnings: mine.map(|rule| Earning::of(rule, &program, owner.partner)).collect(),
         tracks: Tracks::of(&program, owner.partner),
         recent: recent.items.into_iter().map(|item| ReferralRow::new(item, &program, &[])).collect(),
+        has_leaderboard: program.leaderboard.enabled,
     };
     Ok(member.page(context, StatusCode::OK, &template))
 }
@@ -148,7 +150,7 @@ async fn take_code(request: &HttpRequest, payload: web::Payload, context: &Conte
 
 impl Share {
     fn new(context: &Context, project: &Project, program: &Program, code: String, uses: Option<String>) -> Self {
-        let link = format!("{}/r/{code}", base_url(context, project));
+        let link = format!("{}/r/{code}", context.url_of(project.host.as_deref()));
         let bonus = Some(program.signup_bonus()).filter(|bonus| *bonus > 0).map(|bonus| program.amount_text(bonus));
         let invitation = Invitation::new(&program.sharing, &project.name, &code, bonus.as_deref(), &link);
         Self { code, link, uses, invitation }
