@@ -4,6 +4,7 @@ mod check;
 mod key;
 mod operator;
 mod outbox;
+mod payout;
 mod program;
 mod project;
 mod serve;
@@ -16,6 +17,7 @@ use clap::{Parser, Subcommand};
 use key::KeyCommand;
 use operator::OperatorCommand;
 use outbox::OutboxCommand;
+use payout::PayoutCommand;
 use project::ProjectCommand;
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Read, Write};
@@ -55,6 +57,9 @@ enum Command {
     /// See what is still to be told to other systems (mail, Stripe), and have it tried again
     #[command(subcommand)]
     Outbox(OutboxCommand),
+    /// List payouts to partners; approve, cancel and retry them
+    #[command(subcommand)]
+    Payout(PayoutCommand),
     /// Recompute the ledger's chain and every balance from its entries alone
     Verify {
         /// The database file; the same as --db
@@ -148,6 +153,7 @@ fn execute(cli: &Cli) -> Result<Option<Report>> {
         Command::Key(command) => key::run(db, command).map(Some),
         Command::Operator(command) => operator::run(db, command).map(Some),
         Command::Outbox(command) => outbox::run(db, command).map(Some),
+        Command::Payout(command) => payout::run(db, command).map(Some),
         Command::Verify { file, head } => check::verify(file.as_ref().unwrap_or(db), head.as_deref()).map(Some),
         Command::Healthcheck { listen } => check::healthcheck(*listen).map(Some),
     }

@@ -4,10 +4,10 @@ use super::{print, read_file};
 use crate::config::ServeSettings;
 use crate::domain::email::DisposableDomains;
 use crate::domain::error::{Error, Result};
-use crate::engine::Engine;
+use crate::engine::{Engine, StripeCaller};
 use crate::store::{Clock, Store};
 use crate::web::{self, Context};
-use crate::work::{Couriers, Receiver, Worker};
+use crate::work::{Couriers, Receiver, StripeClient, Worker};
 use serde_json::json;
 use std::net::TcpListener;
 use std::path::Path;
@@ -24,12 +24,15 @@ pub fn serve(db: &Path, settings: &ServeSettings, as_json: bool) -> Result<()> {
         None => DisposableDomains::default(),
     };
     let store = Arc::new(Store::serve(db, Clock::System, settings.capacity())?);
-    let engine = Arc::new(Engine::new(store, settings.engine(disposable_domains)));
+    let stripe = StripeClient::new(&settings.stripe_api_url);
+    let for_engine = stripe.clone();
+    let stripe_caller = StripeCaller::new(move |call, api_key| for_engine.call(call, api_key));
+    let engine = Arc::new(Engine::new(store, settings.engine(disposable_domains, stripe_caller)));
     let context = Arc::new(Context::new(Arc::clone(&engine), settings.web(listening)));
     greet(&engine, db, &context.settings.public_url, as_json)?;
     let for_worker = Arc::clone(&context);
     let worker = Worker::start(engine, move || for_worker.limiter.forget_idle())?;
-    let couriers = Couriers::start(&context.engine, receivers())?;
+    let couriers = Couriers::start(&context.engine, receivers(stripe))?;
     let served = web::serve(context, listener);
     drop(couriers);
     drop(worker);
@@ -37,8 +40,8 @@ pub fn serve(db: &Path, settings: &ServeSettings, as_json: bool) -> Result<()> {
 }
 
 /// Who tells other systems what the outbox holds for them.
-fn receivers() -> Vec<Box<dyn Receiver>> {
-    Vec::new()
+fn receivers(stripe: StripeClient) -> Vec<Box<dyn Receiver>> {
+    vec![Box::new(stripe)]
 }
 
 /// Says where everything is. The secrets of a first start are shown now and never again.

@@ -6,14 +6,17 @@ use super::time::HOUR_MS;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeliveryKind {
     Mail,
+    /// The transfer of a payout, at Stripe.
+    Transfer,
 }
 
 impl DeliveryKind {
-    pub const ALL: [Self; 1] = [Self::Mail];
+    pub const ALL: [Self; 2] = [Self::Mail, Self::Transfer];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Mail => "mail",
+            Self::Transfer => "transfer",
         }
     }
 

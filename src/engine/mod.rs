@@ -3,12 +3,15 @@
 mod account_sessions;
 mod accounts;
 mod codes;
+mod connect;
 mod conversion;
 mod customers;
 mod keys;
 mod ledger;
 mod operators;
 mod outbox;
+mod partners;
+mod payouts;
 mod programs;
 mod projects;
 mod purchases;
@@ -23,15 +26,19 @@ mod stripe;
 mod subjects;
 mod sweep;
 mod test_clock;
+mod transfers;
 mod usage;
 
 pub use accounts::{Change, ProfileView};
 pub use codes::CodeView;
+pub use connect::{ConnectLinks, Connected, StripeCaller};
 pub use conversion::Conversion;
 pub use customers::{AppliedCode, CustomerCode, ReferredCustomer, Slice};
 pub use keys::MadeKey;
 pub use operators::MadeOperator;
 pub use outbox::{Begun, Content};
+pub use partners::{NewSignature, PartnerView, SignedAgreement};
+pub use payouts::ListedPayout;
 pub use projects::ProjectView;
 pub use purchases::{NewPurchase, NewRefund, Recorded};
 pub use referrals::{Applied, ReferralItem, ReferralPage, mask};
@@ -42,14 +49,15 @@ pub use signup::{SignedUp, Signup};
 pub use stripe::Delivered;
 pub use subjects::SubjectStats;
 pub use sweep::Swept;
+pub use transfers::{Secret, TransferTask};
 pub use usage::{UsageAnswer, UsageEvent, UsageStatus, Who};
 
 use crate::domain::email::DisposableDomains;
 use crate::domain::error::Result;
 use crate::domain::id::{KeyId, ProjectId};
 pub use crate::store::{
-    AccountSession, Delivery, DeliveryRow, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, Project, Reader,
-    Team,
+    AccountSession, Delivery, DeliveryRow, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, PayoutRow,
+    Project, Reader, Team,
 };
 
 use crate::store::Store;
@@ -67,13 +75,17 @@ pub struct Settings {
     pub concurrent_hashes: usize,
     /// Beside the shipped list.
     pub disposable_domains: DisposableDomains,
+    pub stripe: StripeCaller,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { usage_id_days: 90, concurrent_hashes: 2, disposable_domains: DisposableDomains::default() }
+        Self { usage_id_days: 90, concurrent_hashes: 2, disposable_domains: DisposableDomains::default(), stripe: StripeCaller::default() }
     }
 }
+
+/// At the same time; they may take long.
+const MOST_STRIPE_CALLS: usize = 16;
 
 /// Everything that refloop can do, whoever asks.
 pub struct Engine {
@@ -84,6 +96,8 @@ pub struct Engine {
     used_keys: Mutex<HashMap<KeyId, i64>>,
     /// When a write was last tried for [`Engine::ready`].
     last_write: Mutex<Option<Instant>>,
+    /// Calls to Stripe that somebody waits for.
+    stripe_calls: Arc<tokio::sync::Semaphore>,
     /// What was erased may have left traces in the write-ahead log.
     traces_left: Arc<AtomicBool>,
 }
@@ -93,7 +107,9 @@ impl Engine {
         let hashing = Arc::new(tokio::sync::Semaphore::new(settings.concurrent_hashes));
         // A process that was killed may have left some.
         let traces_left = Arc::new(AtomicBool::new(true));
-        Self { store, settings, hashing, used_keys: Mutex::default(), last_write: Mutex::default(), traces_left }
+        let stripe_calls = Arc::new(tokio::sync::Semaphore::new(MOST_STRIPE_CALLS));
+        let (used_keys, last_write) = (Mutex::default(), Mutex::default());
+        Self { store, settings, hashing, used_keys, last_write, stripe_calls, traces_left }
     }
 
     /// Before a read that is asked for all the time: lets the writes on this thread go first.

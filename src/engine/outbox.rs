@@ -3,6 +3,7 @@
 //! [`Engine::end_delivery`].
 
 use super::Engine;
+use super::transfers::{self, TransferTask};
 use crate::domain::delivery::{self, DeliveryKind, Fate, Outcome};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::DeliveryId;
@@ -14,6 +15,7 @@ use serde_json::Value;
 pub enum Content {
     /// A call, in the words that were written down when it was caused.
     Call(Value),
+    Transfer(TransferTask),
 }
 
 /// A delivery that has begun: its receiver may have been told from now on.
@@ -89,6 +91,7 @@ fn content(tx: &Tx<'_>, delivery: &Delivery) -> Result<Option<Content>> {
             let reader = tx.find_account(delivery.project, account)?.filter(|account| account.email.is_some());
             Ok(reader.map(|_| Content::Call(delivery.body.clone())))
         }
+        DeliveryKind::Transfer => Ok(transfers::begin(tx, delivery)?.map(Content::Transfer)),
     }
 }
 
@@ -97,5 +100,6 @@ fn content(tx: &Tx<'_>, delivery: &Delivery) -> Result<Option<Content>> {
 fn fate(tx: &Tx<'_>, delivery: &Delivery, outcome: &Outcome) -> Result<Fate> {
     match delivery.kind {
         DeliveryKind::Mail => Ok(delivery::fate(outcome, delivery.tries, tx.machine_now_ms(), tx.entropy()?)),
+        DeliveryKind::Transfer => transfers::conclude(tx, delivery, outcome),
     }
 }

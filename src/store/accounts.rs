@@ -171,6 +171,7 @@ impl Tx<'_> {
         self.forget_stripe_customer(project, id)?;
         self.end_account_sessions(id)?;
         self.forget_deliveries(id)?;
+        self.forget_partner(id)?;
         self.connection.execute(
             "UPDATE account SET external_id = NULL, email = NULL, name = NULL, leaderboard_name = NULL, password_hash = NULL,
                     erased_at_ms = $1 WHERE project_id = $2 AND id = $3",

@@ -1,8 +1,10 @@
 //! What runs by itself. One step is bounded and can be run alone, so that tests need not wait.
 
 mod deliver;
+mod stripe;
 
 pub use deliver::{Couriers, Receiver, deliver_once};
+pub use stripe::StripeClient;
 
 use crate::domain::error::{Error, Result};
 use crate::engine::{Engine, Swept};

@@ -29,8 +29,9 @@ pub const FIELDS: &[(&str, bool, &str)] = &[
     ("sharing.text", true, "a text of 1 to 500 characters"),
     ("leaderboard", false, "an object with enabled"),
     ("leaderboard.enabled", true, "true or false"),
-    ("payouts", false, "an object with minimum"),
+    ("payouts", false, "an object with minimum and approval"),
     ("payouts.minimum", true, "a whole number from 0 to 1000000000000"),
+    ("payouts.approval", false, "true or false"),
 ];
 
 /// What may stand at a pattern; `None` when there is no such field.
