@@ -4,8 +4,10 @@ use super::fault::known;
 use super::tx::{Snapshot, Tx};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, PayoutId, ProjectId};
+use crate::domain::ledger::Books;
 use crate::domain::payout::{PayoutStatus, Sendings};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::collections::BTreeMap;
 
 #[derive(Debug, Clone)]
 pub struct PayoutRow {
@@ -270,4 +272,27 @@ impl Tx<'_> {
         self.connection.prepare_cached(sql)?.execute(params![transfer, reversed_minor, project.0, id.0])?;
         Ok(())
     }
+}
+
+/// The first payout that is not what the ledger says: reserved by other entries, or neither paid nor given back.
+pub(super) fn misfit(connection: &Connection, books: &Books) -> Result<Option<(i64, String)>> {
+    let sql = "SELECT payout.id, payout.group_seq FROM payout WHERE amount_minor <> (
+                 SELECT coalesce(-sum(entry.amount), 0) FROM entry
+                 WHERE entry.seq >= payout.group_seq AND entry.seq < payout.group_seq + payout.entry_count
+                   AND entry.kind = 'payout' AND entry.account_id = payout.account_id)
+               ORDER BY payout.group_seq LIMIT 1";
+    let found = connection.query_row(sql, [], |row| Ok((PayoutId(row.get(0)?), row.get(1)?))).optional()?;
+    if let Some((id, seq)) = found {
+        return Ok(Some((seq, format!("{id} is another sum than the entries that reserve it"))));
+    }
+    let sql = "SELECT account_id, sum(amount_minor) FROM payout WHERE return_seq IS NULL GROUP BY account_id";
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([], |row| Ok((AccountId(row.get(0)?), row.get::<_, i64>(1)?)))?;
+    let out = rows.collect::<rusqlite::Result<BTreeMap<_, _>>>()?;
+    let by_ledger = books.totals.iter().filter(|(_, totals)| totals.paid != 0).map(|(account, _)| account);
+    let differs = |account: &&AccountId| {
+        books.totals.get(*account).map_or(0, |totals| totals.paid) != out.get(account).copied().unwrap_or(0)
+    };
+    let account = by_ledger.chain(out.keys()).filter(differs).min();
+    Ok(account.map(|account| (0, format!("the payouts of {account} are not what the entries pay out"))))
 }
