@@ -77,6 +77,7 @@ CREATE TABLE account (
   password_hash    TEXT,
   disposable       INTEGER NOT NULL DEFAULT 0 CHECK (disposable IN (0, 1)),  -- a throw-away mailbox: earns nothing
   track            TEXT    NOT NULL DEFAULT 'basic' CHECK (track IN ('basic', 'partner')),
+  milestone_mail   INTEGER NOT NULL DEFAULT 1 CHECK (milestone_mail IN (0, 1)),  -- 0: wants none
   created_at_ms    INTEGER NOT NULL,
   erased_at_ms     INTEGER,
   CHECK (erased_at_ms IS NULL
@@ -129,6 +130,21 @@ CREATE TABLE code (
 ) STRICT;
 CREATE UNIQUE INDEX code_active ON code (account_id) WHERE revoked_at_ms IS NULL;
 CREATE INDEX code_list ON code (project_id, id);
+
+-- Accounts whose address is still to be confirmed, and the code that they came with: it counts from then on.
+CREATE TABLE unconfirmed (
+  account_id INTEGER PRIMARY KEY REFERENCES account,
+  code_id    INTEGER REFERENCES code
+) STRICT;
+
+-- The tokens of links in mail, as hashes. Each is made when its mail is sent, and used once.
+CREATE TABLE mail_token (
+  hash          BLOB    PRIMARY KEY CHECK (length(hash) = 32),
+  account_id    INTEGER NOT NULL REFERENCES account,
+  purpose       TEXT    NOT NULL CHECK (purpose IN ('confirm', 'reset')),
+  expires_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX mail_token_account ON mail_token (account_id);
 
 -- One account brought in by another, at most once ever. The two identities are keyed hashes: they outlive an erasure.
 CREATE TABLE referral (

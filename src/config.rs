@@ -72,9 +72,37 @@ pub struct ServeSettings {
     #[arg(long, env = "REFLOOP_DISPOSABLE_DOMAINS", value_name = "FILE")]
     pub disposable_domains: Option<PathBuf>,
 
+    /// The mail server, as smtp://user:password@host:587 or smtps://…:465, or @FILE that holds it [default: no mail]
+    #[arg(long, env = "REFLOOP_SMTP_URL", value_name = "URL", hide_env_values = true, value_parser = secret)]
+    pub smtp_url: Option<Secret>,
+
+    /// Who mail comes from: refer@example.com, or "Example <refer@example.com>"; needed with a mail server
+    #[arg(long, env = "REFLOOP_MAIL_FROM", value_name = "ADDRESS")]
+    pub mail_from: Option<String>,
+
+    /// Mails that are asked for (forgotten password, another link), each account
+    #[arg(long, env = "REFLOOP_MAIL_PER_HOUR", default_value_t = 5, value_name = "N")]
+    pub mail_per_hour: u32,
+
     /// Writes (usage events, signups, …) that may wait before new ones are refused with 503
     #[arg(long, env = "REFLOOP_QUEUED_WRITES", default_value_t = 16_384, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub queued_writes: u32,
+}
+
+/// A setting that is not printed.
+#[derive(Clone)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// Takes everything: what is wrong with it is said elsewhere, without repeating it.
+#[expect(clippy::unnecessary_wraps, reason = "clap's parsers have this shape")]
+fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret(text.to_owned()))
 }
 
 /// An address to open here; one that stands for all of them cannot be opened.
@@ -110,6 +138,7 @@ impl ServeSettings {
                 bad_key: Quota::new(self.bad_key_per_minute, minute),
                 public: Quota::new(self.public_per_minute, minute),
                 convert: Quota::new(self.convert_per_hour, hour),
+                mail: Quota::new(self.mail_per_hour, hour),
                 developer: Quota::new(self.developer_per_minute, minute),
                 gateway: Quota::new(self.gateway_per_second, second),
             },
@@ -119,7 +148,13 @@ impl ServeSettings {
     }
 
     pub fn engine(&self, disposable_domains: DisposableDomains, stripe: StripeCaller) -> engine::Settings {
-        engine::Settings { usage_id_days: self.usage_id_days, disposable_domains, stripe, ..engine::Settings::default() }
+        engine::Settings {
+            usage_id_days: self.usage_id_days,
+            disposable_domains,
+            stripe,
+            sends_mail: self.smtp_url.is_some(),
+            ..engine::Settings::default()
+        }
     }
 
     pub fn capacity(&self) -> Capacity {

@@ -2,6 +2,7 @@
 
 mod check;
 mod key;
+mod mail;
 mod operator;
 mod outbox;
 mod payout;
@@ -15,6 +16,7 @@ use crate::engine::{Engine, Settings};
 use crate::store::{Capacity, Clock, Store, is_existing_file};
 use clap::{Parser, Subcommand};
 use key::KeyCommand;
+use mail::MailCommand;
 use operator::OperatorCommand;
 use outbox::OutboxCommand;
 use payout::PayoutCommand;
@@ -54,6 +56,9 @@ enum Command {
     /// Make and list operators, who sign in to the console
     #[command(subcommand)]
     Operator(OperatorCommand),
+    /// See what mails look like
+    #[command(subcommand)]
+    Mail(MailCommand),
     /// See what is still to be told to other systems (mail, Stripe), and have it tried again
     #[command(subcommand)]
     Outbox(OutboxCommand),
@@ -152,6 +157,7 @@ fn execute(cli: &Cli) -> Result<Option<Report>> {
         Command::Project(command) => project::run(db, command).map(Some),
         Command::Key(command) => key::run(db, command).map(Some),
         Command::Operator(command) => operator::run(db, command).map(Some),
+        Command::Mail(command) => mail::run(command).map(Some),
         Command::Outbox(command) => outbox::run(db, command).map(Some),
         Command::Payout(command) => payout::run(db, command).map(Some),
         Command::Verify { file, head } => check::verify(file.as_ref().unwrap_or(db), head.as_deref()).map(Some),

@@ -1,13 +1,13 @@
 //! `refloop serve`: the composition root.
 
 use super::{print, read_file};
-use crate::config::ServeSettings;
+use crate::config::{Secret, ServeSettings};
 use crate::domain::email::DisposableDomains;
 use crate::domain::error::{Error, Result};
 use crate::engine::{Engine, StripeCaller};
 use crate::store::{Clock, Store};
 use crate::web::{self, Context};
-use crate::work::{Couriers, Receiver, StripeClient, Worker};
+use crate::work::{Couriers, Mailer, Receiver, SmtpServer, StripeClient, Worker};
 use serde_json::json;
 use std::net::TcpListener;
 use std::path::Path;
@@ -29,10 +29,11 @@ pub fn serve(db: &Path, settings: &ServeSettings, as_json: bool) -> Result<()> {
     let stripe_caller = StripeCaller::new(move |call, api_key| for_engine.call(call, api_key));
     let engine = Arc::new(Engine::new(store, settings.engine(disposable_domains, stripe_caller)));
     let context = Arc::new(Context::new(Arc::clone(&engine), settings.web(listening)));
+    let receivers = receivers(settings, &context.settings.public_url, stripe)?;
     greet(&engine, db, &context.settings.public_url, as_json)?;
     let for_worker = Arc::clone(&context);
     let worker = Worker::start(engine, move || for_worker.limiter.forget_idle())?;
-    let couriers = Couriers::start(&context.engine, receivers(stripe))?;
+    let couriers = Couriers::start(&context.engine, receivers)?;
     let served = web::serve(context, listener);
     drop(couriers);
     drop(worker);
@@ -40,8 +41,19 @@ pub fn serve(db: &Path, settings: &ServeSettings, as_json: bool) -> Result<()> {
 }
 
 /// Who tells other systems what the outbox holds for them.
-fn receivers(stripe: StripeClient) -> Vec<Box<dyn Receiver>> {
-    vec![Box::new(stripe)]
+fn receivers(settings: &ServeSettings, public_url: &str, stripe: StripeClient) -> Result<Vec<Box<dyn Receiver>>> {
+    let mut receivers: Vec<Box<dyn Receiver>> = vec![Box::new(stripe)];
+    if let Some(Secret(url)) = &settings.smtp_url {
+        let url = match url.strip_prefix('@') {
+            Some(file) => read_file(Path::new(file))?,
+            None => url.clone(),
+        };
+        let from = settings.mail_from.as_deref().ok_or_else(|| {
+            Error::field("mail_from", "required", "With a mail server, set REFLOOP_MAIL_FROM too: who mail comes from.")
+        })?;
+        receivers.push(Box::new(Mailer::new(&SmtpServer::parse(&url)?, from, public_url)?));
+    }
+    Ok(receivers)
 }
 
 /// Says where everything is. The secrets of a first start are shown now and never again.

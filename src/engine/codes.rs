@@ -1,6 +1,6 @@
 //! A developer's own code.
 
-use super::Engine;
+use super::{Engine, confirmation};
 use crate::domain::code::{self, Code};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
@@ -78,6 +78,7 @@ impl Engine {
             .write(move |tx| {
                 let program = tx.program(project)?;
                 let owner = tx.account(project, account)?;
+                confirmation::require(tx, project, account)?;
                 if let Some(active) = tx.active_code(project, account)? {
                     let other_code = wanted.is_some_and(|wanted| wanted.as_str() != active.code);
                     let other_limit = max_uses.is_some() && max_uses != active.max_uses;

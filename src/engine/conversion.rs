@@ -1,8 +1,8 @@
 //! The `convert` call: a new user of the team's app came with a code.
 
-use super::Engine;
-use super::referrals::{Applied, introduce, may_apply};
+use super::referrals::{Applied, introduce_silently, may_apply};
 use super::rewards::reward;
+use super::{Engine, letters};
 use crate::domain::code::Code;
 use crate::domain::email::Email;
 use crate::domain::error::{Kind, Result};
@@ -37,9 +37,11 @@ impl Engine {
                 let Some(referral) = referral_by(tx, project, &program, &code, &email, disposable)? else {
                     return Ok(Conversion::default());
                 };
-                let progress = referral.progress.after_conversion(&program, tx.now_ms(project));
-                let referral = tx.set_progress(project, &referral, &progress)?;
-                reward(tx, project, &program, &referral, Event::Convert, None)?;
+                let had = referral.progress;
+                let referral =
+                    tx.set_progress(project, &referral, &had.after_conversion(&program, tx.now_ms(project)))?;
+                let granted = reward(tx, project, &program, &referral, Event::Convert, None)?;
+                letters::milestone(tx, project, &program, &referral, had, &granted)?;
                 let external_id = tx.find_account(project, referral.referrer)?.and_then(|account| account.external_id);
                 let referrer = external_id.unwrap_or_else(|| referral.referrer.to_string());
                 Ok(Conversion { converted: true, referrer: Some(referrer) })
@@ -85,8 +87,9 @@ fn referral_by(
         let email = Some(email.address());
         tx.add_account(project, &NewAccount { email, disposable, ..NewAccount::default() })?
     };
-    match introduce(tx, project, program, code, &referee)? {
-        Applied::Rejected { .. } => Ok(None),
+    // The conversion follows at once, and is what there is to say.
+    match introduce_silently(tx, project, program, code, &referee)?.0 {
+        Applied::Rejected { .. } | Applied::Awaiting { .. } => Ok(None),
         Applied::Accepted { .. } => tx.referral_of(project, referee.id),
     }
 }

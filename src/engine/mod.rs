@@ -4,14 +4,17 @@ mod account_sessions;
 mod accounts;
 mod codes;
 mod connect;
+mod confirmation;
 mod conversion;
 mod customers;
 mod keys;
 mod ledger;
+mod letters;
 mod operators;
 mod outbox;
 mod partners;
 mod payouts;
+mod passwords;
 mod programs;
 mod projects;
 mod purchases;
@@ -32,9 +35,11 @@ mod usage;
 pub use accounts::{Change, ProfileView};
 pub use codes::CodeView;
 pub use connect::{ConnectLinks, Connected, StripeCaller};
+pub use confirmation::Confirmed;
 pub use conversion::Conversion;
 pub use customers::{AppliedCode, CustomerCode, ReferredCustomer, Slice};
 pub use keys::MadeKey;
+pub use letters::{Letter, LetterContent, MailChoice, Milestone, payout_paid, payout_refused, payout_requested};
 pub use operators::MadeOperator;
 pub use outbox::{Begun, Content};
 pub use partners::{NewSignature, PartnerView, SignedAgreement};
@@ -76,11 +81,19 @@ pub struct Settings {
     /// Beside the shipped list.
     pub disposable_domains: DisposableDomains,
     pub stripe: StripeCaller,
+    /// Whether there is a server to send mail through.
+    pub sends_mail: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { usage_id_days: 90, concurrent_hashes: 2, disposable_domains: DisposableDomains::default(), stripe: StripeCaller::default() }
+        Self {
+            usage_id_days: 90,
+            concurrent_hashes: 2,
+            disposable_domains: DisposableDomains::default(),
+            sends_mail: false,
+            stripe: StripeCaller::default(),
+        }
     }
 }
 
@@ -104,6 +117,7 @@ pub struct Engine {
 
 impl Engine {
     pub fn new(store: Arc<Store>, settings: Settings) -> Self {
+        store.set_sends_mail(settings.sends_mail);
         let hashing = Arc::new(tokio::sync::Semaphore::new(settings.concurrent_hashes));
         // A process that was killed may have left some.
         let traces_left = Arc::new(AtomicBool::new(true));

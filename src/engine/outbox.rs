@@ -2,8 +2,9 @@
 //! a delivery from [`Engine::next_delivery`], has its receiver told, and brings the outcome to
 //! [`Engine::end_delivery`].
 
-use super::Engine;
+use super::letters::Letter;
 use super::transfers::{self, TransferTask};
+use super::{Engine, letters};
 use crate::domain::delivery::{self, DeliveryKind, Fate, Outcome};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::DeliveryId;
@@ -13,6 +14,7 @@ use serde_json::Value;
 /// What a receiver is to be told, complete.
 #[derive(Debug, Clone)]
 pub enum Content {
+    Letter(Box<Letter>),
     /// A call, in the words that were written down when it was caused.
     Call(Value),
     Transfer(TransferTask),
@@ -86,11 +88,7 @@ impl Engine {
 /// any more.
 fn content(tx: &Tx<'_>, delivery: &Delivery) -> Result<Option<Content>> {
     match delivery.kind {
-        DeliveryKind::Mail => {
-            let Some(account) = delivery.account else { return Ok(None) };
-            let reader = tx.find_account(delivery.project, account)?.filter(|account| account.email.is_some());
-            Ok(reader.map(|_| Content::Call(delivery.body.clone())))
-        }
+        DeliveryKind::Mail => Ok(letters::letter(tx, delivery)?.map(|letter| Content::Letter(Box::new(letter)))),
         DeliveryKind::Transfer => Ok(transfers::begin(tx, delivery)?.map(Content::Transfer)),
     }
 }

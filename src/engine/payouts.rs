@@ -1,8 +1,8 @@
 //! Payouts: asking for one, and what operators do about them. How they get to Stripe is in [`super::transfers`].
 
-use super::Engine;
 use super::partners::{has_stripe, standing};
 use super::rewards::settle;
+use super::{Engine, letters};
 use crate::domain::delivery::DeliveryKind;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, DeliveryId, PayoutId, ProjectId};
@@ -178,7 +178,15 @@ fn request(tx: &Tx<'_>, project: ProjectId, account: AccountId, amount_minor: Op
     if !program.payouts.approval {
         queue(tx, project, id)?;
     }
+    letters::payout_requested(tx, project, account, &id.to_string(), &program.amount_text(amount_minor))?;
     tx.payout(project, id)
+}
+
+/// Ends a payout that Stripe has sent.
+pub fn note_paid(tx: &Tx<'_>, row: &PayoutRow, transfer: &str) -> Result<()> {
+    tx.set_payout_paid(row.project, row.id, transfer)?;
+    let amount = tx.program(row.project)?.amount_text(row.amount_minor);
+    letters::payout_paid(tx, row.project, row.account, &row.id.to_string(), &amount)
 }
 
 /// Gives a payout's money back to the lots that it came from, and ends it.
@@ -189,5 +197,8 @@ pub fn give_back(tx: &Tx<'_>, row: &PayoutRow, status: PayoutStatus, failure: Op
     let drafts = ledger::payout_return(&tx.taken_by_payout(row)?);
     let movement = Movement { project: row.project, account: row.account, reason: "payout".into(), drafts };
     let return_seq = tx.append(movement)?.ok_or_else(|| Error::internal("a payout that took nothing"))?;
-    tx.set_payout_returned(row.project, row.id, status, return_seq, failure)
+    tx.set_payout_returned(row.project, row.id, status, return_seq, failure)?;
+    let amount = tx.program(row.project)?.amount_text(row.amount_minor);
+    let reason = failure.unwrap_or("It was called off before it was sent.");
+    letters::payout_refused(tx, row.project, row.account, &row.id.to_string(), &amount, reason)
 }

@@ -1,8 +1,8 @@
 //! Purchases bring commissions, refunds take them back.
 
-use super::Engine;
 use super::rewards::{Occasion, reward, settle};
 use super::usage::{Who, find};
+use super::{Engine, letters};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::{self, Lot, Movement, Purchase};
@@ -121,10 +121,27 @@ pub fn convert(
     event: Event,
     occasion: Occasion,
 ) -> Result<()> {
+    let had = referral.progress;
+    let mut referral = referral.clone();
     if event.converts(program) {
-        tx.set_progress(project, referral, &referral.progress.after_conversion(program, tx.now_ms(project)))?;
+        referral = tx.set_progress(project, &referral, &had.after_conversion(program, tx.now_ms(project)))?;
     }
-    reward(tx, project, program, referral, event, Some(occasion))?;
+    let granted = reward(tx, project, program, &referral, event, Some(occasion))?;
+    letters::milestone(tx, project, program, &referral, had, &granted)
+}
+
+/// Pays for what an account bought before it was referred, as if it had been before: where its referral had to wait.
+pub fn pay_for_earlier(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, account: AccountId) -> Result<()> {
+    let Some(referral) = earning_referral(tx, project, account)? else { return Ok(()) };
+    let mut largest_before = None;
+    for (id, at_ms, purchase) in tx.purchases_before(project, &referral)? {
+        let Some(referral) = earning_referral(tx, project, account)? else { break };
+        let (amount_minor, converted) = (purchase.gross_minor, referral.progress.converted_at_ms.is_some());
+        let event = Event::Purchase { amount_minor, largest_before, converted };
+        convert(tx, project, program, &referral, event, Occasion { purchase: Some(purchase.id), at_ms })?;
+        take_back(tx, project, &id, &purchase)?;
+        largest_before = largest_before.max(Some(amount_minor));
+    }
     Ok(())
 }
 

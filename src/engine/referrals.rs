@@ -1,7 +1,7 @@
 //! Making referrals out of codes, and listing them.
 
-use super::rewards::reward;
-use super::{Engine, stripe};
+use super::rewards::{Granted, reward, sum_for};
+use super::{Engine, confirmation, letters, stripe};
 use crate::domain::code::Code;
 use crate::domain::email::{Email, identity_hash};
 use crate::domain::error::{Error, Result};
@@ -22,6 +22,10 @@ pub enum Applied {
     Rejected {
         reason: &'static str,
     },
+    /// It counts as soon as the e-mail address is confirmed.
+    Awaiting {
+        code: String,
+    },
 }
 
 /// Makes `referee` the referral of the code's owner. The code has been found usable.
@@ -32,6 +36,21 @@ pub fn introduce(
     code: &CodeRow,
     referee: &Account,
 ) -> Result<Applied> {
+    let (applied, granted) = introduce_silently(tx, project, program, code, referee)?;
+    if let Applied::Accepted { .. } = applied {
+        letters::signed_up(tx, project, program, code.owner, referee.id, &granted)?;
+    }
+    Ok(applied)
+}
+
+/// [`introduce`] that tells the referrer nothing; with what the signup brought.
+pub fn introduce_silently(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    program: &VersionedProgram,
+    code: &CodeRow,
+    referee: &Account,
+) -> Result<(Applied, Vec<Granted>)> {
     let strict = program.abuse.strict_domains;
     let referrer = tx.account(project, code.owner)?;
     let referee_identity = identity(tx, referee, strict)?;
@@ -76,7 +95,7 @@ pub fn introduce(
                 basis_points: None,
             },
         )?;
-        return Ok(Applied::Rejected { reason });
+        return Ok((Applied::Rejected { reason }, Vec::new()));
     }
     tx.count_code_use(project, code.id)?;
     let referral =
@@ -84,8 +103,8 @@ pub fn introduce(
     let granted = reward(tx, project, program, &referral, Event::Signup, None)?;
     // Their first purchase may have been told before there was an account of theirs: it counts now.
     stripe::catch_up(tx, project, referee.id)?;
-    let to_referee = granted.iter().filter(|grant| grant.account == referee.id);
-    Ok(Applied::Accepted { code: code.code.clone(), bonus_credits: to_referee.map(|grant| grant.amount).sum() })
+    let bonus_credits = sum_for(&granted, referee.id);
+    Ok((Applied::Accepted { code: code.code.clone(), bonus_credits }, granted))
 }
 
 /// Refuses an account that is there already a code: [`referral::may_apply`].
@@ -182,6 +201,7 @@ impl Engine {
             .write(move |tx| {
                 let program = tx.program(project)?;
                 let referee = tx.account(project, account)?;
+                confirmation::require(tx, project, account)?;
                 let row = tx.code(project, &code)?;
                 may_apply(tx, project, &program, row.as_ref(), &referee)?;
                 referral::usable("code", row.as_ref().map(CodeRow::state), &program)?;

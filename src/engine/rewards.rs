@@ -14,6 +14,11 @@ pub struct Granted {
     pub amount: i64,
 }
 
+/// What an account was given.
+pub fn sum_for(granted: &[Granted], account: AccountId) -> i64 {
+    granted.iter().filter(|grant| grant.account == account).map(|grant| grant.amount).sum()
+}
+
 /// When an event happened, and the purchase behind it, if it is one.
 #[derive(Debug, Clone, Copy)]
 pub struct Occasion {

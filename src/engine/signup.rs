@@ -1,6 +1,7 @@
 //! Signing up, with or without a code.
 
 use super::accounts::{ProfileView, profile};
+use super::confirmation;
 use super::referrals::{Applied, introduce};
 use super::{Engine, keys};
 use crate::domain::code::Code;
@@ -44,6 +45,8 @@ pub struct SignedUp {
     pub referral: Option<Applied>,
     /// The referee's bonus in the words of the program, when there is one.
     pub bonus: Option<String>,
+    /// A link to confirm the address is on its way.
+    pub must_confirm: bool,
 }
 
 impl Engine {
@@ -86,8 +89,14 @@ impl Engine {
                 };
                 let key = keys::make_developer_key(tx, &tx.project(project)?, account.id, None)?;
                 let is_referred = tx.referral_of(project, account.id)?.is_some();
+                let must_confirm = program.mail.confirm_address && tx.sends_mail(project)?;
+                if must_confirm {
+                    let code = code_row.as_ref().filter(|_| !is_referred).map(|code| code.id);
+                    confirmation::ask(tx, project, account.id, code)?;
+                }
                 let referral = match code_row {
                     Some(_) if is_referred => Some(Applied::Rejected { reason: "already_referred" }),
+                    Some(code) if must_confirm => Some(Applied::Awaiting { code: code.code }),
                     Some(code) => Some(introduce(tx, project, &program, &code, &account)?),
                     None => None,
                 };
@@ -97,7 +106,13 @@ impl Engine {
                     }
                     _ => None,
                 };
-                Ok(SignedUp { profile: profile(tx, project, account.id)?, api_key: key.secret, referral, bonus })
+                Ok(SignedUp {
+                    profile: profile(tx, project, account.id)?,
+                    api_key: key.secret,
+                    referral,
+                    bonus,
+                    must_confirm,
+                })
             })
             .await
     }

@@ -5,7 +5,7 @@
 //! after that it is only asked. And nothing but Stripe's own refusal, or its word that there is no such transfer, gives
 //! the money back.
 
-use super::payouts::give_back;
+use super::payouts::{give_back, note_paid};
 use crate::domain::access::secret_hash;
 use crate::domain::delivery::{self, Fate, Outcome};
 use crate::domain::error::{Error, Result};
@@ -60,7 +60,7 @@ pub fn begin(tx: &Tx<'_>, delivery: &Delivery) -> Result<Option<TransferTask>> {
     }
     if tx.project(row.project)?.mode == "test" {
         tx.note_payout_sending(row.project, row.id, &[0; 32])?;
-        tx.set_payout_paid(row.project, row.id, &format!("tr_test_{}", row.id))?;
+        note_paid(tx, &row, &format!("tr_test_{}", row.id))?;
         return Ok(None);
     }
     let api_key = tx.stripe_api_key(row.project)?.ok_or_else(payout::stripe_not_configured)?;
@@ -102,7 +102,7 @@ pub fn conclude(tx: &Tx<'_>, delivery: &Delivery, outcome: &Outcome) -> Result<F
     }
     match outcome {
         Outcome::Done(Some(transfer)) => {
-            tx.set_payout_paid(row.project, row.id, transfer)?;
+            note_paid(tx, &row, transfer)?;
             return Ok(Fate::Done);
         }
         Outcome::Refused(reason) => {
@@ -145,7 +145,7 @@ pub fn told(tx: &Tx<'_>, project: ProjectId, told: &ToldTransfer) -> Result<&'st
         return Ok("ignored");
     }
     if row.status.is_open() && row.times_sent > 0 {
-        tx.set_payout_paid(project, row.id, &told.id)?;
+        note_paid(tx, &row, &told.id)?;
     } else {
         check_settled(&row, &told.id);
     }

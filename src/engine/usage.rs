@@ -1,14 +1,14 @@
 //! Usage: calls are counted, credits are spent, milestones are reached.
 
-use super::Engine;
 use super::rewards::{reward, settle};
+use super::{Engine, letters};
 use crate::domain::access::{Caller, Role};
 use crate::domain::error::Result;
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::{self, Movement};
 use crate::domain::referral::Status;
 use crate::domain::reward::Event;
-use crate::store::{Holdings, Tx, UsageRow, VersionedProgram};
+use crate::store::{Referral, Tx, UsageRow, VersionedProgram};
 
 /// How a gateway names an account.
 #[derive(Debug, Clone)]
@@ -110,7 +110,8 @@ fn record(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, event: &U
     let group_seq = tx.append(Movement { project, account, reason: "api_usage".into(), drafts })?;
     let usage = UsageRow { account, charged, uncovered: event.spend - charged };
     tx.add_usage_event(project, &event.id, hash, event.calls, usage, group_seq)?;
-    let earned = reach_milestones(tx, project, program, &has, event.calls)?;
+    let calls = Calls { before: has.calls(), after: has.calls().saturating_add(event.calls) };
+    let earned = reach_milestones(tx, project, program, has.referral(), calls)?;
     Ok(UsageAnswer {
         id: event.id.clone(),
         account: Some(account),
@@ -121,19 +122,25 @@ fn record(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, event: &U
     })
 }
 
+/// What a referee's calls were, and what they are now.
+#[derive(Debug, Clone, Copy)]
+pub struct Calls {
+    pub before: i64,
+    pub after: i64,
+}
+
 /// Pays for the milestones that these calls reach. Whether the account itself earned.
-fn reach_milestones(
+pub fn reach_milestones(
     tx: &Tx<'_>,
     project: ProjectId,
     program: &VersionedProgram,
-    had: &Holdings,
-    calls: i64,
+    referral: Option<&Referral>,
+    Calls { before, after }: Calls,
 ) -> Result<bool> {
-    let Some(referral) = had.referral().filter(|_| calls > 0) else { return Ok(false) };
+    let Some(referral) = referral.filter(|_| after > before) else { return Ok(false) };
     if referral.progress.status == Status::Rejected {
         return Ok(false);
     }
-    let (before, after) = (had.calls(), had.calls().saturating_add(calls));
     let progress = referral.progress.after_calls(program, before, after, tx.now_ms(project));
     let rules_changed = referral.judged_version != program.version;
     let event = Event::Calls { before, after, rules_changed };
@@ -141,16 +148,14 @@ fn reach_milestones(
     if progress == referral.progress && !rules_changed && !awaited {
         return Ok(false);
     }
-    let mut referral = referral.clone();
+    let (mut referral, had) = (referral.clone(), referral.progress);
     if progress != referral.progress {
         referral = tx.set_progress(project, &referral, &progress)?;
     }
     if rules_changed {
         referral = tx.set_judged_version(project, &referral, program.version)?;
     }
-    if !awaited {
-        return Ok(false);
-    }
-    let granted = reward(tx, project, program, &referral, event, None)?;
+    let granted = if awaited { reward(tx, project, program, &referral, event, None)? } else { Vec::new() };
+    letters::milestone(tx, project, program, &referral, had, &granted)?;
     Ok(granted.iter().any(|grant| grant.account == referral.referee))
 }

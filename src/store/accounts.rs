@@ -152,6 +152,12 @@ impl Tx<'_> {
         Ok(())
     }
 
+    pub fn set_password(&self, project: ProjectId, id: AccountId, password_hash: &str) -> Result<()> {
+        let sql = "UPDATE account SET password_hash = $1 WHERE project_id = $2 AND id = $3";
+        self.connection.execute(sql, params![password_hash, project.0, id.0])?;
+        Ok(())
+    }
+
     pub fn set_name(&self, project: ProjectId, id: AccountId, name: &str) -> Result<()> {
         let sql = "UPDATE account SET name = $1 WHERE project_id = $2 AND id = $3";
         self.connection.execute(sql, params![name, project.0, id.0])?;
@@ -171,6 +177,8 @@ impl Tx<'_> {
         self.forget_stripe_customer(project, id)?;
         self.end_account_sessions(id)?;
         self.forget_deliveries(id)?;
+        self.end_mail_tokens(id, None)?;
+        self.take_unconfirmed(project, id)?;
         self.forget_partner(id)?;
         self.connection.execute(
             "UPDATE account SET external_id = NULL, email = NULL, name = NULL, leaderboard_name = NULL, password_hash = NULL,

@@ -58,6 +58,11 @@ impl Snapshot<'_> {
         Ok(self.connection.prepare_cached(&sql)?.query_row(params![project.0, code.as_str()], code_row).optional()?)
     }
 
+    pub fn code_with_id(&self, project: ProjectId, id: i64) -> Result<Option<CodeRow>> {
+        let sql = format!("{SELECT} WHERE code.project_id = $1 AND code.id = $2");
+        Ok(self.connection.prepare_cached(&sql)?.query_row(params![project.0, id], code_row).optional()?)
+    }
+
     pub fn active_code(&self, project: ProjectId, owner: AccountId) -> Result<Option<CodeRow>> {
         let sql =
             format!("{SELECT} WHERE code.project_id = $1 AND code.account_id = $2 AND code.revoked_at_ms IS NULL");

@@ -22,6 +22,7 @@ mod instance;
 mod jwt_keys;
 mod keys;
 mod ledger;
+mod mail;
 mod operators;
 mod outbox;
 mod partners;
@@ -53,6 +54,7 @@ pub use holdings::Holdings;
 pub use jwt_keys::JwtKey;
 pub use keys::{KeyRow, NewKey};
 pub use ledger::{LedgerFilter, LedgerLine, LedgerPage};
+pub use mail::TokenPurpose;
 pub use operators::{Operator, OperatorRow};
 pub use outbox::{Delivery, DeliveryRow, NewDelivery};
 pub use partners::{Acceptance, Agreement, StripeAccount};
@@ -191,6 +193,11 @@ impl Store {
     /// What does not belong to one project goes by the machine's clock.
     pub fn machine_now_ms(&self) -> i64 {
         self.shared.clock.now_ms()
+    }
+
+    /// Whether this process can send mail. Until it is said, it cannot.
+    pub fn set_sends_mail(&self, sends: bool) {
+        self.shared.sends_mail.store(sends, std::sync::atomic::Ordering::SeqCst);
     }
 
     pub fn instance(&self) -> &Instance {

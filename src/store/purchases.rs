@@ -31,6 +31,18 @@ impl Snapshot<'_> {
         Ok(statement.query_row(params![project.0, referral.referee.0, referral.id.0, purchase], |row| row.get(0))?)
     }
 
+    /// What an account had bought before it was referred, oldest first: the team's id, when it was, and the rest.
+    pub fn purchases_before(&self, project: ProjectId, referral: &Referral) -> Result<Vec<(String, i64, PurchaseRow)>> {
+        let sql = "SELECT purchase_id, purchased_at_ms, id, gross_minor FROM purchase
+                   WHERE project_id = $1 AND account_id = $2 AND id < $3 ORDER BY id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![project.0, referral.referee.0, referral.id.0], |row| {
+            let purchase = PurchaseRow { id: row.get(2)?, account: referral.referee, gross_minor: row.get(3)? };
+            Ok((row.get(0)?, row.get(1)?, purchase))
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
     pub fn refund_is_known(&self, project: ProjectId, refund_id: &str) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM refund WHERE project_id = $1 AND refund_id = $2)";
         Ok(self.connection.prepare_cached(sql)?.query_row(params![project.0, refund_id], |row| row.get(0))?)

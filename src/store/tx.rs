@@ -13,7 +13,7 @@ use crate::domain::program::Program;
 use rusqlite::Connection;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where `now` comes from.
@@ -61,6 +61,8 @@ pub struct Shared {
     pub figures: Cache<AccountId, KnownFigures>,
     /// Whether this process serves the file. Beside the one that does, it cannot know what accounts have.
     pub serves: bool,
+    /// Whether this process can send mail: if not, none is put into the outbox.
+    pub sends_mail: AtomicBool,
     usage_hasher: UsageHasher,
 }
 
@@ -92,6 +94,7 @@ impl Shared {
             callers: Cache::new(accounts_in_memory),
             figures: Cache::new(MOST_FIGURES),
             serves,
+            sends_mail: AtomicBool::new(false),
             usage_hasher,
         }
     }

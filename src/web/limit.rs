@@ -35,6 +35,8 @@ pub struct Limits {
     pub public: Quota,
     /// Calls that convert, per client address.
     pub convert: Quota,
+    /// Mails that are asked for, per e-mail address.
+    pub mail: Quota,
     /// Requests with a developer's key, per key, and as many in an operator's sessions; with a token of the team's app,
     /// per user.
     pub developer: Quota,
@@ -77,6 +79,7 @@ pub struct Limiter {
     login: Keyed<IpAddr>,
     public: Keyed<IpAddr>,
     convert: Keyed<IpAddr>,
+    mail: Keyed<(ProjectId, [u8; 32])>,
     developer: Keyed<KeyId>,
     operator: Keyed<OperatorId>,
     subject: Keyed<(ProjectId, String)>,
@@ -91,6 +94,7 @@ impl Limiter {
             login: Keyed::new(limits.bad_key),
             public: Keyed::new(limits.public),
             convert: Keyed::new(limits.convert),
+            mail: Keyed::new(limits.mail),
             developer: Keyed::new(limits.developer),
             operator: Keyed::new(limits.developer),
             subject: Keyed::new(limits.developer),
@@ -118,6 +122,11 @@ impl Limiter {
         self.convert.check(&network(client))
     }
 
+    /// A mail to an address, whoever asks for it. The address itself is not remembered.
+    pub fn mail(&self, project: ProjectId, address: &str) -> Result<()> {
+        self.mail.check(&(project, *blake3::hash(address.as_bytes()).as_bytes()))
+    }
+
     /// A user of the team's app, by the id that the app's tokens name.
     pub fn subject(&self, project: ProjectId, external_id: &str) -> Result<()> {
         self.subject.check(&(project, external_id.to_owned()))
@@ -142,6 +151,7 @@ impl Limiter {
         self.login.forget_idle();
         self.public.forget_idle();
         self.convert.forget_idle();
+        self.mail.forget_idle();
         self.developer.forget_idle();
         self.operator.forget_idle();
         self.subject.forget_idle();

@@ -1,9 +1,12 @@
 //! What runs by itself. One step is bounded and can be run alone, so that tests need not wait.
 
 mod deliver;
+pub mod letters;
+mod mail;
 mod stripe;
 
 pub use deliver::{Couriers, Receiver, deliver_once};
+pub use mail::{Mailer, SmtpServer};
 pub use stripe::StripeClient;
 
 use crate::domain::error::{Error, Result};

@@ -3,9 +3,10 @@
 
 use argon2::{Argon2, PasswordHasher};
 use refloop::domain::access::Scope;
+use refloop::domain::error::Result;
 use refloop::domain::program::Preset;
 use refloop::engine::{Engine, Project, Settings, Swept};
-use refloop::store::{Capacity, Clock, Pace, Store, verify_file};
+use refloop::store::{Capacity, Clock, Pace, Store, Tx, verify_file};
 use refloop::web::{self, Context, Limits, Quota, TrustedProxies, WebSettings};
 use serde_json::{Value, json};
 use std::net::TcpListener;
@@ -36,7 +37,7 @@ pub struct App {
 /// No limit that a test would run into without meaning to.
 pub fn no_limits() -> Limits {
     let none = Quota::new(0, Duration::from_secs(1));
-    Limits { signup: none, bad_key: none, public: none, convert: none, developer: none, gateway: none }
+    Limits { signup: none, bad_key: none, public: none, convert: none, mail: none, developer: none, gateway: none }
 }
 
 impl App {
@@ -117,6 +118,16 @@ impl App {
     pub fn sweep(&self) -> Swept {
         self.store.catch_up_blocking().unwrap();
         refloop::work::run_once(&self.engine).unwrap()
+    }
+
+    /// As if a mail server were set up: what is to be mailed is put into the outbox.
+    pub fn send_mail(&self) {
+        self.store.set_sends_mail(true);
+    }
+
+    /// A transaction of the store's own.
+    pub fn write<T: Send + 'static>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static) -> T {
+        self.store.write_blocking(work).unwrap()
     }
 
     /// The file is meant to be out of order when the test ends.

@@ -25,6 +25,7 @@ mod leaderboard;
 mod ledger;
 mod limits;
 mod loop_of_the_seed;
+mod mail;
 mod model;
 mod pages;
 mod payouts;

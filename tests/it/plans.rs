@@ -1,6 +1,7 @@
 //! No query of a hot path reads a table from one end to the other. The log tells which statements run, SQLite how.
 
 use crate::conversion::signer::Signer;
+use crate::mail::smtp::Smtp;
 use crate::process::{Caller, NO_LIMITS, Server, empty_dir, refloop, sqlite3};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -61,6 +62,8 @@ fn no_query_of_a_hot_path_scans() {
     let (_keep, dir) = empty_dir();
     let mut command = refloop(&dir);
     command.env("REFLOOP_LOG", "refloop::sql=trace");
+    let smtp = Smtp::start();
+    command.env("REFLOOP_SMTP_URL", smtp.url()).env("REFLOOP_MAIL_FROM", "refer@example.com");
     command.args(["serve", "--json", "--workers", "1", "--listen", "127.0.0.1:0"]).args(NO_LIMITS);
     let mut server = Server::spawn(command, &dir);
     let (caller, gateway) = (Caller::new(&server.url), server.gateway_key());
@@ -135,6 +138,13 @@ fn no_query_of_a_hot_path_scans() {
         }
     }
     deliver_stripe_events(&server, &dir);
+    // Alice has heard of Bob, and of his calls; and what her browser asks for.
+    let link = smtp.next().header("List-Unsubscribe").unwrap();
+    get(alice_key, link.trim_matches(['<', '>']).strip_prefix(&server.url).unwrap());
+    for path in ["reset?token=x", "confirm?token=x"] {
+        assert!(ureq::get(format!("{}/{path}", server.url)).call().is_err(), "{path} is no good link");
+    }
+    smtp.next();
     get(alice_key, &format!("/signup?ref={code}"));
     get(alice_key, "/v1/ledger/head");
     // The end writes everything back.
@@ -158,6 +168,11 @@ fn no_query_of_a_hot_path_scans() {
         "sum(lot.granted",
         "FROM stripe_awaited",
         "JOIN stripe_refund",
+        "INSERT INTO outbox",
+        "FROM outbox",
+        "UPDATE outbox",
+        "FROM mail_token",
+        "milestone_mail",
     ] {
         assert!(seen.iter().any(|sql| sql.contains(part)), "{part} was not seen among {} statements", seen.len());
     }

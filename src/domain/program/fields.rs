@@ -32,6 +32,9 @@ pub const FIELDS: &[(&str, bool, &str)] = &[
     ("payouts", false, "an object with minimum and approval"),
     ("payouts.minimum", true, "a whole number from 0 to 1000000000000"),
     ("payouts.approval", false, "true or false"),
+    ("mail", false, "an object with confirm_address and milestones"),
+    ("mail.confirm_address", false, "true or false"),
+    ("mail.milestones", false, "true or false"),
 ];
 
 /// What may stand at a pattern; `None` when there is no such field.

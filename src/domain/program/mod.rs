@@ -43,6 +43,8 @@ pub struct Program {
     pub leaderboard: Leaderboard,
     #[serde(default)]
     pub payouts: Payouts,
+    #[serde(default)]
+    pub mail: Mail,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,6 +236,22 @@ pub struct Payouts {
 impl Default for Payouts {
     fn default() -> Self {
         Self { minimum: 2_500, approval: false }
+    }
+}
+
+/// What accounts are written to about, where mail is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mail {
+    /// Whoever signs up has to follow a link that is sent to them before their referral counts.
+    pub confirm_address: bool,
+    /// Referrers hear of what their referrals reach, unless they do not want to.
+    pub milestones: bool,
+}
+
+impl Default for Mail {
+    fn default() -> Self {
+        Self { confirm_address: false, milestones: true }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The four programs that ship with the binary, as values.
 
 use super::{
-    Abuse, Attribution, Conversion, Leaderboard, Party, Payouts, PerTrack, Program, Rule, Sharing, Trigger, Vesting,
+    Abuse, Attribution, Conversion, Leaderboard, Mail, Party, Payouts, PerTrack, Program, Rule, Sharing, Trigger,
+    Vesting,
 };
 use crate::domain::code::CodeStyle;
 
@@ -90,6 +91,7 @@ impl Preset {
             sharing: Sharing { text: SHARING_TEXT.into() },
             leaderboard: Leaderboard::default(),
             payouts: Payouts::default(),
+            mail: Mail::default(),
         }
     }
 }

@@ -45,6 +45,7 @@ struct SignupBody {
 pub enum AppliedBody {
     Applied { code: String, bonus_credits: i64 },
     Rejected { reason: &'static str },
+    AwaitingConfirmation { code: String },
 }
 
 impl From<Applied> for AppliedBody {
@@ -52,6 +53,7 @@ impl From<Applied> for AppliedBody {
         match applied {
             Applied::Accepted { code, bonus_credits } => Self::Applied { code, bonus_credits },
             Applied::Rejected { reason } => Self::Rejected { reason },
+            Applied::Awaiting { code } => Self::AwaitingConfirmation { code },
         }
     }
 }

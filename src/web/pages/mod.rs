@@ -1,8 +1,12 @@
 //! Face four: pages. They work without JavaScript.
 
+mod ask;
+mod confirm;
 mod dashboard;
+mod forgot;
 mod login;
 mod signup;
+mod unsubscribe;
 
 use super::auth::host;
 use super::error::{ApiError, problem};
@@ -31,6 +35,11 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(readable("/dashboard", dashboard::overview))
         .service(readable("/login", login::login_form).route(web::post().to(login::log_in)))
         .service(web::resource("/logout").route(web::post().to(login::log_out)))
+        .service(readable("/forgot", forgot::forgot_form).route(web::post().to(forgot::forgot)))
+        .service(readable("/reset", forgot::reset_form).route(web::post().to(forgot::reset)))
+        .service(readable("/confirm", confirm::confirm_form).route(web::post().to(confirm::confirm)))
+        .service(readable("/confirm/again", confirm::again_form).route(web::post().to(confirm::again)))
+        .service(readable("/unsubscribe", unsubscribe::choice_form).route(web::post().to(unsubscribe::choose)))
         .service(readable("/admin/setup", operator_link))
         .service(readable("/qr/{code}.svg", qr))
         .service(readable(CSS_URL, stylesheet))

@@ -155,10 +155,13 @@ async fn take_signup(request: &HttpRequest, payload: web::Payload, context: &Con
 
 /// Nothing here may fail: the account is made, and its key is shown now or never.
 fn welcome(context: &Context, project: &Project, signed_up: SignedUp) -> HttpResponse {
-    let SignedUp { profile, api_key, referral, bonus } = signed_up;
+    let SignedUp { profile, api_key, referral, bonus, must_confirm } = signed_up;
     let rejected = match referral {
         Some(Applied::Rejected { reason }) => {
             Some(format!("Your account is ready, but no bonus was credited. {}", abuse_text(reason)))
+        }
+        _ if must_confirm => {
+            Some("We are sending you a mail with a link: follow it to confirm your address. Until then, referral codes wait.".into())
         }
         _ => None,
     };

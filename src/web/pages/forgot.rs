@@ -1,0 +1,104 @@
+//! `/forgot` and `/reset`: a new password by a link in a mail.
+
+use super::ask::{Ask, Field, mail_visit, say, sent, show, stale_link};
+use crate::domain::email::Email;
+use crate::domain::error::{Kind, Result};
+use crate::web::Context;
+use crate::web::page::error_page;
+use crate::web::query::Query;
+use actix_web::{HttpRequest, HttpResponse, web};
+
+const FORGOT: &str = "/forgot";
+const RESET: &str = "/reset";
+
+fn ask_address(typed: String) -> Ask {
+    Ask {
+        heading: "Forgot your password?",
+        lead: "We send you a link to a new one. It is good for an hour.",
+        action: FORGOT.into(),
+        hidden: Vec::new(),
+        field: Some(Field::Email(typed)),
+        button: "Send the link",
+        busy: "Sending…",
+    }
+}
+
+fn ask_password(token: String) -> Ask {
+    Ask {
+        heading: "Choose a new password",
+        lead: "You will be signed out everywhere.",
+        action: RESET.into(),
+        hidden: vec![("token", token)],
+        field: Some(Field::NewPassword),
+        button: "Set the password",
+        busy: "Setting…",
+    }
+}
+
+pub async fn forgot_form(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
+    open_forgot(&request, &context).await.unwrap_or_else(error_page)
+}
+
+async fn open_forgot(request: &HttpRequest, context: &Context) -> Result<HttpResponse> {
+    let visit = mail_visit(context, request).await?;
+    show(request, context, &visit, ask_address(String::new()), None)
+}
+
+pub async fn forgot(request: HttpRequest, payload: web::Payload, context: web::Data<Context>) -> HttpResponse {
+    take_forgot(&request, payload, &context).await.unwrap_or_else(error_page)
+}
+
+async fn take_forgot(request: &HttpRequest, payload: web::Payload, context: &Context) -> Result<HttpResponse> {
+    context.limiter.login(context.settings.trusted_proxies.client_of(request))?;
+    let visit = mail_visit(context, request).await?;
+    let fields = match sent(request, payload, context, &visit, FORGOT).await? {
+        Ok(fields) => fields,
+        Err(refusal) => return Ok(refusal),
+    };
+    let typed = fields.get("email").cloned().unwrap_or_default();
+    let email = match Email::parse("email", &typed) {
+        Ok(email) => email,
+        Err(error) => return show(request, context, &visit, ask_address(typed), Some(error)),
+    };
+    context.limiter.mail(visit.project.id, &email.address())?;
+    context.engine.forgot_password(visit.project.id, email).await?;
+    let text = "If there is an account with this address, a mail with a link is on its way. It may take a minute; look \
+                among the unwanted mail, too.";
+    Ok(say(&visit, "Look at your mail", text.into(), Some(("Back to sign in", super::login::LOGIN))))
+}
+
+pub async fn reset_form(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
+    open_reset(&request, &context).await.unwrap_or_else(error_page)
+}
+
+async fn open_reset(request: &HttpRequest, context: &Context) -> Result<HttpResponse> {
+    let visit = mail_visit(context, request).await?;
+    let token = Query::parse(request.query_string())?.get("token").unwrap_or_default().to_owned();
+    match context.engine.check_reset(visit.project.id, token.clone()).await {
+        Ok(_) => show(request, context, &visit, ask_password(token), None),
+        Err(error) => stale_link(&visit, ("Ask for a new link", FORGOT), error),
+    }
+}
+
+pub async fn reset(request: HttpRequest, payload: web::Payload, context: web::Data<Context>) -> HttpResponse {
+    take_reset(&request, payload, &context).await.unwrap_or_else(error_page)
+}
+
+async fn take_reset(request: &HttpRequest, payload: web::Payload, context: &Context) -> Result<HttpResponse> {
+    context.limiter.login(context.settings.trusted_proxies.client_of(request))?;
+    let visit = mail_visit(context, request).await?;
+    let mut fields = match sent(request, payload, context, &visit, FORGOT).await? {
+        Ok(fields) => fields,
+        Err(refusal) => return Ok(refusal),
+    };
+    let mut field = |name: &str| fields.remove(name).unwrap_or_default();
+    let (token, password) = (field("token"), field("password"));
+    match context.engine.reset_password(visit.project.id, token.clone(), password).await {
+        Ok(()) => {
+            let text = "You are signed out everywhere. Your API keys work as before.".to_owned();
+            Ok(say(&visit, "Your password is changed", text, Some(("Sign in", super::login::LOGIN))))
+        }
+        Err(error) if error.kind == Kind::Invalid => show(request, context, &visit, ask_password(token), Some(error)),
+        Err(error) => stale_link(&visit, ("Ask for a new link", FORGOT), error),
+    }
+}
