@@ -83,7 +83,8 @@ mod tests {
     fn agreements_and_currencies() {
         assert_eq!(agreement("a", DEFAULT_AGREEMENT).unwrap(), DEFAULT_AGREEMENT);
         assert_eq!(agreement("a", "# A\r\n\tb\n").unwrap(), "# A\n\tb\n");
-        for (text, code) in [(" \n", "required"), ("a\0b", "invalid_characters"), ("a\u{202e}b", "invalid_characters")] {
+        for (text, code) in [(" \n", "required"), ("a\0b", "invalid_characters"), ("a\u{202e}b", "invalid_characters")]
+        {
             assert_eq!(agreement("a", text).unwrap_err().code, code);
         }
         assert_eq!(agreement("a", &"x".repeat(64 * 1024 + 1)).unwrap_err().code, "too_long");

@@ -47,14 +47,22 @@ impl PayoutStatus {
     }
 }
 
+/// Whether a payout can go anywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StripeStanding {
+    /// The project has no key, and needs one.
+    NotConfigured,
+    /// The partner's account is not complete.
+    NotReady,
+    Ready,
+}
+
 /// What a request for a payout depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked {
     pub partner: bool,
     pub has_open_payout: bool,
-    /// The project can reach Stripe, or needs not.
-    pub stripe_configured: bool,
-    pub stripe_ready: bool,
+    pub stripe: StripeStanding,
     /// `None`: all there is.
     pub amount_minor: Option<i64>,
     pub available: i64,
@@ -69,11 +77,13 @@ pub fn amount(asked: &Asked) -> Result<i64> {
     if asked.has_open_payout {
         return Err(payout_open());
     }
-    if !asked.stripe_configured {
-        return Err(stripe_not_configured());
-    }
-    if !asked.stripe_ready {
-        return Err(Error::conflict("stripe_not_ready", "Stripe is not ready to pay out to you: see what is missing."));
+    match asked.stripe {
+        StripeStanding::NotConfigured => return Err(stripe_not_configured()),
+        StripeStanding::NotReady => {
+            let message = "Stripe is not ready to pay out to you: see what is missing.";
+            return Err(Error::conflict("stripe_not_ready", message));
+        }
+        StripeStanding::Ready => {}
     }
     let amount_minor = asked.amount_minor.unwrap_or(asked.available);
     if amount_minor < asked.minimum {
@@ -170,8 +180,7 @@ mod tests {
         let good = Asked {
             partner: true,
             has_open_payout: false,
-            stripe_configured: true,
-            stripe_ready: true,
+            stripe: StripeStanding::Ready,
             amount_minor: None,
             available: 3_000,
             minimum: 2_500,
@@ -180,9 +189,9 @@ mod tests {
         assert_eq!(amount(&Asked { amount_minor: Some(2_500), ..good }).unwrap(), 2_500);
         for (asked, code) in [
             (Asked { partner: false, has_open_payout: true, ..good }, "not_partner"),
-            (Asked { has_open_payout: true, stripe_ready: false, ..good }, "payout_open"),
-            (Asked { stripe_configured: false, stripe_ready: false, ..good }, "stripe_not_configured"),
-            (Asked { stripe_ready: false, available: 0, ..good }, "stripe_not_ready"),
+            (Asked { has_open_payout: true, stripe: StripeStanding::NotReady, ..good }, "payout_open"),
+            (Asked { stripe: StripeStanding::NotConfigured, ..good }, "stripe_not_configured"),
+            (Asked { stripe: StripeStanding::NotReady, available: 0, ..good }, "stripe_not_ready"),
             (Asked { amount_minor: Some(2_499), ..good }, "below_minimum"),
             (Asked { available: 2_499, ..good }, "below_minimum"),
             (Asked { amount_minor: Some(3_001), ..good }, "insufficient_balance"),

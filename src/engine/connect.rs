@@ -83,7 +83,11 @@ impl Engine {
             None => None,
         };
         if state.is_none() {
-            let refused = self.store.read(move |db| db.stripe_account(project, account)).await?.map_or(refused, |now| now.refused);
+            let refused = self
+                .store
+                .read(move |db| db.stripe_account(project, account))
+                .await?
+                .map_or(refused, |now| now.refused);
             let create = api::create_account(account, start.email.as_deref(), refused);
             state = self.ask_account(project, account, create, &api_key).await?;
         }
@@ -112,14 +116,15 @@ impl Engine {
             Reply::NotSent(_) | Reply::Lost(_) => 0,
         };
         match api::read_account(&reply) {
-            AccountVerdict::Known(state) => self
-                .store
-                .write(move |tx| {
-                    tx.account(project, account)?;
-                    tx.note_stripe_account(project, account, &state, asked_at_ms)?;
-                    tx.stripe_account(project, account)
-                })
-                .await,
+            AccountVerdict::Known(state) => {
+                self.store
+                    .write(move |tx| {
+                        tx.account(project, account)?;
+                        tx.note_stripe_account(project, account, &state, asked_at_ms)?;
+                        tx.stripe_account(project, account)
+                    })
+                    .await
+            }
             AccountVerdict::Gone if !is_new => self
                 .store
                 .write(move |tx| {
@@ -155,7 +160,12 @@ impl Engine {
     }
 
     /// A test project has no Stripe: its accounts are ready at once, and their link leads straight back.
-    async fn connect_simulated(&self, project: ProjectId, account: AccountId, links: ConnectLinks) -> Result<Connected> {
+    async fn connect_simulated(
+        &self,
+        project: ProjectId,
+        account: AccountId,
+        links: ConnectLinks,
+    ) -> Result<Connected> {
         let account = self.store.write(move |tx| {
             tx.account(project, account)?;
             let id = format!("acct_test_{}", account.to_string().trim_start_matches("dev_"));

@@ -7,9 +7,9 @@ use crate::domain::delivery::DeliveryKind;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, DeliveryId, PayoutId, ProjectId};
 use crate::domain::ledger::{self, Movement};
-use crate::domain::payout::{self, Asked, PayoutStatus};
-use crate::domain::stripe::api::{self, Transfer};
 use crate::domain::partner;
+use crate::domain::payout::{self, Asked, PayoutStatus, StripeStanding};
+use crate::domain::stripe::api::{self, Transfer};
 use crate::store::{NewDelivery, NewPayout, PayoutRow, Tx};
 use serde_json::json;
 
@@ -114,7 +114,8 @@ impl Engine {
             if resolve {
                 let sure_at_ms = row.sendings.map_or(0, |sent| sent.last_at_ms + payout::CERTAIN_AFTER_MS);
                 if tx.machine_now_ms() < sure_at_ms || !tx.ask_payout_resolve(project, id)? {
-                    let message = "Only a reconciling payout can be resolved, and only 25 hours after Stripe was last told.";
+                    let message =
+                        "Only a reconciling payout can be resolved, and only 25 hours after Stripe was last told.";
                     return Err(Error::conflict("too_early", message));
                 }
             }
@@ -145,8 +146,11 @@ fn request(tx: &Tx<'_>, project: ProjectId, account: AccountId, amount_minor: Op
     let amount_minor = payout::amount(&Asked {
         partner: is_partner,
         has_open_payout: tx.has_open_payout(project, account)?,
-        stripe_configured: has_stripe(tx, project)?,
-        stripe_ready: stripe.is_some(),
+        stripe: match &stripe {
+            _ if !has_stripe(tx, project)? => StripeStanding::NotConfigured,
+            None => StripeStanding::NotReady,
+            Some(_) => StripeStanding::Ready,
+        },
         amount_minor,
         available: standing(tx, project, account)?.available,
         minimum: program.payouts.minimum,

@@ -107,9 +107,7 @@ fn record(tx: &Tx<'_>, project: ProjectId, event: &StripeEvent, outcome: &'stati
         Fact::Unpaid => ("unpaid", None, None, None),
         // Whose it is, is to be forgotten when they are erased.
         Fact::Account(_) | Fact::BankRefusal { .. } => ("account", None, None, None),
-        Fact::Transfer(told) => {
-            ("transfer", Some(&told.id), Some(told.amount_minor), Some(told.currency.as_str()))
-        }
+        Fact::Transfer(told) => ("transfer", Some(&told.id), Some(told.amount_minor), Some(told.currency.as_str())),
         Fact::Other | Fact::Unusable => ("none", None, None, None),
     };
     // By the project's clock it is as old as by the machine's, and never younger than now.

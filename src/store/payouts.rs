@@ -171,7 +171,8 @@ impl Snapshot<'_> {
 impl Tx<'_> {
     pub fn add_payout(&self, project: ProjectId, new: &NewPayout<'_>) -> Result<()> {
         let now_ms = self.now_ms(project);
-        let sql = "INSERT INTO payout (id, project_id, account_id, amount_minor, currency, destination, request, status,
+        let sql =
+            "INSERT INTO payout (id, project_id, account_id, amount_minor, currency, destination, request, status,
                                        group_seq, entry_count, approved_at_ms, created_at_ms)
                    VALUES ($1, $2, $3, $4, $5, $6, $7, 'queued', $8, $9, $10, $11)";
         self.connection.prepare_cached(sql)?.execute(params![

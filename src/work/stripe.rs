@@ -59,7 +59,8 @@ impl StripeClient {
             Err(fault) => return Reply::Lost(named(&fault)),
         };
         let date = response.headers().get("date").and_then(|date| date.to_str().ok());
-        let at_ms = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()).map(|at| at.timestamp().as_millisecond());
+        let at_ms =
+            date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()).map(|at| at.timestamp().as_millisecond());
         let status = response.status().as_u16();
         match response.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec() {
             Ok(body) => Reply::Answer(Answer { status, body, at_ms }),

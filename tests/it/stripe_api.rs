@@ -232,11 +232,7 @@ fn serve(stream: TcpStream, state: &Mutex<State>, block: &Sender<()>, released: 
         Fault::BlockBefore => return wait(),
         _ => {}
     }
-    let (status, body) = if is_down {
-        (503, json!({}))
-    } else {
-        handle(&mut state.lock().unwrap(), &request, fault)
-    };
+    let (status, body) = if is_down { (503, json!({})) } else { handle(&mut state.lock().unwrap(), &request, fault) };
     match fault {
         Fault::BreakAfter => (),
         Fault::HangAfter => hang(&stream),
@@ -264,7 +260,14 @@ fn handle(state: &mut State, request: &Request, fault: Fault) -> (u16, Value) {
         return if *asked == what {
             (*status, body.clone())
         } else {
-            (400, error("idempotency_error", "", "Keys for idempotent requests can only be used with the same parameters."))
+            (
+                400,
+                error(
+                    "idempotency_error",
+                    "",
+                    "Keys for idempotent requests can only be used with the same parameters.",
+                ),
+            )
         };
     }
     let (status, body) = match fault {
@@ -289,7 +292,8 @@ fn run(state: &mut State, request: &Request, platform: &str) -> (u16, Value) {
     let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
     let (fields, query) = (form(&request.body), form(query));
     let field = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone());
-    let owned = |state: &State, id: &str| state.accounts.get(id).filter(|account| account["platform"] == platform).cloned();
+    let owned =
+        |state: &State, id: &str| state.accounts.get(id).filter(|account| account["platform"] == platform).cloned();
     match (request.method.as_str(), path) {
         ("POST", "/v1/accounts") if !state.makes_accounts => {
             (400, error("invalid_request_error", "", "Sign up for Connect first."))
@@ -318,7 +322,8 @@ fn run(state: &mut State, request: &Request, platform: &str) -> (u16, Value) {
             if owned(state, &destination).is_none_or(|account| account["capabilities"]["transfers"] != "active") {
                 return (400, error("invalid_request_error", "resource_missing", "No such destination."));
             }
-            let metadata: Map<String, Value> = [("payout_id".into(), json!(field("metadata[payout_id]")))].into_iter().collect();
+            let metadata: Map<String, Value> =
+                [("payout_id".into(), json!(field("metadata[payout_id]")))].into_iter().collect();
             let transfer = json!({ "id": state.next_id("tr"), "object": "transfer", "amount": number,
                 "amount_reversed": 0, "currency": field("currency"), "destination": destination, "platform": platform,
                 "transfer_group": field("transfer_group"), "metadata": metadata });
@@ -327,7 +332,9 @@ fn run(state: &mut State, request: &Request, platform: &str) -> (u16, Value) {
         }
         ("GET", "/v1/transfers") => {
             let group = query.iter().find(|(name, _)| name == "transfer_group").map(|(_, value)| json!(value));
-            let is_it = |transfer: &&Value| transfer["platform"] == platform && Some(&transfer["transfer_group"]) == group.as_ref();
+            let is_it = |transfer: &&Value| {
+                transfer["platform"] == platform && Some(&transfer["transfer_group"]) == group.as_ref()
+            };
             let found: Vec<_> = state.transfers.iter().filter(is_it).cloned().collect();
             (200, json!({ "object": "list", "url": "/v1/transfers", "has_more": false, "data": found }))
         }

@@ -8,4 +8,6 @@ mod movement;
 pub use books::{Books, Totals};
 pub use entry::{Entry, EntryKind, Head, SignedHead};
 pub use lot::{Balance, LINE_STATUSES, Lot, NEVER_MS, line_status};
-pub use movement::{Draft, Grant, Movement, Purchase, Terms, expire, grant, payout, payout_return, reversal_due, reverse, spend};
+pub use movement::{
+    Draft, Grant, Movement, Purchase, Terms, expire, grant, payout, payout_return, reversal_due, reverse, spend,
+};

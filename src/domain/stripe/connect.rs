@@ -103,7 +103,7 @@ fn words(requirement: &str) -> String {
 
 /// What there are no words for yet, readable at least.
 fn readable(requirement: &str) -> String {
-    let text: String = requirement.chars().filter(|c| c.is_ascii_graphic()).take(100).collect();
+    let text: String = requirement.chars().filter(char::is_ascii_graphic).take(100).collect();
     let text = text.replace(['.', '_'], " ");
     let mut characters = text.chars();
     characters.next().map(|first| first.to_ascii_uppercase().to_string() + characters.as_str()).unwrap_or_default()
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(object: Value) -> AccountState {
+    fn read(object: &Value) -> AccountState {
         AccountState::read(object.as_object().unwrap()).unwrap()
     }
 
@@ -122,7 +122,7 @@ mod tests {
     fn readiness_wants_everything() {
         let good = json!({ "id": "acct_1", "payouts_enabled": true, "capabilities": { "transfers": "active" },
                            "requirements": { "currently_due": [], "past_due": [], "disabled_reason": null } });
-        assert_eq!(read(good.clone()), AccountState::simulated("acct_1".into()));
+        assert_eq!(read(&good), AccountState::simulated("acct_1".into()));
         for (pointer, value) in [
             ("/payouts_enabled", json!(false)),
             ("/capabilities/transfers", json!("pending")),
@@ -132,13 +132,13 @@ mod tests {
         ] {
             let mut other = good.clone();
             *other.pointer_mut(pointer).unwrap() = value;
-            let state = read(other.clone());
+            let state = read(&other);
             assert!(!state.payouts_enabled && state.missing.len() == 1, "{other}: {state:?}");
         }
         for id in [json!(null), json!(""), json!("cus_1"), json!("acct_1/../x")] {
             assert_eq!(AccountState::read(json!({ "id": id }).as_object().unwrap()), None);
         }
-        assert!(!read(json!({ "id": "acct_1" })).payouts_enabled);
+        assert!(!read(&json!({ "id": "acct_1" })).payouts_enabled);
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
         let object = json!({ "id": "acct_1", "requirements": {
             "currently_due": due, "past_due": ["external_account"], "disabled_reason": "requirements.past_due" } });
         assert_eq!(
-            read(object).missing,
+            read(&object).missing,
             [
                 "Your bank account",
                 "Your date of birth",

@@ -57,11 +57,7 @@ pub async fn request(
     Ok(json(StatusCode::CREATED, Wrapped { payout: row.into() }))
 }
 
-pub async fn list(
-    developer: Developer,
-    context: web::Data<Context>,
-    query: Query,
-) -> Result<HttpResponse, ApiError> {
+pub async fn list(developer: Developer, context: web::Data<Context>, query: Query) -> Result<HttpResponse, ApiError> {
     let (limit, before) = (query.limit()?, query.cursor()?);
     // One more than is shown says whether there is a next page.
     let mut rows = context.engine.payouts(developer.project, developer.account, before, limit + 1).await?;

@@ -1,7 +1,7 @@
 //! Whatever Stripe answers, or does not: the money leaves once, or comes back.
 
 use super::Stage;
-use crate::stripe_api::{Fault, Request};
+use crate::stripe_api::{Fault, Request, State};
 use refloop::domain::setting::Setting;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -35,9 +35,7 @@ fn what_stripe_is_told_is_the_same_to_the_byte_each_time() {
     let sent = sent(&stage);
     assert_eq!(sent.len(), 4);
     let account = stage.partner()["stripe"]["account_id"].as_str().unwrap().to_owned();
-    let body = format!(
-        "amount=3000&currency=usd&destination={account}&transfer_group={id}&metadata[payout_id]={id}"
-    );
+    let body = format!("amount=3000&currency=usd&destination={account}&transfer_group={id}&metadata[payout_id]={id}");
     for request in sent {
         assert_eq!((request.body.as_str(), request.header("idempotency-key")), (body.as_str(), Some(id.as_str())));
     }
@@ -86,7 +84,7 @@ fn an_unclear_answer_is_looked_up_and_told_again() {
         if fault == Fault::ErrorBefore {
             // Stripe repeats its fault for as long as it knows the key.
             assert_eq!(stage.status(&id), "reconciling");
-            stage.stripe.with(|state| state.forget_keys());
+            stage.stripe.with(State::forget_keys);
             stage.work_later();
         }
         assert_eq!(stage.status(&id), "paid", "{fault:?}");
@@ -163,7 +161,7 @@ fn after_a_day_it_is_only_looked_up() {
     stage.work();
     assert_eq!(stage.status(&id), "reconciling");
     let before = sent(&stage).len();
-    stage.stripe.with(|state| state.forget_keys());
+    stage.stripe.with(State::forget_keys);
     stage.app.advance_ms(23 * HOUR_MS);
     stage.work();
     assert_eq!(stage.status(&id), "reconciling", "nothing is given back by itself");
@@ -275,7 +273,10 @@ fn a_transfer_that_is_reversed_is_shown_to_operators_and_frees_nothing() {
     let (stage, id) = asked();
     stage.work();
     let mut transfer = stage.stripe.transfers()[0].clone();
-    let whole = { transfer["amount_reversed"] = json!(3_000); stage.event("evt_2", "transfer.reversed", &transfer) };
+    let whole = {
+        transfer["amount_reversed"] = json!(3_000);
+        stage.event("evt_2", "transfer.reversed", &transfer)
+    };
     transfer["amount_reversed"] = json!(1_000);
     let part = stage.event("evt_1", "transfer.reversed", &transfer);
     assert_eq!((stage.tell(&whole), stage.tell(&part)), ("transfer".into(), "transfer".into()));

@@ -27,18 +27,20 @@ fn now_ms() -> i64 {
     i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap()
 }
 
-struct World {
+/// The real binary, the stand-in, and partners who have earned more than they will ever ask for.
+pub struct World {
     _keep: tempfile::TempDir,
     dir: PathBuf,
-    stripe: StandIn,
-    server: Server,
+    pub stripe: StandIn,
+    pub server: Server,
     agent: ureq::Agent,
-    /// Partners' keys.
-    partners: Vec<String>,
+    /// Their keys.
+    pub partners: Vec<String>,
 }
 
-fn serve(dir: &Path, stripe: &StandIn) -> Server {
+fn serve(dir: &Path, stripe: &StandIn, log: &str) -> Server {
     let mut command = refloop(dir);
+    command.env("REFLOOP_LOG", log);
     command.args(["serve", "--json", "--workers", "1", "--listen", "127.0.0.1:0"]).args(NO_LIMITS);
     command.args(["--stripe-api-url", &stripe.url]);
     Server::spawn(command, dir)
@@ -46,9 +48,22 @@ fn serve(dir: &Path, stripe: &StandIn) -> Server {
 
 impl World {
     fn new(partners: usize) -> Self {
+        Self::with(partners, "warn")
+    }
+
+    /// With one partner, and with a log of this kind.
+    pub fn logging(log: &str) -> Self {
+        Self::with(1, log)
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn with(partners: usize, log: &str) -> Self {
         let (keep, dir) = empty_dir();
         let stripe = StandIn::start();
-        let server = serve(&dir, &stripe);
+        let server = serve(&dir, &stripe, log);
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let mut world = Self { _keep: keep, dir, stripe, server, agent, partners: Vec::new() };
         let program = json!({ "unit": "usd", "conversion": "first_purchase", "code_style": "hex8",
@@ -71,7 +86,8 @@ impl World {
             let account = world.post(&partner, "/v1/partner/connect", &json!({})).1["account_id"].clone();
             world.stripe.complete_account(account.as_str().unwrap());
             assert_eq!(world.post(&partner, "/v1/partner/connect", &json!({})).1["ready"], true);
-            let bought = json!({ "id": format!("p-{n}"), "developer_id": buyer, "amount": 900_000_000, "currency": "usd" });
+            let bought =
+                json!({ "id": format!("p-{n}"), "developer_id": buyer, "amount": 900_000_000, "currency": "usd" });
             assert_eq!(world.post(&gateway, "/v1/purchases", &bought).0, 201);
             world.partners.push(partner);
         }
@@ -87,14 +103,14 @@ impl World {
         (text(&body["api_key"]), text(&body["developer"]["id"]))
     }
 
-    fn post(&self, key: &str, path: &str, body: &Value) -> (u16, Value) {
+    pub fn post(&self, key: &str, path: &str, body: &Value) -> (u16, Value) {
         let request = self.agent.post(format!("{}{path}", self.server.url)).header("Content-Type", "application/json");
         let mut response = request.header("Authorization", format!("Bearer {key}")).send(body.to_string()).unwrap();
         let body = response.body_mut().read_to_string().unwrap();
         (response.status().as_u16(), serde_json::from_str(&body).unwrap())
     }
 
-    fn tell(&self, event: &Value) {
+    pub fn tell(&self, event: &Value) {
         let body = event.to_string();
         let header = signed(body.as_bytes(), WEBHOOK_SECRET, now_ms());
         let request = self.agent.post(format!("{}/webhooks/stripe/default", self.server.url));
@@ -103,7 +119,7 @@ impl World {
 
     fn restart(&mut self) {
         self.server.kill_9();
-        self.server = serve(&self.dir, &self.stripe);
+        self.server = serve(&self.dir, &self.stripe, "warn");
     }
 
     fn sql(&self, sql: &str) -> String {
@@ -111,8 +127,9 @@ impl World {
     }
 
     /// Until there is nothing open any more, with every pause cut short.
-    fn settle(&self) {
-        let sql = "UPDATE outbox SET due_at_ms = 0, state = 'waiting', tries = 1 WHERE state <> 'done' AND due_at_ms > 0;
+    pub fn settle(&self) {
+        let sql =
+            "UPDATE outbox SET due_at_ms = 0, state = 'waiting', tries = 1 WHERE state <> 'done' AND due_at_ms > 0;
                    SELECT count(*) FROM payout WHERE status IN ('queued', 'reconciling')";
         while self.sql(sql).trim() != "0" {
             std::thread::yield_now();
@@ -160,12 +177,13 @@ fn kill_9_between_any_two_steps_of_a_payout() {
         if fault.is_some() {
             world.stripe.let_go();
         }
-        let reserved = world.sql("SELECT status IN ('queued', 'reconciling', 'paid') FROM payout ORDER BY id DESC LIMIT 1");
+        let reserved =
+            world.sql("SELECT status IN ('queued', 'reconciling', 'paid') FROM payout ORDER BY id DESC LIMIT 1");
         assert_eq!(reserved.trim(), "1", "what was acknowledged is there");
-        world.server = serve(&world.dir, &world.stripe);
+        world.server = serve(&world.dir, &world.stripe, "warn");
         world.settle();
         world.server.kill_9();
-        world.server = serve(&world.dir, &world.stripe);
+        world.server = serve(&world.dir, &world.stripe, "warn");
         world.check();
     }
     assert_eq!(world.check(), (3, 3));

@@ -2,7 +2,7 @@
 
 mod answers;
 mod connect;
-mod crash;
+pub mod crash;
 mod model;
 mod operators;
 mod partner;

@@ -5,7 +5,7 @@ use super::{Stage, upgrade};
 use crate::harness::Developer;
 use crate::process::Dice;
 use crate::stripe::shuffle;
-use crate::stripe_api::Fault;
+use crate::stripe_api::{Fault, State};
 use refloop::domain::delivery::DeliveryKind;
 use refloop::domain::id::PayoutId;
 use refloop::work::Receiver;
@@ -90,7 +90,7 @@ impl Model {
                 let hours = self.dice.pick(&[0, 1, 6, 26]);
                 self.stage.app.advance_ms(hours * 3_600_000 + 61_000);
                 if hours > 24 {
-                    self.stage.stripe.with(|state| state.forget_keys());
+                    self.stage.stripe.with(State::forget_keys);
                 }
             }
             9 => self.deliver_events(),
@@ -196,7 +196,7 @@ impl Model {
         let engine = std::sync::Arc::clone(&self.stage.app.engine);
         for _ in 0..5 {
             self.stage.app.advance_days(2);
-            self.stage.stripe.with(|state| state.forget_keys());
+            self.stage.stripe.with(State::forget_keys);
             for listed in engine.payouts_of_project("default", true).unwrap() {
                 let id: PayoutId = listed.payout.id;
                 let _ = engine.approve_payout(id);

@@ -58,9 +58,10 @@ fn what_comes_back_after_a_refund_settles_its_debt() {
 fn a_bonus_that_paid_for_a_reversal_does_not_come_back_as_cash() {
     let stage = Stage::ready();
     stage.app.change_program(|program| {
-        program["rules"].as_array_mut().unwrap().push(
-            json!({ "reason": "referral_signup", "on": "signup", "to": "referrer", "amount": 700 }),
-        );
+        program["rules"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({ "reason": "referral_signup", "on": "signup", "to": "referrer", "amount": 700 }));
     });
     stage.earn("p-1", 3_000);
     stage.app.referee("Carol", &stage.alice.code());

@@ -51,7 +51,11 @@ fn each_refusal() {
     }
     stage.earn("p-2", 2_501);
     stage.buy("p-3", 900_000);
-    assert_eq!(stage.ask(json!({ "amount": 5_001 })).faults(), ["amount: insufficient_balance"], "what is held is not due");
+    assert_eq!(
+        stage.ask(json!({ "amount": 5_001 })).faults(),
+        ["amount: insufficient_balance"],
+        "what is held is not due"
+    );
     for amount in [json!(0), json!(-1), json!("2500"), json!(2_500.5)] {
         assert!(stage.ask(json!({ "amount": amount })).faults()[0].starts_with("amount: "));
     }
@@ -98,9 +102,10 @@ fn payouts_are_one_s_own_and_paged_newest_first() {
 fn a_reward_that_no_purchase_is_behind_is_not_paid_out() {
     let stage = Stage::ready();
     stage.app.change_program(|program| {
-        program["rules"].as_array_mut().unwrap().push(
-            json!({ "reason": "referral_signup", "on": "signup", "to": "referrer", "amount": 5_000 }),
-        );
+        program["rules"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({ "reason": "referral_signup", "on": "signup", "to": "referrer", "amount": 5_000 }));
     });
     stage.app.referee("Carol", &stage.alice.code());
     assert_eq!(stage.stats_available(), 5_000);
@@ -145,6 +150,9 @@ fn in_a_test_project_a_payout_is_paid_at_the_worker_s_next_step() {
     let payout = carol.get(&format!("/v1/payouts/{}", payout["id"].as_str().unwrap())).json()["payout"].clone();
     assert_eq!((&payout["status"], &payout["paid_at"]), (&json!("paid"), &json!("2026-02-14T10:00:00Z")));
     assert!(stage.stripe.with(|state| state.requests.is_empty()), "nobody was called");
+    // A payout of another project is none.
+    let id = payout["id"].as_str().unwrap();
+    assert_eq!(stage.alice.get(&format!("/v1/payouts/{id}")).problem(404), "not_found");
 }
 
 #[test]
