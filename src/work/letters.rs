@@ -85,7 +85,7 @@ fn words(letter: &Letter, pages: &str) -> Words {
     match &letter.content {
         LetterContent::ConfirmAddress { token } => Words {
             subject: "Confirm your e-mail address".into(),
-            paragraphs: vec![format!("welcome to {project}. Please confirm that this address is yours.")],
+            paragraphs: vec![format!("Welcome to {project}. Please confirm that this address is yours.")],
             action: Some(("Confirm the address", format!("{pages}/confirm?token={token}"))),
             notes: vec![
                 "The link is good for 7 days, and once. Referral codes wait until you have followed it.".into(),
@@ -94,10 +94,10 @@ fn words(letter: &Letter, pages: &str) -> Words {
         },
         LetterContent::ResetPassword { token } => Words {
             subject: "Choose a new password".into(),
-            paragraphs: vec![format!("somebody, probably you, has asked for a new password at {project}.")],
+            paragraphs: vec![format!("Somebody, probably you, has asked for a new password at {project}.")],
             action: Some(("Choose a new password", format!("{pages}/reset?token={token}"))),
             notes: vec![
-                "The link is good for one hour, and once. Your old password works until then.".into(),
+                "The link is good for one hour, and once. Your old password works until you choose a new one.".into(),
                 "If it was not you, there is nothing to do: nobody but you has this link.".into(),
             ],
         },
@@ -114,21 +114,21 @@ fn payout_words(project: &str, pages: &str, content: &LetterContent) -> Words {
         LetterContent::PayoutPaid { amount, .. } => (
             format!("Your payout of {amount} was sent"),
             vec![
-                format!("your payout of {amount} from {project} is on its way to your bank."),
+                format!("Your payout of {amount} from {project} is on its way to your bank."),
                 "Stripe usually takes 2 to 7 business days to deliver it.".into(),
             ],
         ),
         LetterContent::PayoutRefused { amount, reason, .. } => (
             format!("Your payout of {amount} could not be sent"),
             vec![
-                format!("your payout of {amount} from {project} could not be sent: {reason}"),
+                format!("Your payout of {amount} from {project} could not be sent: {reason}"),
                 "The whole amount is back in your balance.".into(),
             ],
         ),
         LetterContent::PayoutRequested { amount, .. } => (
             format!("You asked for a payout of {amount}"),
             vec![
-                format!("we have your request for a payout of {amount} from {project}, and have set the amount aside."),
+                format!("We have your request for a payout of {amount} from {project}, and have set the amount aside."),
                 "We write again when it is sent.".into(),
             ],
         ),
@@ -157,7 +157,7 @@ fn milestone_words(project: &str, pages: &str, milestone: Milestone, who: &str, 
     };
     let mut paragraphs = vec![format!("{who} {what} at {project}.")];
     if let Some(amount) = earned {
-        paragraphs.push(format!("You earned {amount}. Your dashboard says from when on you can use it."));
+        paragraphs.push(format!("You earned {amount}. Your dashboard shows when you can use it."));
     }
     Words {
         subject: subject.into(),

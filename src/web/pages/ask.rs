@@ -92,6 +92,7 @@ pub fn stale_link(visit: &Visit, way: (&str, &str), error: Error) -> Result<Http
     if error.kind != Kind::NotFound {
         return Err(error);
     }
-    let error = Error { code: "link_expired", ..error };
-    Ok(error_page_of(Frame::new(&visit.project.name), (way.0, way.1.into()), error))
+    let (frame, heading) = (Frame::new(&visit.project.name), "This link does not work any more".to_owned());
+    let link = Some((way.0.to_owned(), way.1.to_owned()));
+    Ok(page(StatusCode::NOT_FOUND, &MessagePage { frame, heading, text: error.message, link }))
 }

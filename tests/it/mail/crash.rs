@@ -3,6 +3,7 @@
 use super::smtp::{Answer, Smtp};
 use crate::process::{Caller, NO_LIMITS, Server, empty_dir, refloop, run};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
@@ -35,7 +36,7 @@ fn outbox(dir: &Path) -> Vec<serde_json::Value> {
 
 /// Until everything is noted; a command takes its time, so this is no busy loop.
 fn wait_until_empty(dir: &Path) {
-    for _ in 0..600 {
+    for _ in 0..3_000 {
         if outbox(dir).is_empty() {
             return;
         }
@@ -75,6 +76,32 @@ fn a_mail_is_sent_again_after_a_kill_and_not_after_it_was_noted() {
 }
 
 #[test]
+fn no_kill_loses_a_mail() {
+    const ROUNDS: usize = 6;
+    let (_keep, dir) = empty_dir();
+    let smtp = Smtp::start();
+    let mut server = Server::spawn(command(&dir, &smtp), &dir);
+    let code = code(&server);
+    let mut told = BTreeSet::new();
+    for round in 0..ROUNDS {
+        for name in ["a", "b", "c"] {
+            sign_up(&server, &format!("{name}-{round}"), Some(&code));
+        }
+        // Sometimes before the first mail has begun, sometimes just when one is taken.
+        if round % 2 == 1 {
+            told.extend(smtp.next().header("Message-ID"));
+        }
+        server.kill_9();
+        server = Server::spawn(command(&dir, &smtp), &dir);
+    }
+    wait_until_empty(&dir);
+    server.terminate();
+    assert_eq!(server.wait().0, Some(0));
+    told.extend(smtp.mails().iter().filter_map(|mail| mail.header("Message-ID")));
+    assert_eq!(told.len(), 3 * ROUNDS);
+}
+
+#[test]
 fn a_server_stops_in_the_middle_of_a_delivery_that_hangs() {
     let (_keep, dir) = empty_dir();
     let smtp = Smtp::start();
@@ -103,7 +130,7 @@ fn a_parked_mail_is_seen_and_tried_again_from_the_command_line() {
     let code = code(&server);
     smtp.answers(&[Answer::Recipient("550 <me@alice.example> who?")]);
     sign_up(&server, "bob", Some(&code));
-    let parked = (0..600).find_map(|_| outbox(&dir).into_iter().find(|row| row["state"] == "parked")).unwrap();
+    let parked = (0..3_000).find_map(|_| outbox(&dir).into_iter().find(|row| row["state"] == "parked")).unwrap();
     assert_eq!(parked["problem"], "permanent error (550): … who?");
     assert_eq!(parked["kind"], "mail");
     let id = parked["id"].as_str().unwrap();

@@ -61,7 +61,7 @@ fn what_the_server_says_decides() {
 fn one_that_may_have_arrived_is_sent_again_as_the_same() {
     for answer in [Answer::TakeAndHang, Answer::TakeAndHangUp] {
         let office = with_a_mail();
-        office.smtp.answers(&[answer.clone()]);
+        office.smtp.answers(std::slice::from_ref(&answer));
         let first = office.the_mail();
         assert!(office.outbox()[0].starts_with("waiting 1 "), "{:?}", office.outbox());
         office.app.advance_ms(30_000);

@@ -17,12 +17,12 @@ fn the_words_of_each_mail() {
     insta::assert_snapshot!(text_of("reset_password").1, @r"
     Hello Alice,
 
-    somebody, probably you, has asked for a new password at Developer API.
+    Somebody, probably you, has asked for a new password at Developer API.
 
     Choose a new password:
     https://api.example.com/reset?token=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 
-    The link is good for one hour, and once. Your old password works until then.
+    The link is good for one hour, and once. Your old password works until you choose a new one.
 
     If it was not you, there is nothing to do: nobody but you has this link.
 
@@ -34,7 +34,7 @@ fn the_words_of_each_mail() {
 
     bo***@example.com made the first API call at Developer API.
 
-    You earned 500 credits. Your dashboard says from when on you can use it.
+    You earned 500 credits. Your dashboard shows when you can use it.
 
     See your referrals:
     https://api.example.com/dashboard

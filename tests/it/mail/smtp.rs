@@ -100,7 +100,7 @@ fn converse(stream: &TcpStream, answer: &Answer, told: &Sender<Mail>) -> Option<
                 line.clone_into(&mut mail.hello);
                 say("250-mail.example\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN")?;
             }
-            ("AUTH", Answer::Login(refusal)) => say(refusal)?,
+            ("AUTH", Answer::Login(refusal)) | ("RCPT", Answer::Recipient(refusal)) => say(refusal)?,
             ("AUTH", _) => {
                 mail.login = Some(line.to_owned());
                 say("235 welcome")?;
@@ -109,7 +109,6 @@ fn converse(stream: &TcpStream, answer: &Answer, told: &Sender<Mail>) -> Option<
                 line.clone_into(&mut mail.from);
                 say("250 ok")?;
             }
-            ("RCPT", Answer::Recipient(refusal)) => say(refusal)?,
             ("RCPT", _) => {
                 line.clone_into(&mut mail.to);
                 say("250 ok")?;
