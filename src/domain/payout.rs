@@ -69,8 +69,9 @@ pub struct Asked {
     pub minimum: i64,
 }
 
-/// The amount to pay out. `Conflict` when there can be no payout now, `Invalid` for the amount.
-pub fn amount(asked: &Asked) -> Result<i64> {
+/// The amount to pay out. `Conflict` when there can be no payout now, `Invalid` for the amount; `words` says amounts as
+/// people read them.
+pub fn amount(asked: &Asked, words: impl Fn(i64) -> String) -> Result<i64> {
     if !asked.partner {
         return Err(not_partner());
     }
@@ -87,11 +88,12 @@ pub fn amount(asked: &Asked) -> Result<i64> {
     }
     let amount_minor = asked.amount_minor.unwrap_or(asked.available);
     if amount_minor < asked.minimum {
-        let detail = format!("A payout is at least {}; {} can be paid out.", asked.minimum, asked.available);
+        let detail =
+            format!("A payout is at least {}; {} can be paid out.", words(asked.minimum), words(asked.available));
         return Err(unpayable("below_minimum", detail));
     }
     if amount_minor > asked.available || amount_minor < 1 {
-        let detail = format!("{} can be paid out.", asked.available);
+        let detail = format!("{} can be paid out.", words(asked.available));
         return Err(unpayable("insufficient_balance", detail));
     }
     Ok(amount_minor)
@@ -177,6 +179,7 @@ mod tests {
 
     #[test]
     fn each_refusal() {
+        let amount = |asked: &Asked| amount(asked, |minor| minor.to_string());
         let good = Asked {
             partner: true,
             has_open_payout: false,

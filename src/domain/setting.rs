@@ -252,6 +252,16 @@ fn secret_word(setting: Setting, word: &str) -> Result<String> {
     Ok(word.to_owned())
 }
 
+/// The address of a project's pages: the server's own, or the same with the project's host.
+pub fn pages_of(public_url: &str, host: Option<&str>) -> String {
+    let Some((host, (scheme, rest))) = host.zip(public_url.split_once("://")) else { return public_url.to_owned() };
+    let authority = rest.split('/').next().unwrap_or_default();
+    match authority.rsplit_once(':') {
+        Some((_, port)) if port.bytes().all(|b| b.is_ascii_digit()) => format!("{scheme}://{host}:{port}"),
+        _ => format!("{scheme}://{host}"),
+    }
+}
+
 /// A team's or project's slug: 1 to 40 of a-z, 0-9 and -, not starting with a dash.
 pub fn slug(field: &str, text: &str) -> Result<String> {
     let is_good = (1..=40).contains(&text.len())

@@ -5,9 +5,10 @@ use super::Engine;
 use super::transfers::Secret;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
+use crate::domain::setting::pages_of;
 use crate::domain::stripe::api::{self, AccountVerdict, ApiCall, Reply};
 use crate::domain::stripe::connect::AccountState;
-use crate::domain::{partner, payout};
+use crate::domain::{delivery, partner, payout};
 use crate::store::{StripeAccount, Tx};
 use std::sync::Arc;
 
@@ -39,8 +40,11 @@ impl std::fmt::Debug for StripeCaller {
 /// Where Stripe sends people afterwards, and when a link of its own has grown old.
 #[derive(Debug, Clone)]
 pub struct ConnectLinks {
-    pub return_url: String,
-    pub refresh_url: String,
+    /// The server's own address, without a slash at the end. A project with a host has its pages there.
+    pub public_url: String,
+    /// Path and query.
+    pub return_to: &'static str,
+    pub refresh_at: &'static str,
 }
 
 /// An account at Stripe, and the page where it is completed.
@@ -52,6 +56,8 @@ pub struct Connected {
 
 /// What is known before Stripe is called.
 struct Start {
+    /// The address of the project's pages.
+    pages: String,
     api_key: Option<Secret>,
     email: Option<String>,
     known: Option<StripeAccount>,
@@ -62,6 +68,7 @@ impl Engine {
     /// page where it is completed. The account's id is kept before anything else is asked for. `Conflict` for who is no
     /// partner, and in a project without a Stripe key; `Busy` when Stripe does not answer as it should.
     pub async fn connect(&self, project: ProjectId, account: AccountId, links: ConnectLinks) -> Result<Connected> {
+        let ConnectLinks { public_url, return_to, refresh_at } = links;
         let start = self.store.read(move |db| {
             partner::currency(&*db.program(project)?)?;
             let found = db.account(project, account)?;
@@ -69,14 +76,18 @@ impl Engine {
                 return Err(payout::not_partner());
             }
             let known = db.stripe_account(project, account)?;
-            let api_key = match db.project(project)?.mode.as_str() {
+            let project_row = db.project(project)?;
+            let api_key = match project_row.mode.as_str() {
                 "test" => None,
                 _ => Some(Secret(db.stripe_api_key(project)?.ok_or_else(payout::stripe_not_configured)?)),
             };
-            Ok(Start { api_key, email: found.email, known })
+            let pages = pages_of(&public_url, project_row.host.as_deref());
+            Ok(Start { pages, api_key, email: found.email, known })
         });
         let start = start.await?;
-        let Some(api_key) = start.api_key else { return self.connect_simulated(project, account, links).await };
+        let return_url = format!("{}{return_to}", start.pages);
+        let refresh_url = format!("{}{refresh_at}", start.pages);
+        let Some(api_key) = start.api_key else { return self.connect_simulated(project, account, return_url).await };
         let refused = start.known.as_ref().map_or(0, |known| known.refused);
         let mut state = match start.known.and_then(|known| known.stripe_account) {
             Some(id) => self.ask_account(project, account, api::retrieve_account(&id), &api_key).await?,
@@ -93,7 +104,7 @@ impl Engine {
         }
         let known = state.ok_or_else(payout::stripe_unavailable)?;
         let id = known.stripe_account.clone().ok_or_else(payout::stripe_unavailable)?;
-        let link = api::link_account(&id, &links.refresh_url, &links.return_url);
+        let link = api::link_account(&id, &refresh_url, &return_url);
         let onboarding_url = api::read_link(&self.call_stripe(link, &api_key).await?).map_err(|reason| {
             tracing::warn!(%account, reason, "Stripe gave no link");
             payout::stripe_unavailable()
@@ -136,12 +147,15 @@ impl Engine {
                 .await
                 .map(|()| None),
             AccountVerdict::Refused(reason) if is_new => {
+                // Its words may name an address.
+                let reason = delivery::without_addresses(&reason);
                 tracing::error!(%account, reason, "Stripe makes no account");
                 self.store.write(move |tx| tx.forget_stripe_account(project, account)).await?;
                 Err(payout::stripe_unavailable())
             }
             AccountVerdict::Gone => Err(payout::stripe_unavailable()),
             AccountVerdict::Refused(reason) | AccountVerdict::Unavailable(reason) => {
+                let reason = delivery::without_addresses(&reason);
                 tracing::warn!(%account, reason, "Stripe does not say how an account stands");
                 Err(payout::stripe_unavailable())
             }
@@ -160,12 +174,7 @@ impl Engine {
     }
 
     /// A test project has no Stripe: its accounts are ready at once, and their link leads straight back.
-    async fn connect_simulated(
-        &self,
-        project: ProjectId,
-        account: AccountId,
-        links: ConnectLinks,
-    ) -> Result<Connected> {
+    async fn connect_simulated(&self, project: ProjectId, account: AccountId, return_url: String) -> Result<Connected> {
         let account = self.store.write(move |tx| {
             tx.account(project, account)?;
             let id = format!("acct_test_{}", account.to_string().trim_start_matches("dev_"));
@@ -173,7 +182,7 @@ impl Engine {
             tx.stripe_account(project, account)
         });
         let account = account.await?.ok_or_else(|| Error::internal("an account that is not there"))?;
-        Ok(Connected { account, onboarding_url: links.return_url })
+        Ok(Connected { account, onboarding_url: return_url })
     }
 }
 

@@ -143,7 +143,7 @@ fn request(tx: &Tx<'_>, project: ProjectId, account: AccountId, amount_minor: Op
     let is_partner = tx.account(project, account)?.partner;
     settle(tx, project, account)?;
     let stripe = tx.stripe_account(project, account)?.filter(|stripe| stripe.ready);
-    let amount_minor = payout::amount(&Asked {
+    let asked = Asked {
         partner: is_partner,
         has_open_payout: tx.has_open_payout(project, account)?,
         stripe: match &stripe {
@@ -154,7 +154,8 @@ fn request(tx: &Tx<'_>, project: ProjectId, account: AccountId, amount_minor: Op
         amount_minor,
         available: standing(tx, project, account)?.available,
         minimum: program.payouts.minimum,
-    })?;
+    };
+    let amount_minor = payout::amount(&asked, |minor| program.amount_text(minor))?;
     let destination = stripe.and_then(|stripe| stripe.stripe_account).unwrap_or_default();
     let lots = tx.commission_lots(project, account)?;
     let drafts = ledger::payout(&lots, amount_minor, tx.now_ms(project));

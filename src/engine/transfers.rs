@@ -106,7 +106,7 @@ pub fn conclude(tx: &Tx<'_>, delivery: &Delivery, outcome: &Outcome) -> Result<F
             return Ok(Fate::Done);
         }
         Outcome::Refused(reason) => {
-            give_back(tx, &row, PayoutStatus::Failed, Some(reason))?;
+            give_back(tx, &row, PayoutStatus::Failed, Some(&delivery::without_addresses(reason)))?;
             return Ok(Fate::Done);
         }
         Outcome::Retry(_) => {

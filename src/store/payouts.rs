@@ -143,7 +143,7 @@ impl Snapshot<'_> {
     ) -> Result<Vec<(PayoutRow, Option<String>, bool)>> {
         let open = if only_open { "AND payout.status IN ('queued', 'reconciling')" } else { "" };
         let sql = format!(
-            "SELECT {COLUMNS}, outbox.problem, outbox.state IS 'parked'
+            "SELECT {COLUMNS}, outbox.problem, coalesce(outbox.state, '') = 'parked'
              FROM payout LEFT JOIN outbox ON outbox.id = payout.delivery_id
              WHERE payout.project_id = $1 {open} ORDER BY payout.id DESC LIMIT $2"
         );

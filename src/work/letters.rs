@@ -1,6 +1,7 @@
 //! Letters in words: subject, plain text and HTML.
 
 use crate::domain::error::{Error, Result};
+use crate::domain::setting::pages_of;
 use crate::engine::{Letter, LetterContent, Milestone};
 use askama::Template;
 
@@ -44,16 +45,6 @@ struct Words {
     paragraphs: Vec<String>,
     action: Option<(&'static str, String)>,
     notes: Vec<String>,
-}
-
-/// The address of a project's pages: the server's own, or the same with the project's host.
-fn pages_of(public_url: &str, host: Option<&str>) -> String {
-    let Some((host, (scheme, rest))) = host.zip(public_url.split_once("://")) else { return public_url.to_owned() };
-    let authority = rest.split('/').next().unwrap_or_default();
-    match authority.rsplit_once(':') {
-        Some((_, port)) if port.bytes().all(|b| b.is_ascii_digit()) => format!("{scheme}://{host}:{port}"),
-        _ => format!("{scheme}://{host}"),
-    }
 }
 
 /// Puts a letter into words. Links point to the pages at the public address.

@@ -115,8 +115,9 @@ pub async fn downgrade(developer: Developer, context: web::Data<Context>) -> Res
 
 pub async fn connect(developer: Developer, context: web::Data<Context>) -> Result<HttpResponse, ApiError> {
     let links = ConnectLinks {
-        return_url: format!("{}/dashboard?stripe=return", context.settings.public_url),
-        refresh_url: format!("{}/dashboard?stripe=refresh", context.settings.public_url),
+        public_url: context.settings.public_url.clone(),
+        return_to: "/dashboard?stripe=return",
+        refresh_at: "/dashboard?stripe=refresh",
     };
     let connected = context.engine.connect(developer.project, developer.account, links).await?;
     let body = document!({
