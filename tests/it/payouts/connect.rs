@@ -138,3 +138,17 @@ fn a_wrong_key_of_the_team_s_is_no_secret_told_to_developers() {
     assert_eq!(reply.problem(503), "stripe_unavailable");
     assert!(!reply.body.contains("sk_wrong") && !reply.body.contains("Invalid API Key"), "{}", reply.body);
 }
+
+#[test]
+fn links_lead_to_the_project_s_own_pages() {
+    let stage = Stage::basic();
+    stage.upgrade();
+    stage.app.engine.set_project("default", vec![(Setting::Host, "acme.example".into())]).unwrap();
+    stage.connect();
+    let link = crate::stripe_api::form(&stage.stripe.requests("POST", "/v1/account_links")[0].body);
+    let port = stage.app.url.rsplit_once(':').unwrap().1;
+    for (name, what) in [("return_url", "return"), ("refresh_url", "refresh")] {
+        let expected = format!("http://acme.example:{port}/dashboard?stripe={what}");
+        assert!(link.contains(&(name.to_owned(), expected)), "{link:?}");
+    }
+}

@@ -41,7 +41,7 @@ impl Stage {
         let client = StripeClient::with_timeout(&stripe.url, timeout);
         let caller = client.clone();
         let caller = StripeCaller::new(move |call, key| caller.call(call, key));
-        let app = App::start_for(Settings { stripe: caller, ..Settings::default() });
+        let app = App::start_for(Settings { stripe: caller, sends_mail: true, ..Settings::default() });
         let project = app.engine.project_named("default").unwrap();
         app.engine.set_program(&project, Preset::Commission.program(), "test").unwrap();
         app.sqlite3(&format!(

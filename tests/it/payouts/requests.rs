@@ -1,6 +1,7 @@
 //! What can be asked for, and what it reserves.
 
 use super::Stage;
+use crate::stripe_api::Fault;
 use refloop::domain::program::Preset;
 use serde_json::{Value, json};
 
@@ -167,4 +168,32 @@ fn many_at_once_get_one_payout() {
     assert_eq!(replies.iter().filter(|status| **status == 201).count(), 1, "{replies:?}");
     assert_eq!(replies.iter().filter(|status| **status == 409).count(), 7, "{replies:?}");
     assert_eq!(stage.balance(), [47_500, 0, 2_500, 0, 0]);
+}
+
+#[test]
+fn who_asks_is_written_to_about_the_request_and_what_came_of_it() {
+    let stage = Stage::ready();
+    stage.app.change_program(|program| program["payouts"]["minimum"] = json!(1));
+    stage.earn("p-1", 5_000);
+    let paid = stage.request(json!({ "amount": 2_600 }));
+    stage.work();
+    let refused = stage.request(json!({ "amount": 100 }));
+    stage.stripe.script(&[Fault::BreakBefore, Fault::Refuse]);
+    stage.work();
+    stage.work_later();
+    let called_off = stage.request(json!({ "amount": 7 }));
+    stage.app.engine.cancel_payout(called_off.parse().unwrap()).unwrap();
+    stage.work();
+    let letters = stage
+        .app
+        .sqlite3("SELECT once, body ->> 'amount', body ->> 'reason' FROM outbox WHERE once LIKE 'payout%' ORDER BY id");
+    let expected = format!(
+        "payout_requested/{paid}|26.00 USD|\npayout_paid/{paid}|26.00 USD|\n\
+         payout_requested/{refused}|1.00 USD|\npayout_refused/{refused}|1.00 USD|The account is closed.\n\
+         payout_requested/{called_off}|0.07 USD|\n\
+         payout_refused/{called_off}|0.07 USD|It was called off before it was sent.\n"
+    );
+    assert_eq!(letters, expected);
+    let faults = stage.ask(json!({ "amount": 900_000 })).json()["errors"].clone();
+    assert_eq!(faults[0]["detail"], "24.00 USD can be paid out.");
 }
