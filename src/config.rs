@@ -147,12 +147,17 @@ impl ServeSettings {
         }
     }
 
+    /// The mail server, if there is one; an empty setting is none.
+    pub fn mail_server(&self) -> Option<&str> {
+        self.smtp_url.as_ref().map(|Secret(url)| url.trim()).filter(|url| !url.is_empty())
+    }
+
     pub fn engine(&self, disposable_domains: DisposableDomains, stripe: StripeCaller) -> engine::Settings {
         engine::Settings {
             usage_id_days: self.usage_id_days,
             disposable_domains,
             stripe,
-            sends_mail: self.smtp_url.is_some(),
+            sends_mail: self.mail_server().is_some(),
             ..engine::Settings::default()
         }
     }

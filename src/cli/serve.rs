@@ -1,7 +1,7 @@
 //! `refloop serve`: the composition root.
 
 use super::{print, read_file};
-use crate::config::{Secret, ServeSettings};
+use crate::config::ServeSettings;
 use crate::domain::email::DisposableDomains;
 use crate::domain::error::{Error, Result};
 use crate::engine::{Engine, StripeCaller};
@@ -43,10 +43,10 @@ pub fn serve(db: &Path, settings: &ServeSettings, as_json: bool) -> Result<()> {
 /// Who tells other systems what the outbox holds for them.
 fn receivers(settings: &ServeSettings, public_url: &str, stripe: StripeClient) -> Result<Vec<Box<dyn Receiver>>> {
     let mut receivers: Vec<Box<dyn Receiver>> = vec![Box::new(stripe)];
-    if let Some(Secret(url)) = &settings.smtp_url {
+    if let Some(url) = settings.mail_server() {
         let url = match url.strip_prefix('@') {
             Some(file) => read_file(Path::new(file))?,
-            None => url.clone(),
+            None => url.to_owned(),
         };
         let from = settings.mail_from.as_deref().ok_or_else(|| {
             Error::field("mail_from", "required", "With a mail server, set REFLOOP_MAIL_FROM too: who mail comes from.")

@@ -3,9 +3,14 @@
 use crate::calls::{CALLS_OF_THE_API, Stage, Who};
 use std::collections::{BTreeMap, BTreeSet};
 
-const PAGES: [(&str, &[&str]); 9] = [
+const PAGES: [(&str, &[&str]); 14] = [
     ("/", &["GET", "HEAD"]),
     ("/signup", &["GET", "HEAD", "POST"]),
+    ("/forgot", &["GET", "HEAD", "POST"]),
+    ("/reset", &["GET", "HEAD", "POST"]),
+    ("/confirm", &["GET", "HEAD", "POST"]),
+    ("/confirm/again", &["GET", "HEAD", "POST"]),
+    ("/unsubscribe", &["GET", "HEAD", "POST"]),
     ("/admin", &["GET", "HEAD"]),
     ("/admin/login", &["GET", "HEAD", "POST"]),
     ("/admin/logout", &["POST"]),

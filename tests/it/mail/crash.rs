@@ -172,6 +172,11 @@ fn faults_in_the_settings_are_said_at_the_start_without_the_password() {
     let said: crate::process::Said = command.output().unwrap().into();
     assert!(said.refusal().contains("set REFLOOP_MAIL_FROM too"), "{said:?}");
     let mut command = refloop(&dir);
+    command.args(["serve", "--json", "--listen", "127.0.0.1:0"]).env("REFLOOP_SMTP_URL", "");
+    let server = Server::spawn(command, &dir);
+    let page = crate::harness::Client::new(&server.url, None).get("/forgot");
+    assert_eq!(page.status, 404, "an empty setting is none");
+    let mut command = refloop(&dir);
     let help: crate::process::Said =
         command.args(["serve", "--help"]).env("REFLOOP_SMTP_URL", "smtp://u:5ecret@h").output().unwrap().into();
     assert!(help.out.contains("REFLOOP_SMTP_URL") && !help.out.contains("5ecret"));

@@ -2,6 +2,7 @@
 
 mod browser;
 mod confirmation;
+mod couriers;
 mod crash;
 mod delivery;
 mod letters;

@@ -38,7 +38,7 @@ impl Receiver for Told {
 }
 
 /// Queues the letters of payouts of one account.
-fn queue(app: &App, payouts: std::ops::Range<u32>) {
+pub fn queue(app: &App, payouts: std::ops::Range<u32>) {
     app.send_mail();
     app.write(move |tx| {
         let project = tx.project_named("default")?.id;

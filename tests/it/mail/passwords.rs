@@ -178,3 +178,42 @@ fn a_link_is_good_at_its_own_project_only() {
     assert_page(&visitor.send("POST", "/forgot", &[there, FORM], &body), 200);
     assert!(office.deliver().is_empty());
 }
+
+#[test]
+fn forms_that_no_browser_sends_change_nothing() {
+    let office = Office::open();
+    office.confirm_addresses();
+    office.app.developer("Alice");
+    let token = office.the_mail().token();
+    let visitor = Visitor::new(&office.app);
+    let csrf = visitor.token();
+    let (form, long) = (FORM.1, "x".repeat(70_000));
+    let before = office.app.dump();
+    for path in ["/forgot", "/reset", "/confirm", "/confirm/again", "/unsubscribe"] {
+        for (media_type, body) in [
+            (form, String::new()),
+            (form, format!("csrf={csrf}")),
+            (form, format!("csrf={csrf}&email=%00&token=%00&password=another-password")),
+            (form, format!("csrf={csrf}&email=a%0d%0aBcc:b@b.example&token={token}%0a&password=another-password")),
+            (form, format!("csrf={csrf}&csrf={csrf}&token={token}")),
+            (form, format!("csrf={csrf}&token={token}&email={long}&password={long}")),
+            (form, "%ff=%ff&&=&".to_owned()),
+            ("application/json", format!("{{\"token\":\"{token}\"}}")),
+            ("text/plain", format!("csrf={csrf}&token={token}")),
+        ] {
+            let reply = visitor.send("POST", path, &[("Content-Type", media_type)], &body);
+            assert!((400..500).contains(&reply.status), "{path} {media_type} {body:.80}: {}", reply.status);
+        }
+        for query in [
+            "?token=%00",
+            "?token=%ff",
+            "?token=a&token=b",
+            &format!("?token={}", &long[..4_000]),
+            "?account=dev_&token=",
+        ] {
+            let reply = visitor.get(&format!("{path}{query}"));
+            assert!(reply.status < 500, "{path} {query:.40}: {}", reply.status);
+        }
+    }
+    assert!(office.app.dump() == before);
+}
