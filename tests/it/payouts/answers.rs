@@ -286,6 +286,20 @@ fn a_transfer_that_is_reversed_is_shown_to_operators_and_frees_nothing() {
 }
 
 #[test]
+fn a_transfer_of_what_was_given_back_is_for_people_to_look_at() {
+    let (stage, id) = asked();
+    stage.stripe.script(&[Fault::Refuse]);
+    stage.work();
+    let account = stage.partner()["stripe"]["account_id"].clone();
+    let transfer = json!({ "id": "tr_x", "object": "transfer", "amount": 3_000, "currency": "usd",
+                           "destination": account, "transfer_group": id });
+    assert_eq!(stage.tell(&stage.event("evt_1", "transfer.created", &transfer)), "transfer");
+    let listed = stage.app.engine.payouts_of_project("default", false).unwrap();
+    assert_eq!(listed[0].waits_for(), Some("transfer_exists"));
+    assert_eq!((stage.status(&id).as_str(), stage.balance()), ("failed", [5_000, 0, 0, 0, 0]));
+}
+
+#[test]
 fn the_key_is_in_no_problem_and_no_row_of_the_outbox() {
     let (stage, _) = asked();
     stage.stripe.script(&[Fault::BreakBefore]);
