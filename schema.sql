@@ -256,7 +256,7 @@ CREATE TABLE stripe_event (
   event_id           TEXT    NOT NULL,
   type               TEXT    NOT NULL,
   fact               TEXT    NOT NULL
-                     CHECK (fact IN ('conversion', 'purchase', 'refund', 'link', 'unpaid', 'none')),
+                     CHECK (fact IN ('conversion', 'purchase', 'refund', 'link', 'unpaid', 'account', 'transfer', 'none')),
   object_id          TEXT,                                         -- the session, subscription or invoice
   amount_minor       INTEGER CHECK (amount_minor >= 0),
   currency           TEXT,
@@ -264,8 +264,8 @@ CREATE TABLE stripe_event (
   received_at_ms     INTEGER NOT NULL,
   outcome            TEXT    NOT NULL
                      CHECK (outcome IN ('waiting', 'converted', 'purchase', 'refund', 'link', 'known', 'unpaid',
-                                        'no_referral', 'no_conversion', 'no_customer', 'other_currency', 'ignored',
-                                        'unusable')),
+                                        'no_referral', 'no_conversion', 'no_customer', 'other_currency', 'account',
+                                        'transfer', 'outdated', 'ignored', 'unusable')),
   account_id         INTEGER REFERENCES account,                   -- whom it was about, once that is known
   stripe_customer_id TEXT,                                         -- while it waits
   UNIQUE (project_id, event_id),
@@ -329,6 +329,81 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_due ON outbox (kind, due_at_ms) WHERE state = 'waiting';
 CREATE INDEX outbox_open ON outbox (project_id, id) WHERE state <> 'done';
 CREATE INDEX outbox_account ON outbox (account_id) WHERE account_id IS NOT NULL;
+
+-- What partners agree to, all versions of it; a project starts with the text that ships with refloop.
+CREATE TABLE partner_agreement (
+  project_id    INTEGER NOT NULL REFERENCES project,
+  version       INTEGER NOT NULL CHECK (version > 0),
+  body          TEXT    NOT NULL,                                  -- Markdown
+  created_at_ms INTEGER NOT NULL,
+  PRIMARY KEY (project_id, version)
+) STRICT, WITHOUT ROWID;
+
+-- Who agreed to which of them, every time.
+CREATE TABLE agreement_acceptance (
+  id            INTEGER PRIMARY KEY,
+  project_id    INTEGER NOT NULL REFERENCES project,
+  account_id    INTEGER NOT NULL REFERENCES account,
+  version       INTEGER NOT NULL,
+  signature     TEXT,                                              -- the typed name; NULL once the account is erased
+  address_hash  BLOB,                                              -- keyed, of where it was signed; likewise
+  signed_at_ms  INTEGER NOT NULL,
+  FOREIGN KEY (project_id, version) REFERENCES partner_agreement (project_id, version)
+) STRICT;
+CREATE INDEX agreement_acceptance_account ON agreement_acceptance (account_id, id);
+
+-- Partners' accounts at Stripe, to which payouts go.
+CREATE TABLE stripe_account (
+  account_id        INTEGER PRIMARY KEY REFERENCES account,
+  project_id        INTEGER NOT NULL REFERENCES project,
+  stripe_account_id TEXT,                                          -- NULL: Stripe has not made it yet
+  refused           INTEGER NOT NULL DEFAULT 0 CHECK (refused >= 0),  -- how often it would not: part of the next key
+  ready             INTEGER NOT NULL DEFAULT 0 CHECK (ready IN (0, 1)),
+  missing           TEXT    NOT NULL DEFAULT '[]',                 -- JSON: what is in the way, in words
+  told_at_ms        INTEGER NOT NULL DEFAULT 0,                    -- Stripe's own time: a later word counts
+  bank_refusal      TEXT,                                          -- Stripe's code, when the bank took no money
+  UNIQUE (project_id, stripe_account_id),
+  CHECK (ready = 0 OR stripe_account_id IS NOT NULL)
+) STRICT;
+
+-- Money that leaves. A row is made together with the entries that reserve the amount; it ends as paid, or with entries
+-- that give the same amount back to the same lots.
+CREATE TABLE payout (
+  id                INTEGER PRIMARY KEY,                           -- in text also Stripe's idempotency key
+  project_id        INTEGER NOT NULL REFERENCES project,
+  account_id        INTEGER NOT NULL REFERENCES account,
+  amount_minor      INTEGER NOT NULL CHECK (amount_minor > 0),
+  currency          TEXT    NOT NULL,
+  destination       TEXT    NOT NULL,                              -- Stripe's id; empty once the account is erased
+  request           TEXT    NOT NULL,                              -- what Stripe is sent, to the byte; likewise
+  status            TEXT    NOT NULL CHECK (status IN ('queued', 'reconciling', 'paid', 'failed', 'cancelled')),
+  group_seq         INTEGER NOT NULL UNIQUE,                       -- the first of the entries that reserved it
+  entry_count       INTEGER NOT NULL CHECK (entry_count > 0),
+  return_seq        INTEGER UNIQUE,                                -- the first of those that gave it back
+  approved_at_ms    INTEGER,                                       -- NULL: an operator has to approve it first
+  cancel_asked      INTEGER NOT NULL DEFAULT 0 CHECK (cancel_asked IN (0, 1)),
+  resolve_asked     INTEGER NOT NULL DEFAULT 0 CHECK (resolve_asked IN (0, 1)),  -- if it is surely not at Stripe
+  delivery_id       INTEGER,                                       -- in the outbox
+  sendings          INTEGER NOT NULL DEFAULT 0 CHECK (sendings >= 0),
+  first_sent_at_ms  INTEGER,                                       -- by the machine's clock, before it leaves
+  last_sent_at_ms   INTEGER,
+  key_hash          BLOB,                                          -- of the Stripe key that it was first sent with
+  transfer_id       TEXT,
+  reversed_minor    INTEGER NOT NULL DEFAULT 0 CHECK (reversed_minor >= 0),  -- of the transfer, at Stripe
+  failure           TEXT,
+  created_at_ms     INTEGER NOT NULL,
+  paid_at_ms        INTEGER,
+  CHECK ((status = 'paid') = (paid_at_ms IS NOT NULL)),
+  CHECK ((status IN ('failed', 'cancelled')) = (return_seq IS NOT NULL)),
+  CHECK (status <> 'paid' OR transfer_id IS NOT NULL),
+  CHECK ((sendings > 0) = (first_sent_at_ms IS NOT NULL AND last_sent_at_ms IS NOT NULL)),
+  CHECK (status NOT IN ('paid', 'reconciling') OR sendings > 0),
+  CHECK (status <> 'cancelled' OR sendings = 0)
+) STRICT;
+CREATE INDEX payout_account ON payout (account_id, id);
+CREATE INDEX payout_project ON payout (project_id, id);
+-- The last line of defence: one at a time.
+CREATE UNIQUE INDEX payout_one_open ON payout (account_id) WHERE status IN ('queued', 'reconciling');
 
 -- Why something was granted or refused: the rule, what it saw, what it said. Append-only.
 CREATE TABLE decision (
@@ -516,7 +591,9 @@ BEGIN
       SELECT 1 FROM lot
       WHERE seq = NEW.lot AND account_id = NEW.account_id AND project_id = NEW.project_id
         AND (remaining + NEW.amount BETWEEN 0 AND granted OR (NEW.kind = 'reverse' AND NEW.lot = NEW.origin_lot)
-          OR (NEW.kind = 'repay' AND NEW.amount > 0 AND remaining + NEW.amount <= 0)))
+          OR (NEW.kind = 'repay' AND NEW.amount > 0 AND remaining + NEW.amount <= 0)
+          -- Reversed while its payout was under way: what comes back lessens the debt.
+          OR (NEW.kind = 'payout_return' AND remaining + NEW.amount <= granted)))
       OR NEW.origin_lot IS NOT NULL AND NOT EXISTS (
       SELECT 1 FROM lot
       WHERE seq = NEW.origin_lot AND account_id = NEW.account_id AND project_id = NEW.project_id
@@ -568,6 +645,27 @@ CREATE TRIGGER decision_no_update BEFORE UPDATE ON decision
 BEGIN SELECT RAISE(ABORT, 'decision: decisions are append-only'); END;
 CREATE TRIGGER decision_no_delete BEFORE DELETE ON decision
 BEGIN SELECT RAISE(ABORT, 'decision: decisions are append-only'); END;
+
+-- Money is not moved by changing a row: what a payout is about stays, and it goes from one state to the next only.
+CREATE TRIGGER payout_moves BEFORE UPDATE ON payout
+WHEN NEW.id IS NOT OLD.id OR NEW.project_id IS NOT OLD.project_id OR NEW.account_id IS NOT OLD.account_id
+  OR NEW.amount_minor IS NOT OLD.amount_minor OR NEW.currency IS NOT OLD.currency
+  OR NEW.group_seq IS NOT OLD.group_seq OR NEW.entry_count IS NOT OLD.entry_count
+  OR (NEW.request IS NOT OLD.request AND (NEW.request <> '' OR NEW.status IN ('queued', 'reconciling')))
+  OR (NEW.destination IS NOT OLD.destination AND (NEW.destination <> '' OR NEW.status IN ('queued', 'reconciling')))
+  OR (OLD.return_seq IS NOT NULL AND NEW.return_seq IS NOT OLD.return_seq)
+  OR (NEW.status <> OLD.status AND NOT CASE OLD.status
+        WHEN 'queued' THEN 1
+        WHEN 'reconciling' THEN NEW.status IN ('paid', 'failed')
+        ELSE 0 END)
+BEGIN SELECT RAISE(ABORT, 'payout: not a legal move'); END;
+CREATE TRIGGER payout_new BEFORE INSERT ON payout
+WHEN NEW.status <> 'queued' OR NEW.sendings > 0 OR EXISTS (
+  SELECT 1 FROM payout WHERE id = NEW.id OR group_seq = NEW.group_seq
+    OR (account_id = NEW.account_id AND status IN ('queued', 'reconciling')))
+BEGIN SELECT RAISE(ABORT, 'payout: not a new one'); END;
+CREATE TRIGGER payout_no_delete BEFORE DELETE ON payout
+BEGIN SELECT RAISE(ABORT, 'payout: payouts are kept'); END;
 
 CREATE TRIGGER program_in_order BEFORE INSERT ON program
 WHEN NEW.version IS NOT (SELECT coalesce(max(version), 0) + 1 FROM program WHERE project_id = NEW.project_id)

@@ -1,7 +1,7 @@
 //! Flags and environment as one plain value.
 
 use crate::domain::email::DisposableDomains;
-use crate::engine;
+use crate::engine::{self, StripeCaller};
 use crate::store::Capacity;
 use crate::web::{Limits, Quota, TrustedProxies, WebSettings};
 use clap::Args;
@@ -67,6 +67,10 @@ pub struct ServeSettings {
     /// How long a usage event's id is remembered
     #[arg(long, env = "REFLOOP_USAGE_ID_DAYS", default_value_t = 90, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub usage_id_days: u32,
+
+    /// Stripe's API, without /v1
+    #[arg(long, env = "REFLOOP_STRIPE_API_URL", default_value = "https://api.stripe.com", value_name = "URL", value_parser = public_url)]
+    pub stripe_api_url: String,
 
     /// A file of domains, one a line, to take for disposable beside the shipped list
     #[arg(long, env = "REFLOOP_DISPOSABLE_DOMAINS", value_name = "FILE")]
@@ -153,10 +157,11 @@ impl ServeSettings {
         self.smtp_url.as_ref().map(|Secret(url)| url.trim()).filter(|url| !url.is_empty())
     }
 
-    pub fn engine(&self, disposable_domains: DisposableDomains) -> engine::Settings {
+    pub fn engine(&self, disposable_domains: DisposableDomains, stripe: StripeCaller) -> engine::Settings {
         engine::Settings {
             usage_id_days: self.usage_id_days,
             disposable_domains,
+            stripe,
             sends_mail: self.mail_server().is_some(),
             ..engine::Settings::default()
         }

@@ -17,8 +17,8 @@
 //! - [`web`]: the faces over HTTP: the developers' API, the conversion API for apps that sign their users in themselves, the
 //!   projects API, the pages, and where Stripe delivers its events.
 //! - [`work`]: what happens by itself. It tidies up behind the clock, on which no balance depends, and tells other
-//!   systems what the outbox holds for them: the rows that a transaction has written for mail, and whatever else leaves
-//!   the house. The network is nowhere else.
+//!   systems what the outbox holds for them: the rows that a transaction has written for mail, payouts, and whatever
+//!   else leaves the house. The network is nowhere else.
 //! - [`config`] and [`cli`]: settings as one value, and the commands that put everything together.
 //!
 //! Time decides and is always an argument: whether a lot has vested or expired follows from `now`, not from a job

@@ -6,6 +6,7 @@ mod key;
 mod mail;
 mod operator;
 mod outbox;
+mod payout;
 mod program;
 mod project;
 mod serve;
@@ -19,6 +20,7 @@ use key::KeyCommand;
 use mail::MailCommand;
 use operator::OperatorCommand;
 use outbox::OutboxCommand;
+use payout::PayoutCommand;
 use project::ProjectCommand;
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Read, Write};
@@ -63,6 +65,9 @@ enum Command {
     /// See what is still to be told to other systems (mail, Stripe), and have it tried again
     #[command(subcommand)]
     Outbox(OutboxCommand),
+    /// List payouts to partners; approve, cancel and retry them
+    #[command(subcommand)]
+    Payout(PayoutCommand),
     /// Recompute the ledger's chain and every balance from its entries alone
     Verify {
         /// The database file; the same as --db
@@ -161,6 +166,7 @@ fn execute(cli: &Cli) -> Result<Option<Report>> {
         Command::Demo(settings) => demo::run(cli.database.db.as_deref(), settings).map(Some),
         Command::Mail(command) => mail::run(command).map(Some),
         Command::Outbox(command) => outbox::run(db, command).map(Some),
+        Command::Payout(command) => payout::run(db, command).map(Some),
         Command::Healthcheck { listen } => check::healthcheck(*listen).map(Some),
     }
 }

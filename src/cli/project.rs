@@ -42,7 +42,7 @@ pub enum ProjectCommand {
         /// Slug or id
         project: String,
         /// name, host, landing_url, key_prefix, jwt.algorithm (HS256, RS256, ES256, EdDSA), jwt.key=@FILE,
-        /// stripe.webhook_secret=@FILE, stripe.api_key=@FILE (@- for standard input); nothing after = unsets it
+        /// stripe.webhook_secret=@FILE, stripe.api_key=@FILE, partner.agreement=@FILE (@- for standard input); nothing after = unsets it
         #[arg(required = true, value_name = "NAME=VALUE", value_parser = assignment)]
         values: Vec<Assignment>,
     },
@@ -118,6 +118,7 @@ fn shown(view: &ProjectView) -> Report {
         "webhook_secrets": settings.stripe_webhook_secrets.len(),
         "api_key_is_set": settings.stripe_api_key.is_some(),
     });
+    document["partner"] = json!({ "agreement_version": view.agreement.version });
     document["program"] = json!({
         "version": view.program.version,
         "unit": view.program.unit,
@@ -161,17 +162,19 @@ fn resolve(name: &str, value: &str, stdin_is_read: &mut bool) -> std::result::Re
         let known = Setting::ALL.map(Setting::as_str).join(", ");
         return Err(fault("unknown_setting", format!("There are {known}.")));
     };
-    if !setting.is_secret() || value.is_empty() {
+    if !setting.is_in_a_file() || value.is_empty() {
         return Ok((setting, value.into()));
     }
     let Some(file) = value.strip_prefix('@').filter(|file| !file.is_empty()) else {
-        let detail = format!(
-            "Others on this machine can read the command line: give {name}=@FILE, or {name}=@- for standard input."
-        );
+        let give = format!("give {name}=@FILE, or {name}=@- for standard input.");
+        if !setting.is_secret() {
+            return Err(fault("file_expected", format!("This is a text of many lines: {give}")));
+        }
+        let detail = format!("Others on this machine can read the command line: {give}");
         return Err(fault("secret_on_command_line", detail));
     };
     if file == "-" && std::mem::replace(stdin_is_read, true) {
-        return Err(fault("given_twice", "Standard input can be one secret only.".into()));
+        return Err(fault("given_twice", "Standard input can be one of them only.".into()));
     }
     let text = read_file(Path::new(file)).map_err(|error| fault("unreadable_file", format!("{}.", error.message)))?;
     if text.trim().is_empty() {

@@ -4,10 +4,10 @@ use super::{print, read_file};
 use crate::config::ServeSettings;
 use crate::domain::email::DisposableDomains;
 use crate::domain::error::{Error, Result};
-use crate::engine::Engine;
+use crate::engine::{Engine, StripeCaller};
 use crate::store::{Clock, Store};
 use crate::web::{self, Context};
-use crate::work::{Couriers, Mailer, Receiver, SmtpServer, Worker};
+use crate::work::{Couriers, Mailer, Receiver, SmtpServer, StripeClient, Worker};
 use serde_json::json;
 use std::net::TcpListener;
 use std::path::Path;
@@ -24,9 +24,12 @@ pub fn serve(db: &Path, settings: &ServeSettings, as_json: bool) -> Result<()> {
         None => DisposableDomains::default(),
     };
     let store = Arc::new(Store::serve(db, Clock::System, settings.capacity())?);
-    let engine = Arc::new(Engine::new(store, settings.engine(disposable_domains)));
+    let stripe = StripeClient::new(&settings.stripe_api_url);
+    let for_engine = stripe.clone();
+    let stripe_caller = StripeCaller::new(move |call, api_key| for_engine.call(call, api_key));
+    let engine = Arc::new(Engine::new(store, settings.engine(disposable_domains, stripe_caller)));
     let context = Arc::new(Context::new(Arc::clone(&engine), settings.web(listening)));
-    let receivers = receivers(settings, &context.settings.public_url)?;
+    let receivers = receivers(settings, &context.settings.public_url, stripe)?;
     greet(&engine, db, &context.settings.public_url, as_json)?;
     let for_worker = Arc::clone(&context);
     let worker = Worker::start(engine, move || for_worker.limiter.forget_idle())?;
@@ -38,8 +41,8 @@ pub fn serve(db: &Path, settings: &ServeSettings, as_json: bool) -> Result<()> {
 }
 
 /// Who tells other systems what the outbox holds for them.
-fn receivers(settings: &ServeSettings, public_url: &str) -> Result<Vec<Box<dyn Receiver>>> {
-    let mut receivers: Vec<Box<dyn Receiver>> = Vec::new();
+fn receivers(settings: &ServeSettings, public_url: &str, stripe: StripeClient) -> Result<Vec<Box<dyn Receiver>>> {
+    let mut receivers: Vec<Box<dyn Receiver>> = vec![Box::new(stripe)];
     if let Some(url) = settings.mail_server() {
         let url = match url.strip_prefix('@') {
             Some(file) => read_file(Path::new(file))?,

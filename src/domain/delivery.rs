@@ -6,14 +6,17 @@ use super::time::HOUR_MS;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeliveryKind {
     Mail,
+    /// The transfer of a payout, at Stripe.
+    Transfer,
 }
 
 impl DeliveryKind {
-    pub const ALL: [Self; 1] = [Self::Mail];
+    pub const ALL: [Self; 2] = [Self::Mail, Self::Transfer];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Mail => "mail",
+            Self::Transfer => "transfer",
         }
     }
 
@@ -81,7 +84,7 @@ pub fn pause_ms(tries: i64, entropy: u64) -> i64 {
 }
 
 /// A receiver's words as they may be kept: one line, not too long, e-mail addresses left out.
-fn without_addresses(text: &str) -> String {
+pub fn without_addresses(text: &str) -> String {
     const LONGEST: usize = 300;
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let words: Vec<_> = words.map(|word| if word.contains('@') { "…" } else { word }).collect();

@@ -87,6 +87,8 @@ ids! {
     DeliveryId = "out_";
     /// A ledger entry, by its sequence number.
     EntryId = "rc_";
+    /// A payout; also Stripe's idempotency key of its transfer.
+    PayoutId = "po_";
     /// A place in a list that is paged.
     Cursor = "cur_";
 }

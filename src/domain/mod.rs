@@ -11,6 +11,8 @@ pub mod id;
 pub mod jwt;
 pub mod ledger;
 pub mod money;
+pub mod partner;
+pub mod payout;
 pub mod program;
 pub mod public_key;
 pub mod referral;

@@ -1,7 +1,7 @@
 //! What a team sets per project: each value checked by itself, then all of them together.
 
 use super::error::{Error, FieldError, Result};
-use super::{jwt, public_key, text};
+use super::{jwt, partner, public_key, text};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The JWT algorithms that a project can have; never `none`.
@@ -24,10 +24,11 @@ pub enum Setting {
     JwtKey,
     StripeWebhookSecret,
     StripeApiKey,
+    PartnerAgreement,
 }
 
 impl Setting {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Name,
         Self::Host,
         Self::LandingUrl,
@@ -36,6 +37,7 @@ impl Setting {
         Self::JwtKey,
         Self::StripeWebhookSecret,
         Self::StripeApiKey,
+        Self::PartnerAgreement,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -48,6 +50,7 @@ impl Setting {
             Self::JwtKey => "jwt.key",
             Self::StripeWebhookSecret => "stripe.webhook_secret",
             Self::StripeApiKey => "stripe.api_key",
+            Self::PartnerAgreement => "partner.agreement",
         }
     }
 
@@ -58,6 +61,11 @@ impl Setting {
     /// Whether its value must never stand on a command line, where everyone on the machine can read it.
     pub fn is_secret(self) -> bool {
         matches!(self, Self::JwtKey | Self::StripeWebhookSecret | Self::StripeApiKey)
+    }
+
+    /// Whether its value is read from a file: what is secret, and what has many lines.
+    pub fn is_in_a_file(self) -> bool {
+        self.is_secret() || self == Self::PartnerAgreement
     }
 }
 
@@ -75,6 +83,8 @@ pub struct ProjectSettings {
     /// Several while they are rotated.
     pub stripe_webhook_secrets: Vec<String>,
     pub stripe_api_key: Option<String>,
+    /// `None`: the text that ships with refloop.
+    pub partner_agreement: Option<String>,
 }
 
 impl ProjectSettings {
@@ -111,6 +121,10 @@ impl ProjectSettings {
             Setting::StripeWebhookSecret => self.stripe_webhook_secrets = webhook_secrets(value)?,
             Setting::StripeApiKey => {
                 self.stripe_api_key = given(value.trim()).map(|key| secret_word(setting, key)).transpose()?;
+            }
+            Setting::PartnerAgreement => {
+                let text = given(value).map(|text| partner::agreement(field, text)).transpose()?;
+                self.partner_agreement = text.filter(|text| text != partner::DEFAULT_AGREEMENT);
             }
         }
         Ok(())
@@ -300,6 +314,7 @@ mod tests {
             (&[(Setting::StripeWebhookSecret, &long)], &["stripe.webhook_secret: invalid_characters"]),
             (&[(Setting::StripeWebhookSecret, &many)], &["stripe.webhook_secret: too_many"]),
             (&[(Setting::StripeApiKey, "a\nb")], &["stripe.api_key: invalid_characters"]),
+            (&[(Setting::PartnerAgreement, "\n")], &["partner.agreement: required"]),
             (&[(Setting::Name, "A"), (Setting::Name, "B")], &["name: given_twice"]),
             (
                 &[(Setting::Host, "/"), (Setting::Name, "Fine"), (Setting::JwtKey, "x"), (Setting::KeyPrefix, "-")],

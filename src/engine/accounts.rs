@@ -4,7 +4,7 @@ use super::Engine;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::{Balance, Totals};
-use crate::domain::text;
+use crate::domain::{payout, text};
 use crate::store::{Account, NewAccount, Profile, Snapshot, Tx};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -74,12 +74,17 @@ impl Engine {
             .await
     }
 
-    /// Blanks the account's personal data everywhere, the write-ahead log included. The ledger stays valid.
+    /// Blanks the account's personal data everywhere, the write-ahead log included. The ledger stays valid. `Conflict`
+    /// while a payout is under way.
     pub async fn erase_account(&self, project: ProjectId, account: AccountId) -> Result<()> {
         let traces_left = Arc::clone(&self.traces_left);
         self.store
             .write(move |tx| {
                 tx.account(project, account)?;
+                // Whom it was for has to be known until it is settled.
+                if tx.has_open_payout(project, account)? {
+                    return Err(payout::payout_open());
+                }
                 tx.erase_account(project, account)?;
                 // Said by the writer itself: whoever empties the log after this finds the erasure in it, also when
                 // the caller has hung up by then.

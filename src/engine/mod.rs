@@ -5,6 +5,7 @@ mod accounts;
 mod clicks;
 mod codes;
 mod confirmation;
+mod connect;
 mod conversion;
 mod customers;
 mod keys;
@@ -14,7 +15,9 @@ mod logins;
 mod operators;
 mod outbox;
 mod overview;
+mod partners;
 mod passwords;
+mod payouts;
 mod programs;
 mod projects;
 mod purchases;
@@ -29,6 +32,7 @@ mod stripe;
 mod subjects;
 mod sweep;
 mod test_clock;
+mod transfers;
 mod usage;
 mod uses;
 
@@ -37,6 +41,7 @@ pub use accounts::{Change, ProfileView};
 pub use clicks::{Arrival, CameFrom, Clicked, Remembered};
 pub use codes::CodeView;
 pub use confirmation::Confirmed;
+pub use connect::{ConnectLinks, Connected, StripeCaller};
 pub use conversion::Conversion;
 pub use customers::{AppliedCode, CustomerCode, ReferredCustomer, Slice};
 pub use keys::MadeKey;
@@ -45,6 +50,8 @@ pub use logins::{Attempt, BegunSession, Browser, Credentials, Devices, Guess};
 pub use operators::MadeOperator;
 pub use outbox::{Begun, Content};
 pub use overview::{Overview, OwnCode};
+pub use partners::{NewSignature, PartnerView, SignedAgreement};
+pub use payouts::ListedPayout;
 pub use projects::ProjectView;
 pub use purchases::{NewPurchase, NewRefund, Recorded};
 pub use referrals::{Applied, ReferralCredit, ReferralItem, ReferralPage, mask};
@@ -55,14 +62,15 @@ pub use signup::{HashedPassword, SignedUp, Signup};
 pub use stripe::Delivered;
 pub use subjects::SubjectStats;
 pub use sweep::Swept;
+pub use transfers::{Secret, TransferTask};
 pub use usage::{UsageAnswer, UsageEvent, UsageStatus, Who};
 
 use crate::domain::email::DisposableDomains;
 use crate::domain::error::Result;
 use crate::domain::id::{KeyId, ProjectId, SessionId};
 pub use crate::store::{
-    AccountSession, Delivery, DeliveryRow, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, Project, Reader,
-    Refusal, SessionRow, Team, UnsignedClicks, VersionedProgram,
+    AccountSession, Delivery, DeliveryRow, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, PayoutRow,
+    Project, Reader, Refusal, SessionRow, Team, UnsignedClicks, VersionedProgram,
 };
 
 use crate::store::Store;
@@ -80,6 +88,7 @@ pub struct Settings {
     pub concurrent_hashes: usize,
     /// Beside the shipped list.
     pub disposable_domains: DisposableDomains,
+    pub stripe: StripeCaller,
     /// Whether there is a server to send mail through.
     pub sends_mail: bool,
 }
@@ -91,9 +100,13 @@ impl Default for Settings {
             concurrent_hashes: 2,
             disposable_domains: DisposableDomains::default(),
             sends_mail: false,
+            stripe: StripeCaller::default(),
         }
     }
 }
+
+/// At the same time; they may take long.
+const MOST_STRIPE_CALLS: usize = 16;
 
 /// Everything that refloop can do, whoever asks.
 pub struct Engine {
@@ -107,6 +120,8 @@ pub struct Engine {
     clicks: clicks::ClickLine,
     /// Of visitors' hashes, and of which day it is.
     visitor_key: tokio::sync::Mutex<Option<(i64, [u8; 32])>>,
+    /// Calls to Stripe that somebody waits for.
+    stripe_calls: Arc<tokio::sync::Semaphore>,
     /// What was erased may have left traces in the write-ahead log.
     traces_left: Arc<AtomicBool>,
 }
@@ -117,6 +132,7 @@ impl Engine {
         let hashing = Arc::new(tokio::sync::Semaphore::new(settings.concurrent_hashes));
         // A process that was killed may have left some.
         let traces_left = Arc::new(AtomicBool::new(true));
+        let stripe_calls = Arc::new(tokio::sync::Semaphore::new(MOST_STRIPE_CALLS));
         Self {
             store,
             settings,
@@ -126,6 +142,7 @@ impl Engine {
             last_write: Mutex::default(),
             clicks: clicks::ClickLine::default(),
             visitor_key: tokio::sync::Mutex::default(),
+            stripe_calls,
             traces_left,
         }
     }

@@ -3,6 +3,7 @@
 //! [`Engine::end_delivery`].
 
 use super::letters::Letter;
+use super::transfers::{self, TransferTask};
 use super::{Engine, letters};
 use crate::domain::delivery::{self, DeliveryKind, Fate, Outcome};
 use crate::domain::error::{Error, Result};
@@ -16,6 +17,7 @@ pub enum Content {
     Letter(Box<Letter>),
     /// A call, in the words that were written down when it was caused.
     Call(Value),
+    Transfer(TransferTask),
 }
 
 /// A delivery that has begun: its receiver may have been told from now on.
@@ -87,6 +89,7 @@ impl Engine {
 fn content(tx: &Tx<'_>, delivery: &Delivery) -> Result<Option<Content>> {
     match delivery.kind {
         DeliveryKind::Mail => Ok(letters::letter(tx, delivery)?.map(|letter| Content::Letter(Box::new(letter)))),
+        DeliveryKind::Transfer => Ok(transfers::begin(tx, delivery)?.map(Content::Transfer)),
     }
 }
 
@@ -95,5 +98,6 @@ fn content(tx: &Tx<'_>, delivery: &Delivery) -> Result<Option<Content>> {
 fn fate(tx: &Tx<'_>, delivery: &Delivery, outcome: &Outcome) -> Result<Fate> {
     match delivery.kind {
         DeliveryKind::Mail => Ok(delivery::fate(outcome, delivery.tries, tx.machine_now_ms(), tx.entropy()?)),
+        DeliveryKind::Transfer => transfers::conclude(tx, delivery, outcome),
     }
 }

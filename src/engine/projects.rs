@@ -6,7 +6,7 @@ use crate::domain::id::TeamId;
 use crate::domain::program::Preset;
 use crate::domain::setting::{self, ProjectSettings, Setting};
 use crate::domain::text;
-use crate::store::{NewProject, ProgramVersion, Project, Snapshot, Team, VersionedProgram};
+use crate::store::{Agreement, NewProject, ProgramVersion, Project, Snapshot, Team, VersionedProgram};
 
 /// A project with everything that its team may see of it. The settings have secrets in them: never to be shown.
 pub struct ProjectView {
@@ -14,6 +14,8 @@ pub struct ProjectView {
     pub team: Team,
     pub settings: ProjectSettings,
     pub program: VersionedProgram,
+    /// What partners agree to.
+    pub agreement: Agreement,
     /// When the program came into force, and by whom.
     pub newest: Option<ProgramVersion>,
 }
@@ -23,6 +25,7 @@ fn view(db: &Snapshot<'_>, project: Project) -> Result<ProjectView> {
         team: db.team_called(&project.team.to_string())?,
         settings: db.project_settings(project.id)?,
         program: db.program(project.id)?,
+        agreement: db.agreement(project.id)?,
         newest: db.program_versions(project.id)?.into_iter().next(),
         project,
     })

@@ -5,8 +5,10 @@
 //! refund for the word on which invoice was refunded.
 
 use super::Engine;
+use super::connect;
 use super::purchases::{Bought, buy, convert, earning_referral, is_its_work, take_back};
 use super::rewards::Occasion;
+use super::transfers;
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::program::Conversion;
@@ -54,6 +56,7 @@ fn take(tx: &Tx<'_>, project: ProjectId, event: &StripeEvent) -> Result<Delivere
     if let Some(outcome) = tx.stripe_outcome(project, &event.id)? {
         return Ok(delivered(false, outcome));
     }
+    let told_at_ms = event.created_ms.unwrap_or(tx.machine_now_ms());
     let outcome = match &event.fact {
         Fact::Conversion { .. } | Fact::Purchase { .. } if event.customer.is_none() && event.names.is_empty() => {
             "no_customer"
@@ -64,6 +67,9 @@ fn take(tx: &Tx<'_>, project: ProjectId, event: &StripeEvent) -> Result<Delivere
         Fact::Link => "link",
         Fact::Unpaid => "unpaid",
         Fact::Refunds(_) => "refund",
+        Fact::Account(state) => connect::told(tx, project, state, told_at_ms)?,
+        Fact::BankRefusal { stripe_account, reason } => connect::bank_refused(tx, project, stripe_account, reason)?,
+        Fact::Transfer(transfer) => transfers::told(tx, project, transfer)?,
         Fact::Other => "ignored",
         Fact::Unusable => "unusable",
     };
@@ -72,7 +78,7 @@ fn take(tx: &Tx<'_>, project: ProjectId, event: &StripeEvent) -> Result<Delivere
         tx.add_stripe_link(project, link)?;
     }
     if let Fact::Refunds(refunds) = &event.fact {
-        note_refunds(tx, project, event.created_ms.unwrap_or(tx.machine_now_ms()), refunds)?;
+        note_refunds(tx, project, told_at_ms, refunds)?;
     }
     if outcome == "waiting" {
         for name in event.names.iter().chain(&event.customer) {
@@ -98,6 +104,9 @@ fn record(tx: &Tx<'_>, project: ProjectId, event: &StripeEvent, outcome: &'stati
         Fact::Refunds(_) => ("refund", None, None, None),
         Fact::Link => ("link", None, None, None),
         Fact::Unpaid => ("unpaid", None, None, None),
+        // Whose it is, is to be forgotten when they are erased.
+        Fact::Account(_) | Fact::BankRefusal { .. } => ("account", None, None, None),
+        Fact::Transfer(told) => ("transfer", Some(&told.id), Some(told.amount_minor), Some(told.currency.as_str())),
         Fact::Other | Fact::Unusable => ("none", None, None, None),
     };
     // By the project's clock it is as old as by the machine's, and never younger than now.

@@ -2,6 +2,7 @@
 
 use super::tx::{Clock, Instance};
 use crate::domain::error::{Error, Kind, Result};
+use crate::domain::partner::DEFAULT_AGREEMENT;
 use crate::domain::program::Preset;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
@@ -162,6 +163,10 @@ fn create(connection: &Connection, now_ms: i64) -> Result<()> {
     transaction.execute(
         "INSERT INTO program (project_id, version, body, author, created_at_ms) VALUES ($1, 1, $2, 'first start', $3)",
         params![key, Preset::Credits.program().to_json(), now_ms],
+    )?;
+    transaction.execute(
+        "INSERT INTO partner_agreement (project_id, version, body, created_at_ms) VALUES ($1, 1, $2, $3)",
+        params![key, DEFAULT_AGREEMENT, now_ms],
     )?;
     transaction.commit()?;
     Ok(())

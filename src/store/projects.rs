@@ -3,6 +3,7 @@
 use super::tx::{Snapshot, Tx};
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{ProjectId, TeamId};
+use crate::domain::partner::DEFAULT_AGREEMENT;
 use crate::domain::program::Program;
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -142,6 +143,7 @@ impl Tx<'_> {
         self.connection.execute(sql, values)?;
         let sql = "INSERT INTO program (project_id, version, body, author, created_at_ms) VALUES ($1, 1, $2, $3, $4)";
         self.connection.execute(sql, params![id, new.program.to_json(), new.author, now_ms])?;
+        self.set_agreement(ProjectId(id), DEFAULT_AGREEMENT)?;
         self.project(ProjectId(id))
     }
 }

@@ -3,6 +3,7 @@
 use super::tx::{Snapshot, Tx};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::ProjectId;
+use crate::domain::partner::DEFAULT_AGREEMENT;
 use crate::domain::setting::ProjectSettings;
 use rusqlite::{OptionalExtension, params};
 
@@ -26,9 +27,12 @@ impl Snapshot<'_> {
                     .map(str::to_owned)
                     .collect(),
                 stripe_api_key: row.get(7)?,
+                partner_agreement: None,
             })
         });
-        found.optional()?.ok_or_else(|| Error::not_found("No such project."))
+        let settings = found.optional()?.ok_or_else(|| Error::not_found("No such project."))?;
+        let agreement = Some(self.agreement(project)?.text).filter(|text| text != DEFAULT_AGREEMENT);
+        Ok(ProjectSettings { partner_agreement: agreement, ..settings })
     }
 
     /// The slug of another project that has this host.
@@ -57,6 +61,6 @@ impl Tx<'_> {
             settings.stripe_api_key,
             project.0
         ])?;
-        Ok(())
+        self.set_agreement(project, settings.partner_agreement.as_deref().unwrap_or(DEFAULT_AGREEMENT))
     }
 }

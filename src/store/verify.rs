@@ -2,6 +2,7 @@
 
 use super::file::{SCHEMA, check_identity, unusable};
 use super::ledger;
+use super::payouts;
 use super::projection::{self, Mark, Tail};
 use super::tx::UsageHasher;
 use crate::domain::error::{Error, Result};
@@ -270,6 +271,9 @@ fn check_rest(connection: &Connection, books: &Books, kept: Option<&SignedHead>)
     }
     if let Some(fault) = check_totals(connection, books, &tail)? {
         return Ok(Some(fault));
+    }
+    if let Some((seq, problem)) = payouts::misfit(connection, books)? {
+        return Ok(Some(Fault { seq, problem }));
     }
     check_accounts(connection, books)
 }

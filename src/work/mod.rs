@@ -3,9 +3,11 @@
 mod deliver;
 pub mod letters;
 mod mail;
+mod stripe;
 
 pub use deliver::{Couriers, Receiver, deliver_once};
 pub use mail::{Mailer, SmtpServer};
+pub use stripe::StripeClient;
 
 use crate::domain::error::{Error, Result};
 use crate::engine::{Engine, Swept};

@@ -191,6 +191,32 @@ pub const CALLS_OF_THE_API: &[Call] = &[
         &[ID, Field("purchase_id", Required, Text(128)), AMOUNT],
         201,
     ),
+    // The default program gives credits, which are not paid out.
+    Call { status: 409, ..read("/v1/partner", Who::Developer) },
+    Call { status: 409, ..read("/v1/partner/agreement", Who::Developer) },
+    post(
+        "/v1/partner/upgrade",
+        Who::Developer,
+        r#"{"agreement_version":1,"signature":"Bob B.","accept":true}"#,
+        &[
+            Field("agreement_version", Required, Integer(1, 1_000_000_000)),
+            Field("signature", Required, Text(100)),
+            Field("accept", Required, Boolean),
+        ],
+        409,
+    ),
+    Call { method: "POST", status: 409, ..read("/v1/partner/connect", Who::Developer) },
+    Call { method: "POST", status: 409, ..read("/v1/partner/downgrade", Who::Developer) },
+    Call {
+        method: "POST",
+        path: "/v1/payouts",
+        who: Who::Developer,
+        body: Body::Optional(r#"{"amount":2500}"#),
+        fields: &[Field("amount", Optional, Integer(1, 1_000_000_000_000))],
+        status: 409,
+    },
+    read("/v1/payouts", Who::Developer),
+    Call { status: 404, ..read("/v1/payouts/po_0000000000000", Who::Developer) },
     read("/api/billstack/teams/default/projects/default/referrals/config", Who::Gateway),
     Call {
         method: "PUT",

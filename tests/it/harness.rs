@@ -67,6 +67,16 @@ impl App {
     }
 
     pub fn start_over(capacity: Capacity, change: impl FnOnce(&mut WebSettings)) -> Self {
+        Self::start_as(capacity, Settings::default(), change)
+    }
+
+    /// With use cases that depend on something of the test's.
+    pub fn start_for(settings: Settings) -> Self {
+        let pace = Pace { pile: 7, rows: 3 };
+        Self::start_as(Capacity { pace, accounts_in_memory: 64, ..Capacity::default() }, settings, |_| ())
+    }
+
+    fn start_as(capacity: Capacity, for_engine: Settings, change: impl FnOnce(&mut WebSettings)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(AtomicI64::new(START_MS));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -81,7 +91,7 @@ impl App {
         change(&mut settings);
         let store = Store::serve(&dir.path().join("refloop.db"), Clock::Manual(Arc::clone(&clock)), capacity).unwrap();
         let store = Arc::new(store);
-        let engine = Arc::new(Engine::new(Arc::clone(&store), Settings::default()));
+        let engine = Arc::new(Engine::new(Arc::clone(&store), for_engine));
         let first = engine.first_start().unwrap().unwrap();
         let (gateway_key, operator_token) = (first.gateway_key, first.operator_token);
         let context = Arc::new(Context::new(Arc::clone(&engine), settings));

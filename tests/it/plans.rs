@@ -3,7 +3,9 @@
 use crate::conversion::signer::Signer;
 use crate::harness::{Client, Reply};
 use crate::mail::smtp::Smtp;
+use crate::payouts::crash::World;
 use crate::process::{Caller, NO_LIMITS, Server, empty_dir, refloop, sqlite3};
+use crate::stripe_api::Fault;
 use crate::visitor::{FORM, encode, set_cookie, value_of};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -304,5 +306,40 @@ fn no_query_of_signing_in_scans() {
         assert!(seen.iter().any(|sql| sql.contains(part)), "{part} was not seen among {} statements", seen.len());
     }
     let scans = scans(&dir, &seen);
+    assert!(scans.is_empty(), "{scans:#?}");
+}
+
+#[test]
+fn no_query_of_a_payout_scans() {
+    let mut world = World::logging("refloop::sql=trace");
+    let partner = world.partners[0].clone();
+    for fault in [Fault::None, Fault::Refuse, Fault::BreakBefore] {
+        world.stripe.script(&[fault]);
+        assert_eq!(world.post(&partner, "/v1/payouts", &json!({ "amount": 500 })).0, 201);
+        world.settle();
+    }
+    for path in ["/v1/partner", "/v1/partner/agreement", "/v1/payouts", "/v1/payouts?limit=1"] {
+        let request = ureq::get(format!("{}{path}", world.server.url));
+        let reply = request.header("Authorization", format!("Bearer {partner}")).call().unwrap();
+        assert_eq!(reply.status(), 200, "{path}");
+    }
+    let account = world.stripe.account_ids()[0].clone();
+    let now_ms = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
+    let objects =
+        [("account.updated", world.stripe.complete_account(&account)), ("payout.failed", json!({ "id": "po_1" }))];
+    let transfers = world.stripe.transfers().into_iter().map(|transfer| ("transfer.created", transfer));
+    for (n, (kind, object)) in objects.into_iter().chain(transfers).enumerate() {
+        let mut event = crate::stripe::event(&format!("evt_{n}"), kind, now_ms, object);
+        event["account"] = json!(account);
+        world.tell(&event);
+    }
+    assert_eq!(world.post(&partner, "/v1/partner/downgrade", &json!({})).0, 409);
+    world.server.terminate();
+    assert_eq!(world.server.wait().0, Some(0));
+    let seen = statements(world.dir());
+    for part in ["FROM payout", "UPDATE payout", "FROM stripe_account", "FROM partner_agreement", "FROM outbox"] {
+        assert!(seen.iter().any(|sql| sql.contains(part)), "{part} was not seen among {} statements", seen.len());
+    }
+    let scans = scans(world.dir(), &seen);
     assert!(scans.is_empty(), "{scans:#?}");
 }

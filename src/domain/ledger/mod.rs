@@ -9,5 +9,7 @@ mod schedule;
 pub use books::{Books, Totals};
 pub use entry::{Entry, EntryKind, Head, SignedHead};
 pub use lot::{Balance, LINE_STATUSES, Lot, NEVER_MS, line_status};
-pub use movement::{Draft, Grant, Movement, Purchase, Terms, expire, grant, reversal_due, reverse, spend};
+pub use movement::{
+    Draft, Grant, Movement, Purchase, Terms, expire, grant, payout, payout_return, reversal_due, reverse, spend,
+};
 pub use schedule::{Due, Schedule};

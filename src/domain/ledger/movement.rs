@@ -144,6 +144,38 @@ fn take_available(lots: &[Lot], mut amount: i64, now_ms: i64, kind: EntryKind) -
     drafts
 }
 
+/// Takes up to `amount` of what can be paid out of these lots, in spend order.
+pub fn payout(lots: &[Lot], amount: i64, now_ms: i64) -> Vec<Draft> {
+    let mut open: Vec<&Lot> = lots.iter().filter(|lot| lot.payable(now_ms) > 0).collect();
+    open.sort_by_key(|lot| lot.spend_order());
+    let mut left = amount;
+    let mut drafts = Vec::new();
+    for lot in open {
+        let part = lot.payable(now_ms).min(left);
+        if part == 0 {
+            break;
+        }
+        left -= part;
+        drafts.push(take(EntryKind::Payout, lot, part));
+    }
+    drafts
+}
+
+/// Gives back what a payout took, to the very lots: pairs of a lot and the amount. Where such a lot was reversed
+/// meanwhile, this settles its debt.
+pub fn payout_return(taken: &[(i64, i64)]) -> Vec<Draft> {
+    let back = |&(lot, amount): &(i64, i64)| Draft {
+        kind: EntryKind::PayoutReturn,
+        amount,
+        lot: Some(lot),
+        origin: None,
+        referral: None,
+        purchase: None,
+        grant: None,
+    };
+    taken.iter().map(back).collect()
+}
+
 /// Books what has expired by the clock.
 pub fn expire(lots: &[Lot], now_ms: i64) -> Vec<Draft> {
     let lapsed = lots.iter().filter(|lot| lot.lapsed(now_ms) > 0);
@@ -234,6 +266,23 @@ mod tests {
         assert_eq!(moved(&spend(&lots, 350, 10)), [(Some(3), -100), (Some(2), -100), (Some(1), -100), (Some(4), -50)]);
         assert_eq!(moved(&spend(&lots, 9_999, 10)).iter().map(|part| part.1).sum::<i64>(), -400);
         assert!(spend(&lots, 0, 10).is_empty());
+    }
+
+    #[test]
+    fn a_payout_takes_what_is_left_of_the_grant_itself() {
+        let lots = [
+            Lot { granted: 100, ..lot(1, 100) },
+            Lot { granted: 100, paid: 40, ..lot(2, 60) },
+            // Reversed at the expense of others and then given back: it can be spent, not paid out.
+            Lot { granted: 100, reversed: 100, ..lot(3, 100) },
+            Lot { granted: 100, expires_at_ms: 50, ..lot(4, 30) },
+            Lot { granted: 100, vests_at_ms: 20, ..lot(5, 100) },
+            Lot { granted: 100, ..lot(6, -50) },
+        ];
+        assert_eq!(moved(&payout(&lots, 100, 10)), [(Some(4), -30), (Some(1), -70)]);
+        assert_eq!(moved(&payout(&lots, 999, 10)), [(Some(4), -30), (Some(1), -100), (Some(2), -60)]);
+        assert!(payout(&lots, 0, 10).is_empty());
+        assert_eq!(moved(&payout_return(&[(4, 30), (1, 70)])), [(Some(4), 30), (Some(1), 70)]);
     }
 
     #[test]

@@ -228,11 +228,14 @@ pub struct Leaderboard {
 #[serde(deny_unknown_fields)]
 pub struct Payouts {
     pub minimum: i64,
+    /// An operator approves each payout before it is sent.
+    #[serde(default)]
+    pub approval: bool,
 }
 
 impl Default for Payouts {
     fn default() -> Self {
-        Self { minimum: 2_500 }
+        Self { minimum: 2_500, approval: false }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Stripe has moved fields between the versions of its API that a team's account may be on: an invoice's payments, a
 //! charge's invoice, a subscription's metadata. They are looked for in all of their places.
 
+use super::connect::AccountState;
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::{text, time};
 use serde_json::{Map, Value};
@@ -47,6 +48,14 @@ pub enum Fact {
         currency: String,
     },
     Refunds(Vec<Refund>),
+    /// How a connected account stands.
+    Account(AccountState),
+    Transfer(ToldTransfer),
+    /// The bank of a connected account took no money from Stripe.
+    BankRefusal {
+        stripe_account: String,
+        reason: String,
+    },
     /// Nothing but who a customer is, or which payment is of which invoice.
     Link,
     /// A session or subscription that is not paid for yet.
@@ -55,6 +64,18 @@ pub enum Fact {
     Other,
     /// An event of interest whose object cannot be read.
     Unusable,
+}
+
+/// A transfer to a connected account, as an event tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToldTransfer {
+    pub id: String,
+    /// The payout's id, if it is one of refloop's.
+    pub group: String,
+    pub amount_minor: i64,
+    pub reversed_minor: i64,
+    pub currency: String,
+    pub destination: String,
 }
 
 /// What was given back of a payment.
@@ -118,12 +139,12 @@ impl StripeEvent {
         if let (Some(_), Some(_), Some(object)) =
             (own_id, kind, at(&root, &["data", "object"]).and_then(Value::as_object))
         {
-            event.read(object, at(&root, &["data", "previous_attributes"]));
+            event.read(object, at(&root, &["data", "previous_attributes"]), id(root.get("account")));
         }
         Ok(event)
     }
 
-    fn read(&mut self, object: &Object, before: Option<&Value>) {
+    fn read(&mut self, object: &Object, before: Option<&Value>, connected: Option<String>) {
         let fact = match self.kind.as_str() {
             "checkout.session.completed" => self.session(object, false),
             "checkout.session.async_payment_succeeded" => self.session(object, true),
@@ -141,6 +162,12 @@ impl StripeEvent {
             "refund.created" | "refund.updated" | "refund.failed" | "charge.refund.updated" => {
                 self.refund(object).map(|refund| Fact::Refunds(vec![refund]))
             }
+            "account.updated" => AccountState::read(object).map(Fact::Account),
+            "transfer.created" | "transfer.updated" | "transfer.reversed" => transfer(object).map(Fact::Transfer),
+            "payout.failed" => connected.map(|stripe_account| Fact::BankRefusal {
+                stripe_account,
+                reason: id(object.get("failure_code")).unwrap_or_else(|| "unknown".into()),
+            }),
             _ => Some(Fact::Other),
         };
         self.fact = fact.unwrap_or(Fact::Unusable);
@@ -267,6 +294,18 @@ impl StripeEvent {
         self.link(refund.charge.clone(), refund.intent.as_ref(), false);
         Some(refund)
     }
+}
+
+/// Of other transfers than refloop's there is nothing to know.
+fn transfer(object: &Object) -> Option<ToldTransfer> {
+    Some(ToldTransfer {
+        id: id(object.get("id"))?,
+        group: id(object.get("transfer_group")).unwrap_or_default(),
+        amount_minor: amount(object.get("amount"))?,
+        reversed_minor: amount(object.get("amount_reversed")).unwrap_or(0),
+        currency: currency(object)?,
+        destination: id(object.get("destination"))?,
+    })
 }
 
 fn currency(object: &Object) -> Option<String> {

@@ -3,6 +3,8 @@
 mod account;
 mod code;
 mod ledger;
+mod partner;
+mod payouts;
 mod purchases;
 mod referrals;
 mod signup;
@@ -39,6 +41,18 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/v1/developers/api-keys/{id}").route(web::delete().to(account::revoke_key)))
         .service(readable("/v1/developers/ledger", ledger::list))
         .service(readable("/v1/developers/ledger.csv", ledger::export))
+        .service(readable("/v1/partner", partner::show))
+        .service(readable("/v1/partner/agreement", partner::agreement))
+        .service(web::resource("/v1/partner/upgrade").route(web::post().to(partner::upgrade)))
+        .service(web::resource("/v1/partner/connect").route(web::post().to(partner::connect)))
+        .service(web::resource("/v1/partner/downgrade").route(web::post().to(partner::downgrade)))
+        .service(
+            web::resource("/v1/payouts")
+                .route(web::get().to(payouts::list))
+                .route(web::head().to(payouts::list))
+                .route(web::post().to(payouts::request)),
+        )
+        .service(readable("/v1/payouts/{id}", payouts::show))
         .service(readable("/v1/ledger/head", ledger::head))
         .service(readable("/v1/leaderboard", referrals::leaderboard))
         .service(web::resource("/v1/usage").route(web::post().to(usage::record)))

@@ -7,7 +7,7 @@ mod events;
 mod hostile;
 mod orders;
 mod refunds;
-mod sdk;
+pub mod sdk;
 
 use crate::harness::{App, Client, Developer, Reply};
 use crate::process::Dice;

@@ -4,7 +4,7 @@ use super::{Billing, SECRET, signed};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn python(script: &str, arguments: &[&str]) -> String {
+pub fn python(script: &str, arguments: &[&str]) -> String {
     let python: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/python/bin/python");
     assert!(python.is_file(), "{} is missing: run tests/run, which installs it", python.display());
     let output = Command::new(python).args(["-I", "-c", script]).args(arguments).output().unwrap();

@@ -1,0 +1,146 @@
+//! The partner track: what a partner has, upgrading with a signature, and going back.
+
+use super::Engine;
+use crate::domain::error::{Error, Result};
+use crate::domain::id::{AccountId, ProjectId};
+use crate::domain::partner::{self, PartnerBalance};
+use crate::domain::time;
+use crate::store::{Acceptance, Agreement, Snapshot, StripeAccount};
+use std::net::IpAddr;
+
+/// Everything about a partner, or who may become one.
+#[derive(Debug, Clone)]
+pub struct PartnerView {
+    pub partner: bool,
+    pub currency: String,
+    pub minimum_payout: i64,
+    pub agreement: Agreement,
+    pub acceptance: Option<Acceptance>,
+    pub stripe: Option<StripeAccount>,
+    pub balance: PartnerBalance,
+}
+
+/// An agreement as it is signed.
+#[derive(Debug, Clone)]
+pub struct NewSignature {
+    pub version: i64,
+    /// The typed name.
+    pub name: String,
+    pub address: IpAddr,
+}
+
+/// An agreement to be kept, with who signed it if somebody did.
+#[derive(Debug, Clone)]
+pub struct SignedAgreement {
+    pub version: i64,
+    /// Markdown.
+    pub text: String,
+}
+
+fn view(db: &Snapshot<'_>, project: ProjectId, account: AccountId) -> Result<PartnerView> {
+    let program = db.program(project)?;
+    Ok(PartnerView {
+        currency: partner::currency(&program)?.to_owned(),
+        partner: db.account(project, account)?.partner,
+        minimum_payout: program.payouts.minimum,
+        agreement: db.agreement(project)?,
+        acceptance: db.acceptance(project, account)?,
+        stripe: db.stripe_account(project, account)?,
+        balance: standing(db, project, account)?,
+    })
+}
+
+/// What an account could be paid out, less what it owes: money does not leave while some is to be paid back.
+pub fn standing(db: &Snapshot<'_>, project: ProjectId, account: AccountId) -> Result<PartnerBalance> {
+    let (now_ms, owed) = (db.now_ms(project), db.totals(project, account)?.owed);
+    let lots = db.commission_lots(project, account)?;
+    let (reserved, paid) = db.payout_sums(project, account)?;
+    Ok(PartnerBalance {
+        available: (lots.iter().map(|lot| lot.payable(now_ms)).sum::<i64>() - owed).max(0),
+        pending: lots.iter().map(|lot| lot.pending(now_ms)).sum(),
+        reserved,
+        paid,
+        owed,
+    })
+}
+
+/// Whether payouts of a project can go anywhere: to Stripe, or nowhere at all in a test project.
+pub fn has_stripe(db: &Snapshot<'_>, project: ProjectId) -> Result<bool> {
+    Ok(db.project(project)?.mode == "test" || db.stripe_api_key(project)?.is_some())
+}
+
+impl Engine {
+    /// `Conflict` where the program has no partner track.
+    pub async fn partner(&self, project: ProjectId, account: AccountId) -> Result<PartnerView> {
+        self.store.read(move |db| view(db, project, account)).await
+    }
+
+    /// Makes an account a partner, with its signature under the agreement in force. Signing the same one again changes
+    /// nothing. `Conflict` for any other version.
+    pub async fn upgrade(
+        &self,
+        project: ProjectId,
+        account: AccountId,
+        signature: NewSignature,
+    ) -> Result<PartnerView> {
+        self.store
+            .write(move |tx| {
+                let before = view(tx, project, account)?;
+                if before.agreement.version != signature.version {
+                    let message = format!("The agreement in force is version {}.", before.agreement.version);
+                    return Err(Error::conflict("agreement_outdated", message));
+                }
+                if before.partner && before.acceptance.is_some_and(|signed| signed.version == signature.version) {
+                    return view(tx, project, account);
+                }
+                let key = blake3::derive_key("refloop 2026 signer's address", tx.pepper());
+                let hash = blake3::keyed_hash(&key, signature.address.to_canonical().to_string().as_bytes());
+                tx.add_acceptance(project, account, signature.version, &signature.name, hash.as_bytes())?;
+                tx.set_partner(project, account, true)?;
+                view(tx, project, account)
+            })
+            .await
+    }
+
+    /// Takes an account back to the basic track; one that is there stays. `Conflict` while there is something to be
+    /// paid out, or may be.
+    pub async fn downgrade(&self, project: ProjectId, account: AccountId) -> Result<PartnerView> {
+        self.store
+            .write(move |tx| {
+                let before = view(tx, project, account)?;
+                if before.partner {
+                    partner::may_leave(&before.balance, tx.has_open_payout(project, account)?)?;
+                    tx.set_partner(project, account, false)?;
+                }
+                view(tx, project, account)
+            })
+            .await
+    }
+
+    /// The agreement that an account has signed, with the signature; or a version's, by its number.
+    pub async fn agreement_to_keep(
+        &self,
+        project: ProjectId,
+        account: AccountId,
+        version: Option<i64>,
+    ) -> Result<SignedAgreement> {
+        let read = move |db: &Snapshot<'_>| {
+            partner::currency(&*db.program(project)?)?;
+            let signed = db.acceptance(project, account)?;
+            let signed_version = signed.as_ref().map(|signed| signed.version);
+            let version = match version.or(signed_version) {
+                Some(version) => version,
+                None => db.agreement(project)?.version,
+            };
+            let mut text = db.agreement_text(project, version)?;
+            if let Some(Acceptance { signature: Some(name), signed_at_ms, .. }) =
+                signed.filter(|signed| signed.version == version)
+            {
+                let at = time::rfc3339(signed_at_ms);
+                text = format!("{}\n\n---\n\nVersion {version}, signed by {name}, {at}\n", text.trim_end());
+            }
+            Ok(SignedAgreement { version, text })
+        };
+        self.store.read(read).await
+    }
+}

@@ -1,0 +1,209 @@
+//! Payouts: asking for one, and what operators do about them. How they get to Stripe is in [`super::transfers`].
+
+use super::partners::{has_stripe, standing};
+use super::rewards::settle;
+use super::{Engine, letters};
+use crate::domain::delivery::DeliveryKind;
+use crate::domain::error::{Error, Result};
+use crate::domain::id::{AccountId, DeliveryId, PayoutId, ProjectId};
+use crate::domain::ledger::{self, Movement};
+use crate::domain::partner;
+use crate::domain::payout::{self, Asked, PayoutStatus, StripeStanding};
+use crate::domain::stripe::api::{self, Transfer};
+use crate::store::{NewDelivery, NewPayout, PayoutRow, Tx};
+use serde_json::json;
+
+/// A payout as operators see it.
+#[derive(Debug, Clone)]
+pub struct ListedPayout {
+    pub payout: PayoutRow,
+    /// What its delivery stumbled over last.
+    pub problem: Option<String>,
+    /// It is not tried any more.
+    pub parked: bool,
+}
+
+impl ListedPayout {
+    /// Why an operator is needed, if one is.
+    pub fn waits_for(&self) -> Option<&'static str> {
+        let row = &self.payout;
+        match row.status {
+            PayoutStatus::Queued if row.cancel_asked => None,
+            PayoutStatus::Queued if !row.approved => Some("approval"),
+            PayoutStatus::Queued | PayoutStatus::Reconciling if self.parked => Some("retry"),
+            PayoutStatus::Failed | PayoutStatus::Cancelled if row.transfer.is_some() => Some("transfer_exists"),
+            PayoutStatus::Paid if row.reversed_minor > 0 => Some("transfer_reversed"),
+            _ => None,
+        }
+    }
+}
+
+impl Engine {
+    /// Reserves the amount, or all there is, and has it transferred. `Conflict` for who is no partner, for whom Stripe
+    /// is not ready, or while another payout is open; `Invalid` for the amount.
+    pub async fn request_payout(
+        &self,
+        project: ProjectId,
+        account: AccountId,
+        amount_minor: Option<i64>,
+    ) -> Result<PayoutRow> {
+        self.store.write(move |tx| request(tx, project, account, amount_minor)).await
+    }
+
+    /// Newest first.
+    pub async fn payouts(
+        &self,
+        project: ProjectId,
+        account: AccountId,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<PayoutRow>> {
+        self.store.read(move |db| db.payouts(project, account, before, limit)).await
+    }
+
+    /// `NotFound`, for another's too.
+    pub async fn payout(&self, project: ProjectId, account: AccountId, id: PayoutId) -> Result<PayoutRow> {
+        let row = self.store.read(move |db| db.payout(project, id)).await?;
+        if row.account == account { Ok(row) } else { Err(Error::not_found("No such payout.")) }
+    }
+
+    /// A project's payouts, newest first, by its slug or id.
+    pub fn payouts_of_project(&self, project: &str, only_open: bool) -> Result<Vec<ListedPayout>> {
+        const MOST: i64 = 1_000;
+        let rows = self.store.read_blocking(|db| {
+            let project = db.project_named(project)?.id;
+            db.payouts_of_project(project, only_open, MOST)
+        })?;
+        let listed = |(payout, problem, parked)| ListedPayout { payout, problem, parked };
+        Ok(rows.into_iter().map(listed).collect())
+    }
+
+    /// Lets a payout go that waits for it. `Conflict` when it does not.
+    pub fn approve_payout(&self, id: PayoutId) -> Result<()> {
+        self.store.write_blocking(move |tx| {
+            let project = tx.project_of_payout(id)?;
+            if tx.payout(project, id)?.cancel_asked || !tx.approve_payout(project, id)? {
+                return Err(Error::conflict("not_waiting", "This payout does not wait for an approval."));
+            }
+            queue(tx, project, id)
+        })
+    }
+
+    /// Calls a payout off that was not told to Stripe yet; its money comes back with the worker's next step.
+    /// `Conflict` when it was.
+    pub fn cancel_payout(&self, id: PayoutId) -> Result<()> {
+        self.store.write_blocking(move |tx| {
+            let project = tx.project_of_payout(id)?;
+            if !tx.ask_payout_cancel(project, id)? {
+                let message = "Stripe may have been told of this payout, or it is settled: it cannot be called off.";
+                return Err(Error::conflict("already_sent", message));
+            }
+            queue(tx, project, id)
+        })
+    }
+
+    /// Has an open payout tried again now. `resolve`: if the transfer is surely not at Stripe, the money comes back.
+    /// `Conflict` when there is nothing to try, or it is too early to be sure.
+    pub fn retry_payout(&self, id: PayoutId, resolve: bool) -> Result<()> {
+        self.store.write_blocking(move |tx| {
+            let project = tx.project_of_payout(id)?;
+            let row = tx.payout(project, id)?;
+            if !row.status.is_open() || !row.approved {
+                return Err(Error::conflict("not_open", "This payout is settled, or waits for an approval."));
+            }
+            if resolve {
+                let sure_at_ms = row.sendings.map_or(0, |sent| sent.last_at_ms + payout::CERTAIN_AFTER_MS);
+                if tx.machine_now_ms() < sure_at_ms || !tx.ask_payout_resolve(project, id)? {
+                    let message =
+                        "Only a reconciling payout can be resolved, and only 25 hours after Stripe was last told.";
+                    return Err(Error::conflict("too_early", message));
+                }
+            }
+            queue(tx, project, id)
+        })
+    }
+}
+
+/// Puts a payout into the outbox, or to the front of it.
+fn queue(tx: &Tx<'_>, project: ProjectId, id: PayoutId) -> Result<()> {
+    if let Some(delivery) = tx.payout(project, id)?.delivery
+        && tx.retry_delivery(DeliveryId(delivery))?
+    {
+        return Ok(());
+    }
+    let body = json!({ "payout_id": id });
+    let new = NewDelivery { kind: DeliveryKind::Transfer, account: None, once: None, body: &body };
+    let delivery = tx.add_delivery(project, &new)?.ok_or_else(|| Error::internal("a transfer told before"))?;
+    tx.set_payout_delivery(project, id, delivery.0)
+}
+
+fn request(tx: &Tx<'_>, project: ProjectId, account: AccountId, amount_minor: Option<i64>) -> Result<PayoutRow> {
+    let program = tx.program(project)?;
+    let currency = partner::currency(&program)?;
+    let is_partner = tx.account(project, account)?.partner;
+    settle(tx, project, account)?;
+    let stripe = tx.stripe_account(project, account)?.filter(|stripe| stripe.ready);
+    let asked = Asked {
+        partner: is_partner,
+        has_open_payout: tx.has_open_payout(project, account)?,
+        stripe: match &stripe {
+            _ if !has_stripe(tx, project)? => StripeStanding::NotConfigured,
+            None => StripeStanding::NotReady,
+            Some(_) => StripeStanding::Ready,
+        },
+        amount_minor,
+        available: standing(tx, project, account)?.available,
+        minimum: program.payouts.minimum,
+    };
+    let amount_minor = payout::amount(&asked, |minor| program.amount_text(minor))?;
+    let destination = stripe.and_then(|stripe| stripe.stripe_account).unwrap_or_default();
+    let lots = tx.commission_lots(project, account)?;
+    let drafts = ledger::payout(&lots, amount_minor, tx.now_ms(project));
+    if drafts.iter().map(|draft| -draft.amount).sum::<i64>() != amount_minor {
+        return Err(Error::internal(format!("the lots of {account} do not cover {amount_minor}")));
+    }
+    let (id, entry_count) = (PayoutId(tx.next_key()?), drafts.len());
+    let movement = Movement { project, account, reason: "payout".into(), drafts };
+    let group_seq = tx.append(movement)?.ok_or_else(|| Error::internal("a payout that reserves nothing"))?;
+    let transfer = Transfer { payout: id, amount_minor, currency: currency.into(), destination };
+    tx.add_payout(
+        project,
+        &NewPayout {
+            id,
+            account,
+            amount_minor,
+            currency,
+            destination: &transfer.destination,
+            request: &api::transfer_form(&transfer),
+            group_seq,
+            entry_count,
+            approved: !program.payouts.approval,
+        },
+    )?;
+    if !program.payouts.approval {
+        queue(tx, project, id)?;
+    }
+    letters::payout_requested(tx, project, account, &id.to_string(), &program.amount_text(amount_minor))?;
+    tx.payout(project, id)
+}
+
+/// Ends a payout that Stripe has sent.
+pub fn note_paid(tx: &Tx<'_>, row: &PayoutRow, transfer: &str) -> Result<()> {
+    tx.set_payout_paid(row.project, row.id, transfer)?;
+    let amount = tx.program(row.project)?.amount_text(row.amount_minor);
+    letters::payout_paid(tx, row.project, row.account, &row.id.to_string(), &amount)
+}
+
+/// Gives a payout's money back to the lots that it came from, and ends it.
+pub fn give_back(tx: &Tx<'_>, row: &PayoutRow, status: PayoutStatus, failure: Option<&str>) -> Result<()> {
+    if !row.status.may_become(status) {
+        return Err(Error::internal(format!("{} is {} and cannot fail", row.id, row.status.as_str())));
+    }
+    let drafts = ledger::payout_return(&tx.taken_by_payout(row)?);
+    let movement = Movement { project: row.project, account: row.account, reason: "payout".into(), drafts };
+    let return_seq = tx.append(movement)?.ok_or_else(|| Error::internal("a payout that took nothing"))?;
+    tx.set_payout_returned(row.project, row.id, status, return_seq, failure)?;
+    let amount = tx.program(row.project)?.amount_text(row.amount_minor);
+    let reason = failure.unwrap_or("It was called off before it was sent.");
+    letters::payout_refused(tx, row.project, row.account, &row.id.to_string(), &amount, reason)
+}

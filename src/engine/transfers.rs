@@ -1,0 +1,154 @@
+//! The way of a payout to Stripe: what is asked of it and when, and what follows from its answer.
+//!
+//! Three things keep money from leaving twice or being freed while it may have left. That Stripe is about to be told is
+//! on the disk before it is. It is told the same bytes under the same key, and only while it surely remembers the key;
+//! after that it is only asked. And nothing but Stripe's own refusal, or its word that there is no such transfer, gives
+//! the money back.
+
+use super::payouts::{give_back, note_paid};
+use crate::domain::access::secret_hash;
+use crate::domain::delivery::{self, Fate, Outcome};
+use crate::domain::error::{Error, Result};
+use crate::domain::id::{PayoutId, ProjectId};
+use crate::domain::payout::{self, NextStep, PayoutStatus};
+use crate::domain::stripe::ToldTransfer;
+use crate::domain::stripe::api::Transfer;
+use crate::store::{Delivery, PayoutRow, Tx};
+
+/// Not to be printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// What the courier is to do about a payout.
+#[derive(Debug, Clone)]
+pub struct TransferTask {
+    pub transfer: Transfer,
+    /// The form, to the byte.
+    pub form: String,
+    pub api_key: Secret,
+    pub step: NextStep,
+    /// The key is another than before: the destination has to be known by it, else it is another Stripe account's, where
+    /// nothing is known of what was told to the first.
+    pub check_destination: bool,
+    /// An operator wants the money back if the transfer is surely not there.
+    pub may_resolve: bool,
+}
+
+fn of_delivery(tx: &Tx<'_>, delivery: &Delivery) -> Result<PayoutRow> {
+    let id = delivery.body.get("payout_id").and_then(serde_json::Value::as_str).unwrap_or_default();
+    tx.payout(delivery.project, id.parse()?)
+}
+
+/// Begins a step, and notes it first. `None`: there is nothing to ask of Stripe.
+pub fn begin(tx: &Tx<'_>, delivery: &Delivery) -> Result<Option<TransferTask>> {
+    let row = of_delivery(tx, delivery)?;
+    if !row.status.is_open() {
+        return Ok(None);
+    }
+    if row.cancel_asked && row.times_sent == 0 {
+        give_back(tx, &row, PayoutStatus::Cancelled, None)?;
+        return Ok(None);
+    }
+    if !row.approved {
+        return Ok(None);
+    }
+    if tx.project(row.project)?.mode == "test" {
+        tx.note_payout_sending(row.project, row.id, &[0; 32])?;
+        note_paid(tx, &row, &format!("tr_test_{}", row.id))?;
+        return Ok(None);
+    }
+    let api_key = tx.stripe_api_key(row.project)?.ok_or_else(payout::stripe_not_configured)?;
+    let key_hash = secret_hash(&api_key);
+    let step = payout::next_step(row.sendings, tx.machine_now_ms());
+    match step {
+        NextStep::Send { earlier } => {
+            if earlier {
+                // Whoever began the earlier one has not come back with an answer, or with an unclear one.
+                tx.set_payout_reconciling(row.project, row.id)?;
+            }
+            tx.note_payout_sending(row.project, row.id, &key_hash)?;
+        }
+        NextStep::LookUp { .. } => tx.set_payout_reconciling(row.project, row.id)?,
+    }
+    Ok(Some(TransferTask {
+        transfer: Transfer {
+            payout: row.id,
+            amount_minor: row.amount_minor,
+            currency: row.currency,
+            destination: row.destination,
+        },
+        form: row.request,
+        api_key: Secret(api_key),
+        step,
+        check_destination: row.key_hash.is_some_and(|before| before != key_hash),
+        may_resolve: row.resolve_asked,
+    }))
+}
+
+/// Draws the consequences of a step in the transaction that notes it.
+pub fn conclude(tx: &Tx<'_>, delivery: &Delivery, outcome: &Outcome) -> Result<Fate> {
+    let row = of_delivery(tx, delivery)?;
+    if !row.status.is_open() {
+        if let Outcome::Done(Some(transfer)) = outcome {
+            check_settled(&row, transfer);
+        }
+        return Ok(Fate::Done);
+    }
+    match outcome {
+        Outcome::Done(Some(transfer)) => {
+            note_paid(tx, &row, transfer)?;
+            return Ok(Fate::Done);
+        }
+        Outcome::Refused(reason) => {
+            give_back(tx, &row, PayoutStatus::Failed, Some(&delivery::without_addresses(reason)))?;
+            return Ok(Fate::Done);
+        }
+        Outcome::Retry(_) => {
+            tx.unsend_payout(row.project, row.id)?;
+        }
+        Outcome::Done(None) | Outcome::Unclear(_) => tx.set_payout_reconciling(row.project, row.id)?,
+    }
+    let outcome = match outcome {
+        Outcome::Done(None) => &Outcome::Unclear("no transfer is named".into()),
+        outcome => outcome,
+    };
+    Ok(delivery::fate(outcome, delivery.tries, tx.machine_now_ms(), tx.entropy()?))
+}
+
+/// Stripe says that it has paid what was given back, or has paid twice: nothing here can have caused it, and only
+/// people can mend it.
+fn check_settled(row: &PayoutRow, transfer: &str) {
+    if row.transfer.as_deref() != Some(transfer) {
+        tracing::error!(payout = %row.id, status = row.status.as_str(), transfer, "Stripe has a transfer that must not be");
+    }
+}
+
+/// What an event tells of a transfer; the word for what came of it. One that arrives before its own answer, or instead
+/// of it, settles the payout.
+pub fn told(tx: &Tx<'_>, project: ProjectId, told: &ToldTransfer) -> Result<&'static str> {
+    let found = told.group.parse::<PayoutId>().and_then(|id| tx.payout(project, id));
+    let row = match found {
+        Ok(row) => row,
+        Err(Error { kind: crate::domain::Kind::NotFound, .. }) => return Ok("ignored"),
+        Err(fault) => return Err(fault),
+    };
+    let is_it = (told.amount_minor, told.currency.as_str()) == (row.amount_minor, row.currency.as_str())
+        && [told.destination.as_str(), ""].contains(&row.destination.as_str());
+    if !is_it {
+        tracing::error!(payout = %row.id, transfer = told.id, "Stripe has a transfer of this group that is another");
+        return Ok("ignored");
+    }
+    if row.status.is_open() && row.times_sent > 0 {
+        note_paid(tx, &row, &told.id)?;
+    } else {
+        check_settled(&row, &told.id);
+    }
+    tx.note_transfer(project, row.id, &told.id, told.reversed_minor)?;
+    Ok("transfer")
+}

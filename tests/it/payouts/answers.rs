@@ -1,0 +1,309 @@
+//! Whatever Stripe answers, or does not: the money leaves once, or comes back.
+
+use super::Stage;
+use crate::stripe_api::{Fault, Request, State};
+use refloop::domain::setting::Setting;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// Alice has 5,000 to be paid out, and asks for 3,000 of them.
+fn asked() -> (Stage, String) {
+    ask_on(Stage::ready())
+}
+
+fn ask_on(stage: Stage) -> (Stage, String) {
+    stage.earn("p-1", 5_000);
+    let id = stage.request(json!({ "amount": 3_000 }));
+    (stage, id)
+}
+
+fn sent(stage: &Stage) -> Vec<Request> {
+    stage.stripe.requests("POST", "/v1/transfers")
+}
+
+#[test]
+fn what_stripe_is_told_is_the_same_to_the_byte_each_time() {
+    let (stage, id) = asked();
+    stage.stripe.script(&[Fault::BreakBefore, Fault::TooMany, Fault::InProgress, Fault::ErrorBefore]);
+    stage.work();
+    for _ in 0..3 {
+        stage.app.advance_ms(HOUR_MS);
+        stage.work();
+    }
+    let sent = sent(&stage);
+    assert_eq!(sent.len(), 4);
+    let account = stage.partner()["stripe"]["account_id"].as_str().unwrap().to_owned();
+    let body = format!("amount=3000&currency=usd&destination={account}&transfer_group={id}&metadata[payout_id]={id}");
+    for request in sent {
+        assert_eq!((request.body.as_str(), request.header("idempotency-key")), (body.as_str(), Some(id.as_str())));
+    }
+}
+
+#[test]
+fn a_definite_refusal_gives_the_money_back_and_says_why() {
+    for (fault, why) in [(Fault::Refuse, "The account is closed."), (Fault::NoFunds, "Insufficient funds.")] {
+        let (stage, id) = asked();
+        stage.stripe.script(&[fault]);
+        stage.work();
+        let payout = stage.payout(&id);
+        assert_eq!((&payout["status"], &payout["failure"]), (&json!("failed"), &json!(why)));
+        assert_eq!(payout["paid_at"], Value::Null);
+        assert_eq!(stage.balance(), [5_000, 0, 0, 0, 0]);
+        let kinds: Vec<_> = stage.alice.ledger().iter().map(|line| line["kind"].clone()).collect();
+        assert_eq!(kinds, [json!("grant"), json!("payout"), json!("payout_return")]);
+        assert_eq!(stage.work_later(), 0);
+        assert_eq!((stage.sent(), stage.paid_by_ledger()), (0, 0));
+        // The next one is another payout, with a key of its own.
+        let next = stage.request(json!({}));
+        stage.work();
+        assert_eq!((stage.status(&next).as_str(), stage.sent()), ("paid", 5_000));
+    }
+}
+
+#[test]
+fn an_unclear_answer_is_looked_up_and_told_again() {
+    for (fault, found_at_once) in [
+        (Fault::BreakBefore, false),
+        (Fault::BreakAfter, true),
+        (Fault::ErrorBefore, false),
+        (Fault::ErrorAfter, true),
+        (Fault::InProgress, false),
+        (Fault::Proxy, false),
+        (Fault::HalfAnswer, true),
+    ] {
+        let (stage, id) = asked();
+        stage.stripe.script(&[fault]);
+        stage.work();
+        let status = if found_at_once { "paid" } else { "reconciling" };
+        assert_eq!(stage.status(&id), status, "{fault:?}");
+        let reserved = if found_at_once { [2_000, 0, 0, 3_000, 0] } else { [2_000, 0, 3_000, 0, 0] };
+        assert_eq!(stage.balance(), reserved, "{fault:?}");
+        stage.work_later();
+        if fault == Fault::ErrorBefore {
+            // Stripe repeats its fault for as long as it knows the key.
+            assert_eq!(stage.status(&id), "reconciling");
+            stage.stripe.with(State::forget_keys);
+            stage.work_later();
+        }
+        assert_eq!(stage.status(&id), "paid", "{fault:?}");
+        assert_eq!((stage.sent(), stage.paid_by_ledger()), (3_000, 3_000), "{fault:?}");
+        assert_eq!(stage.balance(), [2_000, 0, 0, 3_000, 0], "{fault:?}");
+        assert_eq!(stage.stripe.transfers().len(), 1, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_time_out_before_and_after_the_effect_pays_once() {
+    let stage = Stage::with_patience(Duration::from_millis(400)).made_ready();
+    let (stage, id) = ask_on(stage);
+    stage.stripe.script(&[Fault::HangBefore, Fault::HangAfter]);
+    stage.work();
+    assert_eq!(stage.status(&id), "reconciling");
+    assert_eq!(stage.balance(), [2_000, 0, 3_000, 0, 0]);
+    stage.work_later();
+    assert_eq!((stage.status(&id).as_str(), stage.sent()), ("paid", 3_000));
+    assert_eq!(sent(&stage).len(), 2);
+}
+
+#[test]
+fn what_stripe_has_not_even_begun_with_can_still_be_called_off() {
+    for fault in [Some(Fault::TooMany), None] {
+        let (stage, id) = asked();
+        match fault {
+            Some(fault) => stage.stripe.script(&[fault]),
+            None => stage.stripe.with(|state| state.api_keys.clear()),
+        }
+        stage.work();
+        assert_eq!(stage.status(&id), "queued", "{fault:?}");
+        stage.app.engine.cancel_payout(id.parse().unwrap()).unwrap();
+        stage.work();
+        assert_eq!(stage.status(&id), "cancelled");
+        assert_eq!((stage.balance(), stage.sent()), ([5_000, 0, 0, 0, 0], 0));
+    }
+}
+
+#[test]
+fn after_an_unclear_one_a_refusal_counts_only_if_nothing_is_there() {
+    // Nothing is there.
+    let (stage, id) = asked();
+    stage.stripe.script(&[Fault::BreakBefore, Fault::Refuse]);
+    stage.work();
+    stage.work_later();
+    assert_eq!((stage.status(&id).as_str(), stage.sent()), ("failed", 0));
+    assert_eq!(stage.balance(), [5_000, 0, 0, 0, 0]);
+
+    // The answer was lost, and by the time it is told again Stripe has forgotten the key, and says no.
+    let (stage, id) = asked();
+    stage.stripe.script(&[Fault::BlockAfter]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| stage.work());
+        stage.stripe.wait_until_blocked();
+        // Stripe is not to be reached for the look-up.
+        stage.stripe.with(|state| state.is_down = true);
+        stage.stripe.let_go();
+    });
+    assert_eq!(stage.status(&id), "reconciling");
+    stage.stripe.with(|state| {
+        state.is_down = false;
+        state.forget_keys();
+    });
+    stage.stripe.script(&[Fault::Refuse]);
+    stage.work_later();
+    assert_eq!((stage.status(&id).as_str(), stage.sent()), ("paid", 3_000));
+}
+
+#[test]
+fn after_a_day_it_is_only_looked_up() {
+    let (stage, id) = asked();
+    stage.stripe.script(&[Fault::BreakBefore]);
+    stage.work();
+    assert_eq!(stage.status(&id), "reconciling");
+    let before = sent(&stage).len();
+    stage.stripe.with(State::forget_keys);
+    stage.app.advance_ms(23 * HOUR_MS);
+    stage.work();
+    assert_eq!(stage.status(&id), "reconciling", "nothing is given back by itself");
+    stage.app.advance_days(30);
+    stage.work();
+    assert_eq!(stage.status(&id), "reconciling");
+    assert_eq!(sent(&stage).len(), before, "it was not told again");
+    assert_eq!(stage.balance()[2], 3_000);
+}
+
+#[test]
+fn a_transfer_that_is_there_is_found_after_any_time() {
+    let (stage, id) = asked();
+    stage.stripe.script(&[Fault::BlockAfter]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| stage.work());
+        stage.stripe.wait_until_blocked();
+        stage.stripe.with(|state| state.is_down = true);
+        stage.stripe.let_go();
+    });
+    stage.app.advance_days(40);
+    stage.stripe.with(|state| {
+        state.is_down = false;
+        state.forget_keys();
+    });
+    stage.work();
+    assert_eq!((stage.status(&id).as_str(), stage.sent()), ("paid", 3_000));
+    assert_eq!(sent(&stage).len(), 1);
+}
+
+#[test]
+fn a_clock_that_went_back_tells_nothing_again() {
+    let (stage, id) = asked();
+    stage.stripe.script(&[Fault::BreakBefore]);
+    stage.work();
+    let before = sent(&stage).len();
+    stage.app.advance_ms(-HOUR_MS);
+    stage.app.engine.retry_payout(id.parse().unwrap(), false).unwrap();
+    stage.work();
+    assert_eq!((stage.status(&id).as_str(), sent(&stage).len()), ("reconciling", before));
+}
+
+#[test]
+fn another_key_of_the_same_stripe_goes_on_and_one_of_another_stripe_does_not() {
+    let change = |stage: &Stage, key: &str, platform: &str| {
+        stage.stripe.with(|state| state.api_keys.insert(key.into(), platform.into()));
+        stage.app.engine.set_project("default", vec![(Setting::StripeApiKey, key.into())]).unwrap();
+    };
+    let (stage, id) = asked();
+    stage.stripe.script(&[Fault::BreakBefore]);
+    stage.work();
+    change(&stage, "sk_other", "acct_other_platform");
+    stage.work_later();
+    assert_eq!((stage.status(&id).as_str(), sent(&stage).len()), ("reconciling", 1), "not told to the other");
+    stage.work_later();
+    assert_eq!((stage.status(&id).as_str(), sent(&stage).len()), ("reconciling", 1));
+    change(&stage, "sk_rolled", crate::stripe_api::PLATFORM);
+    stage.work_later();
+    assert_eq!((stage.status(&id).as_str(), stage.sent()), ("paid", 3_000));
+}
+
+#[test]
+fn a_word_by_webhook_settles_what_the_answer_did_not() {
+    let (stage, id) = asked();
+    stage.stripe.script(&[Fault::BlockAfter]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| stage.work());
+        stage.stripe.wait_until_blocked();
+        // The event overtakes the answer, which then never comes.
+        let transfer = stage.stripe.transfers()[0].clone();
+        let event = stage.event("evt_1", "transfer.created", &transfer);
+        assert_eq!((stage.tell(&event), stage.tell(&event)), ("transfer".into(), "transfer".into()));
+        assert_eq!(stage.status(&id), "paid");
+        stage.stripe.with(|state| state.is_down = true);
+        stage.stripe.let_go();
+    });
+    assert_eq!(stage.status(&id), "paid");
+    assert_eq!(stage.work_later(), 0);
+    assert_eq!((stage.sent(), stage.paid_by_ledger()), (3_000, 3_000));
+}
+
+#[test]
+fn events_of_other_transfers_settle_nothing() {
+    let (stage, id) = asked();
+    stage.stripe.script(&[Fault::BreakBefore]);
+    stage.work();
+    let account = stage.partner()["stripe"]["account_id"].clone();
+    let good = json!({ "id": "tr_x", "object": "transfer", "amount": 3_000, "currency": "usd", "destination": account,
+                       "transfer_group": id });
+    for (n, (name, value)) in [
+        ("amount", json!(2_999)),
+        ("currency", json!("eur")),
+        ("destination", json!("acct_other")),
+        ("transfer_group", json!("po_0000000000000")),
+        ("transfer_group", json!(null)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut other = good.clone();
+        other[name] = value;
+        assert_eq!(stage.tell(&stage.event(&format!("evt_{n}"), "transfer.created", &other)), "ignored");
+    }
+    assert_eq!(stage.status(&id), "reconciling");
+}
+
+#[test]
+fn a_transfer_that_is_reversed_is_shown_to_operators_and_frees_nothing() {
+    let (stage, id) = asked();
+    stage.work();
+    let mut transfer = stage.stripe.transfers()[0].clone();
+    let whole = {
+        transfer["amount_reversed"] = json!(3_000);
+        stage.event("evt_2", "transfer.reversed", &transfer)
+    };
+    transfer["amount_reversed"] = json!(1_000);
+    let part = stage.event("evt_1", "transfer.reversed", &transfer);
+    assert_eq!((stage.tell(&whole), stage.tell(&part)), ("transfer".into(), "transfer".into()));
+    let listed = stage.app.engine.payouts_of_project("default", false).unwrap();
+    assert_eq!((listed[0].payout.reversed_minor, listed[0].waits_for()), (3_000, Some("transfer_reversed")));
+    assert_eq!((stage.status(&id).as_str(), stage.balance()), ("paid", [2_000, 0, 0, 3_000, 0]));
+}
+
+#[test]
+fn a_transfer_of_what_was_given_back_is_for_people_to_look_at() {
+    let (stage, id) = asked();
+    stage.stripe.script(&[Fault::Refuse]);
+    stage.work();
+    let account = stage.partner()["stripe"]["account_id"].clone();
+    let transfer = json!({ "id": "tr_x", "object": "transfer", "amount": 3_000, "currency": "usd",
+                           "destination": account, "transfer_group": id });
+    assert_eq!(stage.tell(&stage.event("evt_1", "transfer.created", &transfer)), "transfer");
+    let listed = stage.app.engine.payouts_of_project("default", false).unwrap();
+    assert_eq!(listed[0].waits_for(), Some("transfer_exists"));
+    assert_eq!((stage.status(&id).as_str(), stage.balance()), ("failed", [5_000, 0, 0, 0, 0]));
+}
+
+#[test]
+fn the_key_is_in_no_problem_and_no_row_of_the_outbox() {
+    let (stage, _) = asked();
+    stage.stripe.script(&[Fault::BreakBefore]);
+    stage.work();
+    let outbox = stage.app.sqlite3("SELECT * FROM outbox");
+    assert!(outbox.contains("payout_id") && !outbox.contains("sk_of_the_tests"), "{outbox}");
+}

@@ -1,0 +1,247 @@
+//! kill -9 on the real binary at every step of a payout, and a simulation of many with faults, crashes, and events in
+//! disorder: what the stand-in has sent, what refloop says it paid, and the ledger agree to the cent.
+
+use super::WEBHOOK_SECRET;
+use crate::process::{Dice, NO_LIMITS, Server, empty_dir, refloop, run, sqlite3};
+use crate::stripe::{event, shuffle, signed};
+use crate::stripe_api::{API_KEY, Fault, StandIn};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Faults that pass by themselves.
+const FAULTS: [Fault; 10] = [
+    Fault::None,
+    Fault::None,
+    Fault::Refuse,
+    Fault::BreakBefore,
+    Fault::BreakAfter,
+    Fault::ErrorAfter,
+    Fault::Unavailable,
+    Fault::TooMany,
+    Fault::InProgress,
+    Fault::HalfAnswer,
+];
+
+fn now_ms() -> i64 {
+    i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap()
+}
+
+/// The real binary, the stand-in, and partners who have earned more than they will ever ask for.
+pub struct World {
+    _keep: tempfile::TempDir,
+    dir: PathBuf,
+    pub stripe: StandIn,
+    pub server: Server,
+    agent: ureq::Agent,
+    /// Their keys.
+    pub partners: Vec<String>,
+}
+
+fn serve(dir: &Path, stripe: &StandIn, log: &str) -> Server {
+    let mut command = refloop(dir);
+    command.env("REFLOOP_LOG", log);
+    command.args(["serve", "--json", "--workers", "1", "--listen", "127.0.0.1:0"]).args(NO_LIMITS);
+    command.args(["--stripe-api-url", &stripe.url]);
+    Server::spawn(command, dir)
+}
+
+impl World {
+    fn new(partners: usize) -> Self {
+        Self::with(partners, "warn")
+    }
+
+    /// With one partner, and with a log of this kind.
+    pub fn logging(log: &str) -> Self {
+        Self::with(1, log)
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn with(partners: usize, log: &str) -> Self {
+        let (keep, dir) = empty_dir();
+        let stripe = StandIn::start();
+        let server = serve(&dir, &stripe, log);
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut world = Self { _keep: keep, dir, stripe, server, agent, partners: Vec::new() };
+        let program = json!({ "unit": "usd", "conversion": "first_purchase", "code_style": "hex8",
+            "sharing": { "text": "x" }, "payouts": { "minimum": 1 },
+            "rules": [{ "reason": "commission", "on": "purchase", "to": "referrer",
+                        "basis_points": { "basic": 10_000, "partner": 10_000 } }] });
+        std::fs::write(world.dir.join("program.json"), program.to_string()).unwrap();
+        assert_eq!(run(&world.dir, &["project", "program", "default", "program.json", "--json"]).code, 0);
+        std::fs::write(world.dir.join("key"), API_KEY).unwrap();
+        std::fs::write(world.dir.join("secret"), WEBHOOK_SECRET).unwrap();
+        let set = ["project", "set", "default", "stripe.api_key=@key", "stripe.webhook_secret=@secret", "--json"];
+        assert_eq!(run(&world.dir, &set).code, 0);
+        let gateway = world.server.gateway_key();
+        for n in 0..partners {
+            let (partner, _) = world.sign_up(&format!("partner{n}"), None);
+            let code = world.post(&partner, "/v1/developers/referral-code", &json!({})).1["referral_code"].clone();
+            let (_, buyer) = world.sign_up(&format!("buyer{n}"), code.as_str());
+            let signature = json!({ "agreement_version": 1, "signature": "P", "accept": true });
+            assert_eq!(world.post(&partner, "/v1/partner/upgrade", &signature).0, 200);
+            let account = world.post(&partner, "/v1/partner/connect", &json!({})).1["account_id"].clone();
+            world.stripe.complete_account(account.as_str().unwrap());
+            assert_eq!(world.post(&partner, "/v1/partner/connect", &json!({})).1["ready"], true);
+            let bought =
+                json!({ "id": format!("p-{n}"), "developer_id": buyer, "amount": 900_000_000, "currency": "usd" });
+            assert_eq!(world.post(&gateway, "/v1/purchases", &bought).0, 201);
+            world.partners.push(partner);
+        }
+        world
+    }
+
+    fn sign_up(&self, name: &str, code: Option<&str>) -> (String, String) {
+        let body = json!({ "email": format!("me@{name}.example"), "password": "secure-password", "name": name,
+                           "referral_code": code });
+        let (status, body) = self.post("", "/v1/developers/signup", &body);
+        assert_eq!(status, 201, "{body}");
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        (text(&body["api_key"]), text(&body["developer"]["id"]))
+    }
+
+    pub fn post(&self, key: &str, path: &str, body: &Value) -> (u16, Value) {
+        let request = self.agent.post(format!("{}{path}", self.server.url)).header("Content-Type", "application/json");
+        let mut response = request.header("Authorization", format!("Bearer {key}")).send(body.to_string()).unwrap();
+        let body = response.body_mut().read_to_string().unwrap();
+        (response.status().as_u16(), serde_json::from_str(&body).unwrap())
+    }
+
+    pub fn tell(&self, event: &Value) {
+        let body = event.to_string();
+        let header = signed(body.as_bytes(), WEBHOOK_SECRET, now_ms());
+        let request = self.agent.post(format!("{}/webhooks/stripe/default", self.server.url));
+        assert_eq!(request.header("Stripe-Signature", header).send(body).unwrap().status(), 200);
+    }
+
+    fn restart(&mut self) {
+        self.server.kill_9();
+        self.server = serve(&self.dir, &self.stripe, "warn");
+    }
+
+    fn sql(&self, sql: &str) -> String {
+        sqlite3(&self.dir.join("refloop.db"), &format!("PRAGMA busy_timeout = 10000; {sql}")).split_off("10000\n".len())
+    }
+
+    /// Cuts every pause short, and has what is parked tried again. How many payouts are still open.
+    fn hurry(&self) -> usize {
+        let sql = "UPDATE outbox SET due_at_ms = 0, state = 'waiting', tries = 1
+                   WHERE state = 'parked' OR state = 'waiting' AND due_at_ms > 0;
+                   SELECT count(*) FROM payout WHERE status IN ('queued', 'reconciling')";
+        self.sql(sql).trim().parse().unwrap()
+    }
+
+    /// Until there is nothing open any more.
+    pub fn settle(&self) {
+        while self.hurry() > 0 {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Everyone agrees. How many payouts there were, and how many were paid.
+    fn check(&self) -> (usize, usize) {
+        let mut sent = BTreeMap::new();
+        for transfer in self.stripe.transfers() {
+            let group = transfer["transfer_group"].as_str().unwrap().to_owned();
+            assert!(sent.insert(group, transfer["amount"].as_i64().unwrap()).is_none(), "paid twice: {transfer}");
+        }
+        assert_eq!(run(&self.dir, &["verify", "--json"]).json()["ok"], true);
+        let listed = self.sql("SELECT id, status, amount_minor FROM payout");
+        let (mut all, mut paid) = (0, BTreeMap::new());
+        for line in listed.lines() {
+            let fields: Vec<&str> = line.split('|').collect();
+            let id = refloop::domain::id::PayoutId(fields[0].parse().unwrap()).to_string();
+            all += 1;
+            match fields[1] {
+                "paid" => assert!(paid.insert(id, fields[2].parse::<i64>().unwrap()).is_none()),
+                "failed" => assert!(!sent.contains_key(&id), "freed and sent: {line}"),
+                _ => panic!("still open: {line}"),
+            }
+        }
+        assert_eq!(sent, paid);
+        let ledger = self.sql("SELECT coalesce(-sum(amount), 0) FROM entry WHERE kind IN ('payout', 'payout_return')");
+        assert_eq!(ledger.trim().parse::<i64>().unwrap(), paid.values().sum::<i64>());
+        (all, paid.len())
+    }
+}
+
+#[test]
+fn kill_9_between_any_two_steps_of_a_payout() {
+    let mut world = World::new(1);
+    let partner = world.partners[0].clone();
+    for fault in [None, Some(Fault::BlockBefore), Some(Fault::BlockAfter)] {
+        world.stripe.with(|state| state.script.extend(fault));
+        assert_eq!(world.post(&partner, "/v1/payouts", &json!({ "amount": 500 })).0, 201);
+        if fault.is_some() {
+            world.stripe.wait_until_blocked();
+        }
+        world.server.kill_9();
+        if fault.is_some() {
+            world.stripe.let_go();
+        }
+        let reserved =
+            world.sql("SELECT status IN ('queued', 'reconciling', 'paid') FROM payout ORDER BY id DESC LIMIT 1");
+        assert_eq!(reserved.trim(), "1", "what was acknowledged is there");
+        world.server = serve(&world.dir, &world.stripe, "warn");
+        world.settle();
+        world.server.kill_9();
+        world.server = serve(&world.dir, &world.stripe, "warn");
+        world.check();
+    }
+    assert_eq!(world.check(), (3, 3));
+}
+
+/// Payouts in rounds, one for each partner and round; in each the server is killed in the middle.
+fn simulate(partners: usize, rounds: usize, seed: u64) -> (usize, usize) {
+    let mut world = World::new(partners);
+    let mut dice = Dice::new(seed);
+    let (mut told, mut events) = (0, Vec::new());
+    for round in 0..rounds {
+        let script: Vec<_> = (0..partners * 2).map(|_| dice.pick(&FAULTS)).collect();
+        world.stripe.script(&script);
+        let killed_at = usize::try_from(dice.between(0, i64::try_from(partners).unwrap() * 2)).unwrap();
+        let before = world.stripe.requests_so_far();
+        for partner in &world.partners {
+            let (status, body) = world.post(partner, "/v1/payouts", &json!({ "amount": dice.between(1, 5_000) }));
+            assert!(status == 201, "round {round}: {body}");
+        }
+        while world.stripe.requests_so_far() < before + killed_at && world.hurry() > 0 {
+            std::thread::yield_now();
+        }
+        world.restart();
+        let transfers = world.stripe.transfers();
+        for transfer in &transfers[told..] {
+            let id = format!("evt_{}", transfer["id"].as_str().unwrap());
+            let copies = dice.between(0, 2);
+            events.extend((0..copies).map(|_| event(&id, "transfer.created", now_ms(), transfer.clone())));
+        }
+        told = transfers.len();
+        shuffle(&mut events, &mut dice);
+        for event in events.split_off(events.len() / 2) {
+            world.tell(&event);
+        }
+        world.settle();
+    }
+    world.stripe.with(|state| state.script.clear());
+    world.settle();
+    world.check()
+}
+
+#[test]
+fn many_payouts_with_faults_and_crashes_agree_to_the_cent() {
+    let (all, paid) = simulate(8, 12, 2_529);
+    assert_eq!(all, 96);
+    assert!(paid > 60, "{paid}");
+}
+
+/// Takes about half an hour on two busy cores: `cargo test --test it ten_thousand -- --ignored`.
+#[test]
+#[ignore = "the same at its full length"]
+fn ten_thousand_payouts_with_faults_and_crashes_agree_to_the_cent() {
+    let (all, paid) = simulate(100, 100, 10_000);
+    assert_eq!(all, 10_000);
+    assert!(paid > 7_000, "{paid}");
+}
