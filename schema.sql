@@ -80,6 +80,7 @@ CREATE TABLE account (
   password_hash    TEXT,
   disposable       INTEGER NOT NULL DEFAULT 0 CHECK (disposable IN (0, 1)),  -- a throw-away mailbox: earns nothing
   track            TEXT    NOT NULL DEFAULT 'basic' CHECK (track IN ('basic', 'partner')),
+  track_since_ms   INTEGER,                                        -- before that it was the other track; NULL: always
   milestone_mail   INTEGER NOT NULL DEFAULT 1 CHECK (milestone_mail IN (0, 1)),  -- 0: wants none
   created_at_ms    INTEGER NOT NULL,
   erased_at_ms     INTEGER,
@@ -233,6 +234,7 @@ CREATE TABLE refund (
   refund_id     TEXT    NOT NULL,
   purchase_id   TEXT    NOT NULL,
   amount_minor  INTEGER NOT NULL CHECK (amount_minor > 0),
+  of_sum        INTEGER NOT NULL DEFAULT 0 CHECK (of_sum IN (0, 1)),  -- known only as part of a charge's sum
   created_at_ms INTEGER NOT NULL,
   UNIQUE (project_id, refund_id)
 ) STRICT;

@@ -44,7 +44,8 @@ pub struct ServeSettings {
     #[arg(long, env = "REFLOOP_BAD_KEY_PER_MINUTE", default_value_t = 30, value_name = "N")]
     pub bad_key_per_minute: u32,
 
-    /// Tries at the password of one account, by all new browsers together, and by each one that has signed in before
+    /// Tries at the password of one account, by the new browsers of a network together (ten times as many by those of
+    /// all networks), and by each one that has signed in before
     #[arg(long, env = "REFLOOP_LOGIN_PER_HOUR", default_value_t = 20, value_name = "N")]
     pub login_per_hour: u32,
 

@@ -56,7 +56,8 @@ impl Engine {
                     .map_err(|code| Error::field("developer_id", code, "There is no such developer."))?;
                 let at_ms = new.at_ms.unwrap_or_else(|| tx.now_ms(project)).min(tx.now_ms(project));
                 let referral = earning_referral(tx, project, account)?;
-                let earns = referral.is_some_and(|referral| is_its_work(&program, &referral, at_ms));
+                let earns = referral.as_ref().is_some_and(|referral| is_its_work(&program, referral, at_ms));
+                let program = program_of_purchase(tx, project, referral.as_ref(), at_ms)?;
                 let (gross_minor, currency) = (new.amount_minor, new.currency.as_str());
                 let purchase = Bought { id: &new.id, account, gross_minor, currency, at_ms };
                 buy(tx, project, &program, &purchase, earns)?;
@@ -78,7 +79,8 @@ impl Engine {
                 {
                     return Ok(Recorded { new: false, account });
                 }
-                tx.add_refund(project, &new.id, &new.purchase_id, new.amount_minor)?;
+                tx.name_refunds_of_sums(project, &new.purchase_id, new.amount_minor)?;
+                tx.add_refund(project, &new.id, &new.purchase_id, new.amount_minor, false)?;
                 if let Some(purchase) = purchase {
                     take_back(tx, project, &new.purchase_id, &purchase)?;
                 }
@@ -114,6 +116,16 @@ pub fn buy(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, new: &Bo
 /// The referral that brought an account in, unless it is rejected and earns nothing.
 pub fn earning_referral(tx: &Tx<'_>, project: ProjectId, account: AccountId) -> Result<Option<Referral>> {
     Ok(tx.referral_of(project, account)?.filter(|referral| referral.progress.status != Status::Rejected))
+}
+
+/// By which program a purchase pays: that of its time, or of the referral's, if that came after it.
+pub fn program_of_purchase(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    referral: Option<&Referral>,
+    at_ms: i64,
+) -> Result<VersionedProgram> {
+    tx.program_at(project, referral.map_or(at_ms, |referral| at_ms.max(referral.applied_at_ms)))
 }
 
 /// What came long before a referral is not its work: it counts for as long as a code may be applied late.

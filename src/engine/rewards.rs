@@ -42,15 +42,15 @@ pub fn reward(
         rules.iter().filter(|decided| which(decided)).map(|decided| decided.rule.clone()).collect()
     };
     let (paid, decided, too_small) = (those(|rule| rule.paid), those(|_| true), those(|rule| rule.too_small));
+    let at_ms = occasion.map_or(tx.now_ms(project), |occasion| occasion.at_ms);
     let standing = Standing {
         paid: &paid,
         decided: &decided,
         too_small: &too_small,
-        partner: referrer.as_ref().is_some_and(|account| account.partner),
+        partner: referrer.as_ref().is_some_and(|account| account.was_partner_at(at_ms)),
         referrer_barred: barred(referrer.as_ref()),
         referee_barred: barred(tx.find_account(project, referral.referee)?.as_ref()),
     };
-    let at_ms = occasion.map_or(tx.now_ms(project), |occasion| occasion.at_ms);
     let mut granted = Vec::new();
     for decision in reward::decide(program, event, standing, at_ms) {
         let purchase = occasion.and_then(|occasion| occasion.purchase);

@@ -6,7 +6,7 @@
 
 use super::Engine;
 use super::connect;
-use super::purchases::{Bought, buy, convert, earning_referral, is_its_work, take_back};
+use super::purchases::{Bought, buy, convert, earning_referral, is_its_work, program_of_purchase, take_back};
 use super::rewards::Occasion;
 use super::transfers;
 use crate::domain::error::{Error, Kind, Result};
@@ -206,7 +206,8 @@ fn settle(
                 return Ok("other_currency");
             }
             let new = Bought { id: invoice, account, gross_minor, currency, at_ms: event.happened_at_ms };
-            buy(tx, project, program, &new, referral.is_some())?;
+            let program = program_of_purchase(tx, project, referral.as_ref(), event.happened_at_ms)?;
+            buy(tx, project, &program, &new, referral.is_some())?;
             Ok("purchase")
         }
         _ => Ok("link"),
@@ -261,14 +262,14 @@ fn bring_into_line(tx: &Tx<'_>, project: ProjectId, invoice: &str) -> Result<()>
     for refund in told.iter().filter(|told| told.state == RefundState::Succeeded) {
         let amount_minor = refund.amount_minor.min(due);
         if amount_minor > 0 && !tx.refund_is_known(project, &refund.object)? {
-            tx.add_refund(project, &refund.object, invoice, amount_minor)?;
+            tx.add_refund(project, &refund.object, invoice, amount_minor, false)?;
             due -= amount_minor;
         }
     }
     // What only sums tell of has no id of its own.
     let (rest, id) = (in_all - tx.refunded_minor(project, invoice)?, format!("{invoice}:{in_all}"));
     if rest > 0 && !tx.refund_is_known(project, &id)? {
-        tx.add_refund(project, &id, invoice, rest)?;
+        tx.add_refund(project, &id, invoice, rest, true)?;
     }
     match tx.purchase(project, invoice)? {
         Some(purchase) => take_back(tx, project, invoice, &purchase),

@@ -145,9 +145,10 @@ impl Tx<'_> {
     }
 
     pub fn set_partner(&self, project: ProjectId, account: AccountId, partner: bool) -> Result<()> {
-        let sql = "UPDATE account SET track = $1 WHERE project_id = $2 AND id = $3";
+        let sql = "UPDATE account SET track = $1, track_since_ms = $2
+                   WHERE project_id = $3 AND id = $4 AND track <> $1";
         let track = if partner { "partner" } else { "basic" };
-        self.connection.prepare_cached(sql)?.execute(params![track, project.0, account.0])?;
+        self.connection.prepare_cached(sql)?.execute(params![track, self.now_ms(project), project.0, account.0])?;
         Ok(())
     }
 

@@ -37,6 +37,23 @@ impl Snapshot<'_> {
         }
         let sql = "SELECT max(version) FROM program WHERE project_id = $1";
         let version: i64 = self.connection.prepare_cached(sql)?.query_row(params![project.0], |row| row.get(0))?;
+        let program = self.program_of_version(project, version)?;
+        if let Some(staging) = self.staging {
+            staging.borrow_mut().keep_program(project, program.clone());
+        }
+        Ok(program)
+    }
+
+    /// The program that was in force at a time; for any time before the first version, that one.
+    pub fn program_at(&self, project: ProjectId, at_ms: i64) -> Result<VersionedProgram> {
+        let current = self.program(project)?;
+        let sql = "SELECT coalesce(max(version), 1) FROM program WHERE project_id = $1 AND created_at_ms <= $2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let version: i64 = statement.query_row(params![project.0, at_ms], |row| row.get(0))?;
+        if version == current.version { Ok(current) } else { self.program_of_version(project, version) }
+    }
+
+    fn program_of_version(&self, project: ProjectId, version: i64) -> Result<VersionedProgram> {
         let program = self.shared.cached_program(project, version, || {
             let sql = "SELECT body FROM program WHERE project_id = $1 AND version = $2";
             let body: String =
@@ -44,11 +61,7 @@ impl Snapshot<'_> {
             Program::from_json(&body)
                 .map_err(|fault| Error::internal(format!("program {version} of {project} does not read: {fault}")))
         })?;
-        let program = VersionedProgram { version, program };
-        if let Some(staging) = self.staging {
-            staging.borrow_mut().keep_program(project, program.clone());
-        }
-        Ok(program)
+        Ok(VersionedProgram { version, program })
     }
 
     /// Newest first.

@@ -95,17 +95,46 @@ impl Tx<'_> {
         Ok(id)
     }
 
-    pub fn add_refund(&self, project: ProjectId, refund_id: &str, purchase_id: &str, amount_minor: i64) -> Result<()> {
-        let sql = "INSERT INTO refund (id, project_id, refund_id, purchase_id, amount_minor, created_at_ms)
-                   VALUES ($1, $2, $3, $4, $5, $6)";
+    /// `of_sum`: it has no id of its own, as only the sum of its charge was told.
+    pub fn add_refund(
+        &self,
+        project: ProjectId,
+        refund_id: &str,
+        purchase_id: &str,
+        amount_minor: i64,
+        of_sum: bool,
+    ) -> Result<()> {
+        let sql = "INSERT INTO refund (id, project_id, refund_id, purchase_id, amount_minor, of_sum, created_at_ms)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7)";
         self.connection.prepare_cached(sql)?.execute(params![
             self.next_key()?,
             project.0,
             refund_id,
             purchase_id,
             amount_minor,
+            of_sum,
             self.now_ms(project)
         ])?;
+        Ok(())
+    }
+
+    /// A refund that is told by its id is one of those that were known as part of a sum only, as far as these go.
+    pub fn name_refunds_of_sums(&self, project: ProjectId, purchase_id: &str, amount_minor: i64) -> Result<()> {
+        let sql =
+            "SELECT id, amount_minor FROM refund WHERE project_id = $1 AND purchase_id = $2 AND of_sum = 1 ORDER BY id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let nameless = statement.query_map(params![project.0, purchase_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut left = amount_minor;
+        for (id, known) in nameless.collect::<rusqlite::Result<Vec<(i64, i64)>>>()? {
+            if known <= left {
+                self.connection.prepare_cached("DELETE FROM refund WHERE id = $1")?.execute([id])?;
+                left -= known;
+            } else if left > 0 {
+                let sql = "UPDATE refund SET amount_minor = amount_minor - $1 WHERE id = $2";
+                self.connection.prepare_cached(sql)?.execute([left, id])?;
+                left = 0;
+            }
+        }
         Ok(())
     }
 }

@@ -92,14 +92,15 @@ async fn login(request: HttpRequest, payload: web::Payload, context: web::Data<C
 async fn take_login(request: &HttpRequest, payload: web::Payload, context: &Context) -> Result<HttpResponse> {
     limit(context, request)?;
     // Each try counts, whatever is wrong with it.
-    let by_address = context.limiter.login(context.settings.trusted_proxies.client_of(request));
+    let client = context.settings.trusted_proxies.client_of(request);
+    let by_address = context.limiter.login(client);
     let form = form(request, payload).await?;
     let field = |name: &str| form.get(name).cloned().unwrap_or_default();
     FormGuard::of(context, request)?.check(context, &field("csrf"))?;
     let credentials = Credentials { email: field("email"), password: field("password") };
     let browser = Session::Operator.browser(context, request);
     let attempt = context.engine.sign_in_attempt(credentials, &browser.devices).await?;
-    let signed_in = match context.limiter.guess(by_address, attempt.guess) {
+    let signed_in = match context.limiter.guess(client, by_address, attempt.guess) {
         Ok(()) => context.engine.sign_in(attempt, browser).await,
         Err(error) => Err(error),
     };

@@ -7,7 +7,7 @@ use actix_web::HttpRequest;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota as Rate, RateLimiter};
 use ipnet::IpNet;
-use std::hash::Hash;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -109,12 +109,23 @@ impl Tries {
     }
 }
 
+/// As many networks as it takes to use up an account's tries by new browsers.
+const NETWORKS: u32 = 10;
+
+fn from_network(owner: u64, client: IpAddr) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (owner, network(client)).hash(&mut hasher);
+    hasher.finish()
+}
+
 /// The running limits. State is in memory.
 pub struct Limiter {
     signup: Keyed<IpAddr>,
     bad_key: Keyed<IpAddr>,
     login: Keyed<IpAddr>,
+    /// Of a network at an account, and of all networks together.
     unknown_browser: Tries,
+    unknown_browsers: Tries,
     known_browser: Keyed<u64>,
     public: Keyed<IpAddr>,
     convert: Keyed<IpAddr>,
@@ -132,6 +143,7 @@ impl Limiter {
             bad_key: Keyed::new(limits.bad_key),
             login: Keyed::new(limits.bad_key),
             unknown_browser: Tries::new(limits.login),
+            unknown_browsers: Tries::new(Quota { count: limits.login.count.saturating_mul(NETWORKS), ..limits.login }),
             known_browser: Keyed::new(limits.login),
             public: Keyed::new(limits.public),
             convert: Keyed::new(limits.convert),
@@ -157,13 +169,15 @@ impl Limiter {
     }
 
     /// A try at a password. A browser that has signed in there before has an allowance of its own, that nobody else can
-    /// use up, neither from the same address nor with the same account.
-    pub fn guess(&self, by_address: Result<()>, guess: Guess) -> Result<()> {
+    /// use up, neither from the same address nor with the same account. The others of one network cannot use up those of
+    /// all networks together, so that it takes many to keep an owner with a new browser waiting.
+    pub fn guess(&self, client: IpAddr, by_address: Result<()>, guess: Guess) -> Result<()> {
         if guess.by_known_browser {
             return self.known_browser.check(&guess.counted_by).map_err(|error| too_many(error, "from this browser"));
         }
         by_address?;
-        let tries = self.unknown_browser.check(guess.counted_by);
+        let tries = self.unknown_browser.check(from_network(guess.counted_by, client));
+        let tries = tries.and_then(|()| self.unknown_browsers.check(guess.counted_by));
         tries.map_err(|error| too_many(error, "with this address"))
     }
 
@@ -203,6 +217,7 @@ impl Limiter {
         self.bad_key.forget_idle();
         self.login.forget_idle();
         self.unknown_browser.by_owner.forget_idle();
+        self.unknown_browsers.by_owner.forget_idle();
         self.known_browser.forget_idle();
         self.public.forget_idle();
         self.convert.forget_idle();
@@ -349,14 +364,22 @@ mod tests {
         let limiter = Limiter::new(&limits);
         let client = ip("192.0.2.1");
         let guess = |counted_by, by_known_browser| Guess { counted_by, by_known_browser };
-        limiter.guess(limiter.login(client), guess(1, false)).unwrap();
+        limiter.guess(client, limiter.login(client), guess(1, false)).unwrap();
         let by_address = limiter.login(client).unwrap_err();
         assert!(by_address.message.contains("from your network. Try again in 60 minutes."), "{}", by_address.message);
-        limiter.guess(Err(by_address.clone()), guess(2, true)).unwrap();
-        assert!(limiter.guess(Ok(()), guess(2, true)).unwrap_err().message.contains("from this browser"));
-        assert!(limiter.guess(Ok(()), guess(1, false)).unwrap_err().message.contains("with this address"));
-        assert_eq!(limiter.guess(Err(by_address.clone()), guess(3, false)).unwrap_err(), by_address);
-        limiter.guess(Ok(()), guess(3, false)).unwrap();
+        limiter.guess(client, Err(by_address.clone()), guess(2, true)).unwrap();
+        assert!(limiter.guess(client, Ok(()), guess(2, true)).unwrap_err().message.contains("from this browser"));
+        assert!(limiter.guess(client, Ok(()), guess(1, false)).unwrap_err().message.contains("with this address"));
+        assert_eq!(limiter.guess(client, Err(by_address.clone()), guess(3, false)).unwrap_err(), by_address);
+        limiter.guess(client, Ok(()), guess(3, false)).unwrap();
+        // Nine other networks have a try each at the first account, and then it is enough.
+        for host in 2..=10 {
+            let other = ip(&format!("192.0.2.{host}"));
+            limiter.guess(other, Ok(()), guess(1, false)).unwrap();
+            assert!(limiter.guess(other, Ok(()), guess(1, false)).is_err(), "{host}");
+        }
+        assert!(limiter.guess(ip("198.51.100.1"), Ok(()), guess(1, false)).is_err());
+        limiter.guess(ip("198.51.100.1"), Ok(()), guess(4, false)).unwrap();
     }
 
     #[test]

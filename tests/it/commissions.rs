@@ -4,6 +4,7 @@ use crate::harness::{App, Client, DAY_MS, Developer, Reply};
 use crate::stripe::{SECRET, charge, event, invoice, name, signed};
 use proptest::prelude::*;
 use refloop::domain::program::Preset;
+use refloop::domain::time;
 use serde_json::{Value, json};
 
 struct Market {
@@ -144,6 +145,39 @@ fn each_purchase_pays_by_the_track_of_its_time_and_is_given_back_by_the_same() {
     assert_eq!(market.net(), 500);
     let shares = market.app.sqlite3("SELECT group_concat(basis_points) FROM decision WHERE rule = 'commission'");
     assert_eq!(shares.trim(), "500,1000,500");
+}
+
+#[test]
+fn a_purchase_that_is_told_late_pays_what_was_paid_when_it_was_made() {
+    let market = market();
+    let made_at = time::rfc3339(market.app.now_ms());
+    market.app.advance_days(2);
+    market.app.change_program(|program| {
+        for rule in program["rules"].as_array_mut().unwrap() {
+            if !rule["basis_points"].is_null() {
+                rule["basis_points"] = json!({ "basic": 2_000, "partner": 3_000 });
+            }
+        }
+    });
+    assert_eq!(market.try_buy(&market.bob.id, "late", 10_000, Some(&made_at)).status, 201);
+    assert_eq!(market.net(), 500, "by the program of its time");
+    market.buy("now", 10_000);
+    assert_eq!(market.net(), 2_500);
+    let versions = "SELECT group_concat(program_version) FROM decision WHERE rule = 'commission'";
+    assert_eq!(market.app.sqlite3(versions).trim(), "2,3");
+
+    // The track counts the same way, as far back as its last change.
+    market.app.advance_days(1);
+    let on_basic = time::rfc3339(market.app.now_ms());
+    market.app.advance_days(1);
+    let since = market.app.now_ms();
+    let upgrade =
+        format!("UPDATE account SET track = 'partner', track_since_ms = {since} WHERE email = 'alice@alice.example'");
+    assert_eq!(market.app.sqlite3(&upgrade), "");
+    assert_eq!(market.try_buy(&market.bob.id, "before the upgrade", 10_000, Some(&on_basic)).status, 201);
+    assert_eq!(market.net(), 4_500);
+    market.buy("after it", 10_000);
+    assert_eq!(market.net(), 7_500);
 }
 
 #[test]

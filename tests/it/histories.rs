@@ -147,7 +147,8 @@ impl History {
                 self.model.touched.extend(0..self.model.accounts.len());
             }
             97..=99 => {
-                self.model.program = random_program(&mut self.dice);
+                let program = random_program(&mut self.dice);
+                self.model.set_program(program);
                 self.done.push(format!("program {:?}", self.model.program));
                 self.install_program();
             }

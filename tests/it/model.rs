@@ -226,6 +226,8 @@ pub struct Used {
 pub struct Model {
     pub now_ms: i64,
     pub program: Program,
+    /// All programs so far, with when each came into force.
+    programs: Vec<(i64, Program)>,
     pub accounts: Vec<Account>,
     pub codes: Vec<Code>,
     pub referrals: Vec<Referral>,
@@ -246,6 +248,7 @@ impl Model {
     pub fn new(now_ms: i64, program: Program) -> Self {
         Self {
             now_ms,
+            programs: vec![(now_ms, program.clone())],
             program,
             accounts: Vec::new(),
             codes: Vec::new(),
@@ -255,6 +258,11 @@ impl Model {
             events: HashMap::new(),
             touched: BTreeSet::new(),
         }
+    }
+
+    pub fn set_program(&mut self, program: Program) {
+        self.programs.push((self.now_ms, program.clone()));
+        self.program = program;
     }
 
     /// A threshold that a program sets behind where the referee is already counts from the next call on, once.
@@ -428,6 +436,10 @@ impl Model {
             let converted = self.referrals[place].converted_ms.is_some();
             // Nothing is held from before there was a referral.
             let at_ms = at_ms.max(self.referrals[place].at_ms);
+            // It pays by the program of its time.
+            let current = self.program.clone();
+            let then = self.programs.iter().rev().find(|(since_ms, _)| *since_ms <= at_ms);
+            self.program = then.map_or_else(|| current.clone(), |(_, program)| program.clone());
             let event = Event::Purchase { id: id.to_owned(), amount, largest_before, converted, at_ms };
             if self.converts(&event) {
                 let progress = &mut self.referrals[place];
@@ -435,6 +447,7 @@ impl Model {
                 self.touched.insert(progress.referrer);
             }
             self.reward(place, &event);
+            self.program = current;
         }
         self.take_back(id);
     }

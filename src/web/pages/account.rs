@@ -266,7 +266,7 @@ impl Asked<'_> {
         let (project, account) = (self.session.project, self.session.account);
         let password = self.field(field).to_owned();
         let attempt = self.context.engine.own_attempt(project, account, password, &browser.devices).await?;
-        self.context.limiter.guess(by_address, attempt.guess)?;
+        self.context.limiter.guess(client, by_address, attempt.guess)?;
         Ok(attempt)
     }
 

@@ -124,7 +124,8 @@ pub async fn log_in(request: HttpRequest, payload: web::Payload, context: web::D
 
 async fn take_login(request: &HttpRequest, payload: web::Payload, context: &Context) -> Result<HttpResponse> {
     // Each try counts, whatever is wrong with it.
-    let by_address = context.limiter.login(context.settings.trusted_proxies.client_of(request));
+    let client = context.settings.trusted_proxies.client_of(request);
+    let by_address = context.limiter.login(client);
     let visit = visit(context, request).await?;
     let form = form(request, payload).await?;
     let field = |name: &str| form.get(name).cloned().unwrap_or_default();
@@ -134,7 +135,7 @@ async fn take_login(request: &HttpRequest, payload: web::Payload, context: &Cont
     let credentials = Credentials { email: field("email"), password: field("password") };
     let browser = Session::Account.browser(context, request);
     let attempt = context.engine.login_attempt(visit.project.id, credentials, &browser.devices).await?;
-    let begun = match context.limiter.guess(by_address, attempt.guess) {
+    let begun = match context.limiter.guess(client, by_address, attempt.guess) {
         Ok(()) => context.engine.log_in(visit.project.id, attempt, browser).await,
         Err(error) => Err(error),
     };

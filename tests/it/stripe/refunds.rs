@@ -59,6 +59,26 @@ fn the_team_s_word_on_a_refund_that_was_told_as_a_sum_is_a_repeat() {
 }
 
 #[test]
+fn a_refund_that_only_a_sum_has_told_of_is_a_repeat_by_the_team_s_word() {
+    let billing = paid();
+    let gateway = billing.app.gateway();
+    let told_by_team = |id: &str, amount: i64| {
+        let body = json!({ "id": id, "purchase_id": "in_1", "amount": amount });
+        assert_eq!(gateway.post("/v1/refunds", body.clone()).status, 201, "{id}");
+        assert_eq!(gateway.post("/v1/refunds", body).status, 200, "{id}");
+        billing.earned().0
+    };
+    billing.tell(&billing.event("evt_sum", "charge.refunded", charge("in_1", 500)));
+    assert_eq!(billing.earned().0, 1_075);
+    assert_eq!(told_by_team("re_1", 300), 1_075, "a part of the sum");
+    assert_eq!(told_by_team("re_2", 200), 1_075, "the rest of it");
+    assert_eq!(told_by_team("re_3", 500), 1_050, "one that the sum has not told of yet");
+    billing.tell(&billing.event("evt_later", "charge.refunded", charge("in_1", 1_000)));
+    billing.tell(&billing.event("evt_3", "refund.created", refund("re_3", "in_1", 500, "succeeded")));
+    assert_eq!(billing.earned().0, 1_050);
+}
+
+#[test]
 fn two_charges_of_an_invoice_add_up_however_each_is_told() {
     let billing = paid();
     let payment = |intent: &str| {
