@@ -66,6 +66,13 @@ fn a_program_that_is_off_is_said_to_be() {
     app.change_program(|program| program["enabled"] = false.into());
     let page = words(&alice);
     assert!(page.contains("switched off at the moment") && !page.contains("starts with 1,000"), "{page}");
+    // Nothing asks to share what counts nobody; the code and the link are still theirs.
+    for promise in ["your referral", "Telegram", "What is posted", "Download QR", "Post your link", "Share your link"] {
+        assert!(!page.replace("Your referral link", "").contains(promise), "{promise}: {page}");
+    }
+    assert!(page.contains("Code ALICE2026") && page.contains("counts again"), "{page}");
+    let bob = Member::new(&app, None, "Bob", "bob@bob.example", None);
+    assert!(!words(&bob).contains("to share"), "{}", words(&bob));
 }
 
 #[test]
