@@ -103,6 +103,8 @@ fn filters_pick_and_the_csv_is_the_api_s_own() {
     let page = alice.page("/dashboard/ledger?from=2026-02-01&status=PENDING").body;
     assert!(page.contains("href=\"/dashboard/ledger.csv?from=2026%2D02%2D01&#38;status=PENDING\""), "{page}");
     assert!(page.contains("value=\"2026-02-01\"") && page.contains("<option selected>PENDING"));
+    // Also where there has been no payout yet.
+    assert!(page.contains("<option>PAID<") && page.contains("<option>RETURNED<"), "{page}");
 }
 
 #[test]
