@@ -65,13 +65,15 @@
       const dot = marker.appendChild(document.createElement('i'));
       const readout = Object.assign(document.createElement('span'), { className: 'readout', hidden: true, ariaHidden: 'true' });
       canvas.append(marker, readout);
-      const heights = lines.flatMap((line, part) => line.slice(part ? 1 : 0));
+      const bars = [...canvas.querySelectorAll('.bars')].flatMap((path) => [...path.getAttribute('d').matchAll(/V([\d.]+)h/g)]);
+      const heights = bars.length ? bars.map((bar) => Number(bar[1])) : lines.flatMap((line, part) => line.slice(part ? 1 : 0));
       const hide = () => { marker.hidden = readout.hidden = true; };
       const show = (event) => {
         const box = canvas.getBoundingClientRect();
         const share = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
-        const place = Math.round(share * (rows.length - 1));
-        const x = rows.length > 1 ? place / (rows.length - 1) * box.width : 0;
+        const place = bars.length ? Math.min(rows.length - 1, Math.floor(share * rows.length)) : Math.round(share * (rows.length - 1));
+        const at = bars.length ? (place + .5) / rows.length : place / Math.max(1, rows.length - 1);
+        const x = at * box.width;
         const value = document.createElement('b');
         value.textContent = rows[place].cells[column + 1].textContent;
         readout.replaceChildren(rows[place].cells[0].textContent, value);

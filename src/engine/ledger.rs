@@ -19,7 +19,8 @@ impl Engine {
         self.store.read_rows(project, account, move |db| db.ledger(project, account, filter, before, limit)).await
     }
 
-    /// [`Engine::ledger`], with what the account's entries come to at the page's first line: `None` far from the newest.
+    /// [`Engine::ledger`], with what the account's entries come to at the page's first line (`None` far from the newest),
+    /// and what of it has expired without being booked yet.
     pub async fn ledger_with_total(
         &self,
         project: ProjectId,
@@ -27,11 +28,11 @@ impl Engine {
         filter: LedgerFilter,
         before: Option<i64>,
         limit: usize,
-    ) -> Result<(LedgerPage, Option<i64>)> {
+    ) -> Result<(LedgerPage, Option<i64>, i64)> {
         self.store
             .read_rows(project, account, move |db| {
                 let page = db.ledger(project, account, filter, before, limit)?;
-                Ok((page, db.total_before(project, account, before)?))
+                Ok((page, db.total_before(project, account, before)?, db.balance(project, account)?.lapsed))
             })
             .await
     }

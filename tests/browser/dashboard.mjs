@@ -78,6 +78,9 @@ async function inspect(page, label) {
     await page.setViewportSize({ width, height: 844 });
     const wide = await page.evaluate(() => document.documentElement.scrollWidth);
     check(`${label} does not scroll sideways at ${width} px`, wide <= width, wide);
+    const broken = await page.evaluate(() => [...document.querySelectorAll('.stack .a .who, .people .who, #own-link')]
+      .filter((it) => it.offsetHeight > 1.9 * parseFloat(getComputedStyle(it).fontSize)).map((it) => it.textContent));
+    check(`no address or link of ${label} is broken into lines at ${width} px`, broken.length === 0, broken);
   }
   await page.evaluate(axeSource);
   const { violations } = await page.evaluate(() => globalThis.axe.run({ preload: false, resultTypes: ['violations'] }));

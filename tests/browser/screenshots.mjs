@@ -1,6 +1,7 @@
 // The README's pictures: the pages of a demo file as its busiest developers see them.
-//   REFLOOP_URL        base URL of a server of a demo file
+//   REFLOOP_URL        the public URL of a server of a demo file
 //   REFLOOP_MARKET     the same server by the second project's host
+//   REFLOOP_LISTENS    where the server is: host and port, for both
 //   REFLOOP_EMAIL      whom to sign in as in the first project, and in the second
 //   REFLOOP_MARKET_EMAIL
 //   REFLOOP_PASSWORD   of both
@@ -23,16 +24,17 @@ const setting = (name) => {
 };
 const api = { url: new URL(setting('REFLOOP_URL')).origin, email: setting('REFLOOP_EMAIL') };
 const market = { url: new URL(setting('REFLOOP_MARKET')).origin, email: setting('REFLOOP_MARKET_EMAIL') };
+const listens = setting('REFLOOP_LISTENS');
 const password = setting('REFLOOP_PASSWORD');
 const directory = setting('REFLOOP_SHOTS');
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 const desktop = { viewport: { width: 1280, height: 960 } };
-const tall = { viewport: { width: 1120, height: 1190 } };
+const tall = { viewport: { width: 1120, height: 1245 } };
 const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
 const PICTURES = [
   { name: 'dashboard', project: api, path: '/dashboard?days=365', device: tall, colorScheme: 'light' },
-  { name: 'dashboard-dark', project: market, path: '/dashboard', device: desktop, colorScheme: 'dark' },
+  { name: 'dashboard-dark', project: market, path: '/dashboard', device: tall, colorScheme: 'dark' },
   { name: 'dashboard-phone', project: api, path: '/dashboard', device: phone, colorScheme: 'light' },
   { name: 'leaderboard', project: api, path: '/leaderboard', device: desktop, colorScheme: 'light' },
   { name: 'leaderboard-phone', project: market, path: '/leaderboard?period=month', device: phone, colorScheme: 'dark' },
@@ -75,7 +77,7 @@ try {
   browser = await chromium.launch({
     executablePath: '/usr/bin/chromium',
     args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-      '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+      '--disable-background-networking', `--host-resolver-rules=MAP * ${listens}`, '--disable-component-update', '--disable-sync'],
   });
   for (const picture of PICTURES) await take(browser, picture);
   console.log(JSON.stringify({ ok: true, pictures: PICTURES.map(({ name }) => `${name}.png`) }));

@@ -1,6 +1,6 @@
 //! `refloop demo`: a file to look around in, made by the engine itself.
 
-use crate::process::{NO_LIMITS, Server, empty_dir, refloop, run, sqlite3};
+use crate::process::{NO_LIMITS, Server, empty_dir, refloop, run, sqlite3, sqlite3_script};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -140,9 +140,48 @@ fn it_touches_nothing_that_is_there() {
     assert_eq!(names(&dir), ["kept.db", "refloop-demo.db", "refloop.db"]);
 }
 
+/// SQLite would replay the log of another file of that name into the new one.
+#[test]
+fn what_another_file_left_beside_its_name_is_refused() {
+    let (_keep, dir) = empty_dir();
+    // A file that is gone, and its log that is not: as after a crash and an `rm`.
+    let old = dir.join("old.db");
+    let other = "PRAGMA journal_mode = WAL; CREATE TABLE other(x); INSERT INTO other VALUES (zeroblob(100000));";
+    let copy = format!(".shell cp {} {}", dir.join("old.db-wal").display(), dir.join("tour.db-wal").display());
+    sqlite3_script(&old, &format!("{other}\n{copy}\n"));
+    assert!(std::fs::metadata(dir.join("tour.db-wal")).unwrap().len() > 100_000, "a real one");
+    let was = std::fs::read(dir.join("tour.db-wal")).unwrap();
+    let said = run(&dir, &["demo", "tour.db", "--developers", "50"]);
+    assert!(said.refusal().contains("tour.db-wal is there already"), "{said:?}");
+    assert_eq!((std::fs::read(dir.join("tour.db-wal")).unwrap() == was, dir.join("tour.db").exists()), (true, false));
+    for suffix in ["-shm", "-journal"] {
+        std::fs::write(dir.join(format!("new.db{suffix}")), "").unwrap();
+        assert!(run(&dir, &["demo", "new.db"]).refusal().contains(&format!("new.db{suffix} is there already")));
+        std::fs::remove_file(dir.join(format!("new.db{suffix}"))).unwrap();
+    }
+}
+
+/// One that comes while the demo is made is seen before the file gets its name.
+#[cfg(unix)]
+#[test]
+fn a_log_that_comes_meanwhile_is_refused_too() {
+    let (_keep, dir) = empty_dir();
+    let mut command = refloop(&dir);
+    command.args(["demo", "--developers", "50"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    while names(&dir).is_empty() {
+        std::thread::yield_now();
+    }
+    std::fs::write(dir.join("refloop-demo.db-wal"), "of another").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), names(&dir)), (Some(1), vec!["refloop-demo.db-wal".to_owned()]), "{said}");
+    assert!(said.contains("refloop-demo.db-wal is there already"), "{said}");
+}
+
 #[test]
 fn interrupted_it_leaves_nothing() {
-    for signal in ["-INT", "-TERM"] {
+    for signal in ["-INT", "-TERM", "-HUP"] {
         let (_keep, dir) = empty_dir();
         let mut command = refloop(&dir);
         command.args(["demo", "--developers", "20000"]).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -3,6 +3,7 @@
 //! `UPDATE_SCREENSHOTS=1 tests/run --test it screenshots` puts them where the README shows them.
 
 use crate::process::{NO_LIMITS, Server, empty_dir, refloop, run};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
@@ -14,16 +15,20 @@ fn the_readme_s_pictures_can_be_made() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (_keep, dir) = empty_dir();
     let made = run(&dir, &["demo", "--json"]).json();
+    // A port that is free at this moment; the pictures have none, as where people serve it.
+    let listens = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let mut command = refloop(&dir);
-    command.args(["serve", "--db", "refloop-demo.db", "--json", "--listen", "127.0.0.1:0"]).args(NO_LIMITS);
-    let server = Server::spawn(command, &dir);
+    command.args(["serve", "--db", "refloop-demo.db", "--json", "--listen", &listens]).args(NO_LIMITS);
+    command.args(["--public-url", "http://api.example.com"]);
+    let _server = Server::spawn(command, &dir);
     let shots = root.join("target/screenshots/readme");
     let text = |place: usize, name: &str| made["projects"][place][name].as_str().unwrap().to_owned();
     let output = Command::new("node")
         .arg("tests/browser/screenshots.mjs")
         .current_dir(root)
-        .env("REFLOOP_URL", &server.url)
-        .env("REFLOOP_MARKET", server.url.replace("127.0.0.1", "market.localhost"))
+        .env("REFLOOP_URL", "http://api.example.com")
+        .env("REFLOOP_MARKET", "http://market.localhost")
+        .env("REFLOOP_LISTENS", &listens)
         .env("REFLOOP_EMAIL", text(0, "email"))
         .env("REFLOOP_MARKET_EMAIL", text(1, "email"))
         .env("REFLOOP_PASSWORD", made["password"].as_str().unwrap())

@@ -1,9 +1,11 @@
-//! Ctrl-C, and being told to stop: noted, so that what is half done can be removed.
+//! Ctrl-C, being told to stop, and a terminal that is closed: noted, so that what is half done can be removed.
 
 use crate::domain::error::{Error, Kind, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Runtime;
+#[cfg(unix)]
+use tokio::signal::unix::SignalKind;
 
 pub struct Interrupted(Arc<AtomicBool>);
 
@@ -14,7 +16,7 @@ impl Interrupted {
         let _context = runtime.enter();
         let fault = |fault: std::io::Error| Error::internal(format!("cannot listen for signals: {fault}"));
         #[cfg(unix)]
-        for kind in [tokio::signal::unix::SignalKind::interrupt(), tokio::signal::unix::SignalKind::terminate()] {
+        for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
             let (mut signal, noted) = (tokio::signal::unix::signal(kind).map_err(fault)?, Arc::clone(&noted));
             drop(runtime.spawn(async move {
                 if signal.recv().await.is_some() {

@@ -56,6 +56,7 @@ impl Workshop {
     fn deliver(&self, file: &Path) -> Result<()> {
         let written = std::fs::File::open(self.database()).and_then(|database| database.sync_all());
         written.map_err(|fault| cannot("write", file, &fault))?;
+        check_free(file)?;
         match std::fs::hard_link(self.database(), file) {
             Ok(()) => Ok(()),
             Err(fault) if fault.kind() == std::io::ErrorKind::AlreadyExists => Err(is_there(file)),
@@ -81,11 +82,22 @@ fn is_there(file: &Path) -> Error {
     Error::conflict("file_exists", message)
 }
 
+/// That neither the file nor a log of another one of that name is there: SQLite would replay it into the new file.
+fn check_free(file: &Path) -> Result<()> {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let mut name = file.as_os_str().to_owned();
+        name.push(suffix);
+        let name = Path::new(&name);
+        if name.symlink_metadata().is_ok() {
+            return Err(is_there(name));
+        }
+    }
+    Ok(())
+}
+
 pub fn run(db: Option<&Path>, settings: &DemoSettings) -> Result<Report> {
     let file = settings.file.as_deref().or(db).unwrap_or(Path::new(DEFAULT_FILE));
-    if file.symlink_metadata().is_ok() {
-        return Err(is_there(file));
-    }
+    check_free(file)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
     let runtime = runtime.map_err(|fault| Error::internal(format!("cannot start a runtime: {fault}")))?;
     let interrupted = Interrupted::listen(&runtime)?;

@@ -69,6 +69,7 @@ fn the_leaderboard_is_opted_into_where_there_is_one() {
     let listed = |alice: &crate::harness::Developer| alice.get("/v1/developers/me").json()["leaderboard_name"].clone();
     app.change_program(|program| program["leaderboard"]["enabled"] = json!(true));
     assert_eq!(value_of(&visitor.get("/account"), "leaderboard_name"), "", "nobody is listed unasked");
+    assert!(visitor.get("/account").body.contains("<a href=\"/leaderboard\">leaderboard</a>"), "what one is listed on");
     let saved = visitor.ask("profile", &[("name", "Alice"), ("leaderboard_name", "ally")]);
     let page = done(&visitor, &saved, "Your profile is saved.");
     assert_eq!((value_of(&page, "leaderboard_name"), listed(&alice)), ("ally".into(), json!("ally")));

@@ -1,6 +1,6 @@
 //! The series of the statistics as charts, and as the table behind them.
 
-use super::chart::{HEIGHT, Plot, WIDTH};
+use super::chart::{HEIGHT, Plot, Shape, WIDTH};
 use super::words::{Day, day_and_month};
 use crate::domain::money::grouped;
 use crate::domain::program::Program;
@@ -13,6 +13,8 @@ pub const PERIODS: [(i64, &str); 4] = [(7, "7 days"), (30, "30 days"), (90, "90 
 pub const USUAL_DAYS: i64 = 30;
 /// A longer series is shown week by week.
 const MOST_DAYS: usize = 92;
+/// Signups and conversions up to so many a day are too few for a line: each is a bar, and so is what they brought.
+const MOST_IN_BARS: i64 = 20;
 
 pub struct Charts {
     pub width: i32,
@@ -54,13 +56,10 @@ fn figures_of(day: &SeriesDay) -> [i64; 4] {
     [day.row.clicks, day.row.signups, day.row.conversions, day.row.credits]
 }
 
-/// Days, or weeks that end today; what is left over at the front belongs to the first of them.
+/// Days, or weeks that end today; what is left over at the front is a shorter one.
 fn buckets(series: &[SeriesDay]) -> Vec<Bucket> {
     let length = if series.len() > MOST_DAYS { 7 } else { 1 };
-    let (left_over, count) = (series.len() % length, series.len() / length);
-    let bounds = |place: usize| if place == 0 { 0 } else { left_over + place * length };
-    let bucket = |place: usize| {
-        let days = series.get(bounds(place)..bounds(place + 1)).unwrap_or_default();
+    let bucket = |days: &[SeriesDay]| {
         let mut figures = [0; 4];
         for day in days {
             for (sum, figure) in figures.iter_mut().zip(figures_of(day)) {
@@ -70,24 +69,25 @@ fn buckets(series: &[SeriesDay]) -> Vec<Bucket> {
         let ends = days.first().zip(days.last()).map_or((0, 0), |(first, last)| (first.row.day, last.row.day));
         Bucket { first_ms: ends.0 * DAY_MS, last_ms: ends.1 * DAY_MS, figures }
     };
-    (0..count).map(bucket).collect()
+    let mut buckets: Vec<Bucket> = series.rchunks(length).map(bucket).collect();
+    buckets.reverse();
+    buckets
+}
+
+impl Graph {
+    pub fn shape(&self) -> &Shape {
+        &self.plot.shape
+    }
 }
 
 impl Charts {
     pub fn of(stats: &Stats, program: &Program) -> Self {
         let buckets = buckets(&stats.series);
-        let is_money = program.unit != "credits";
-        let credits = if is_money { "Earnings" } else { "Credits" };
-        let graphs = ["Clicks", "Signups", "Conversions", credits].into_iter().zip(["g0", "g1", "g2", "g3"]);
-        let graphs = graphs.enumerate().map(|(place, (title, id))| {
-            let values: Vec<i64> = buckets.iter().map(|bucket| bucket.figures[place]).collect();
-            graph(id, title, &values, &buckets, (place == 3).then_some(program))
-        });
         let end = |bucket: Option<&Bucket>, at: fn(&Bucket) -> i64| bucket.map(|it| Day::of(at(it)).text);
         Self {
             width: WIDTH,
             height: HEIGHT,
-            graphs: graphs.collect(),
+            graphs: graphs(&buckets, program),
             rows: buckets.iter().rev().map(|bucket| row(bucket, program)).collect(),
             step: if stats.series.len() > MOST_DAYS { "Week" } else { "Day" },
             first: end(buckets.first(), |bucket| bucket.first_ms).unwrap_or_default(),
@@ -96,11 +96,30 @@ impl Charts {
     }
 }
 
-fn graph(id: &'static str, title: &str, values: &[i64], buckets: &[Bucket], program: Option<&Program>) -> Graph {
+/// Clicks, signups, conversions and credits.
+fn graphs(buckets: &[Bucket], program: &Program) -> Vec<Graph> {
+    let credits = if program.unit == "credits" { "Credits" } else { "Earnings" };
+    let people = buckets.iter().flat_map(|bucket| [bucket.figures[1], bucket.figures[2]]);
+    let few = people.max().is_none_or(|most| most <= MOST_IN_BARS);
+    let graph = |(place, (title, id))| {
+        let values: Vec<i64> = buckets.iter().map(|bucket| bucket.figures[place]).collect();
+        let plot = if few && place > 0 { Plot::bars(&values) } else { Plot::line(&values) };
+        graph((id, title), &values, plot, buckets, (place == 3).then_some(program))
+    };
+    let all = ["Clicks", "Signups", "Conversions", credits].into_iter().zip(["g0", "g1", "g2", "g3"]);
+    all.enumerate().map(graph).collect()
+}
+
+fn graph(
+    (id, title): (&'static str, &str),
+    values: &[i64],
+    plot: Plot,
+    buckets: &[Bucket],
+    program: Option<&Program>,
+) -> Graph {
     let total: i64 = values.iter().sum();
     let text = |amount| program.map_or_else(|| grouped(amount), |program| program.amount_text(amount));
     let (figure, unit) = program.map_or_else(|| (grouped(total), String::new()), |it| it.amount_parts(total));
-    let plot = Plot::of(values);
     let is_money = program.is_some_and(|program| program.unit != "credits");
     let ticks = plot.ticks.iter().map(|tick| short(*tick, if is_money { 100 } else { 1 })).collect();
     let most = values.iter().zip(buckets).max_by_key(|(value, _)| **value).filter(|(value, _)| **value > 0);
@@ -173,7 +192,7 @@ mod tests {
 
     #[test]
     fn weeks_add_up_to_the_days() {
-        for (days, count, first_length) in [(7, 7, 1), (92, 92, 1), (365, 52, 8), (366, 52, 9), (98, 14, 7), (1, 1, 1)]
+        for (days, count, first_length) in [(7, 7, 1), (92, 92, 1), (365, 53, 1), (366, 53, 2), (98, 14, 7), (1, 1, 1)]
         {
             let series = series(days);
             let buckets = buckets(&series);
@@ -183,6 +202,20 @@ mod tests {
             assert_eq!([0, 1, 2, 3].map(sum), [0, 1, 2, 3].map(daily), "{days}");
             assert_eq!(buckets[0].figures[1], first_length, "{days}");
             assert_eq!(buckets.last().map(|bucket| bucket.last_ms), Some((days - 1) * DAY_MS));
+        }
+    }
+
+    #[test]
+    fn few_signups_are_bars_and_many_a_line() {
+        let program = crate::domain::program::Preset::Credits.program();
+        for (signups, is_bars) in [(0, true), (20, true), (21, false)] {
+            let day = SeriesDay {
+                date: String::new(),
+                row: DayRow { day: 0, clicks: 2, signups, conversions: 1, credits: 50_000 },
+            };
+            let buckets = buckets(&[day]);
+            let bars = graphs(&buckets, &program).into_iter().map(|it| matches!(it.shape(), Shape::Bars { .. }));
+            assert_eq!(bars.collect::<Vec<_>>(), [false, is_bars, is_bars, is_bars], "{signups}");
         }
     }
 }

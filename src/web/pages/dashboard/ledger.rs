@@ -1,7 +1,7 @@
 //! The ledger as its owner reads it, and as CSV.
 
 use super::figures::USUAL_DAYS;
-use super::words::{Day, line_tone, reason_text};
+use super::words::{Day, line_tone, minus, reason_text};
 use super::{Member, failed, sign_in_first};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, Cursor};
@@ -48,7 +48,8 @@ struct Row {
     tone: &'static str,
     /// When it vests, while that is to come.
     vests: Option<Vests>,
-    expires: Option<Day>,
+    /// When, in the word for what is to come or has been.
+    expires: Option<(&'static str, Day)>,
     /// The figure of what all up to here comes to.
     balance: Option<String>,
 }
@@ -113,14 +114,18 @@ async fn show_ledger(request: &HttpRequest, context: &Context, reader: &Reader) 
     let (project, account) = (member.project.id, member.account);
     let program = context.engine.program_of(project).await?;
     let stats = context.engine.stats(reader, project, account, USUAL_DAYS).await?;
-    let (page, total) = context.engine.ledger_with_total(project, account, filter, before, PAGE).await?;
+    let (page, total, lapsed) = context.engine.ledger_with_total(project, account, filter, before, PAGE).await?;
     let total = total.filter(|_| asked.is_empty());
+    let now_ms = context.engine.now_ms(project);
+    let lapsed =
+        total.filter(|_| before.is_none() && lapsed > 0).map(|total| lapsed_row(lapsed, now_ms, &program, total));
+    let lines = rows(page.lines, account, &program, total, now_ms);
     let shown = if problem.is_some() { &Asked::default() } else { &asked };
     let template = LedgerPage {
         frame: member.frame(context, Place::Ledger),
         totals: totals(&stats, &program),
         statuses: LINE_STATUSES.map(|status| (status, status.eq_ignore_ascii_case(&asked.status))).to_vec(),
-        rows: rows(page.lines, account, &program, total),
+        rows: lapsed.into_iter().chain(lines).collect(),
         has_balance: total.is_some(),
         is_first: before.is_none(),
         newest: shown.url(Place::Ledger.url(), None),
@@ -160,8 +165,37 @@ fn totals(stats: &Stats, program: &Program) -> Vec<(&'static str, String)> {
     shown.map(|(label, amount, _)| (label, program.amount_text(amount))).collect()
 }
 
+/// What has expired since the last entry, which the next one is going to book.
+fn lapsed_row(lapsed: i64, now_ms: i64, program: &Program, total: i64) -> Row {
+    let (figure, unit) = program.amount_parts(-lapsed);
+    Row {
+        id: "lapsed".to_owned(),
+        day: Day::of(now_ms),
+        email: None,
+        reason: reason_text("expired"),
+        figure: minus(&figure),
+        unit,
+        is_gain: false,
+        status: "EXPIRED",
+        tone: line_tone("EXPIRED"),
+        vests: None,
+        expires: None,
+        balance: Some(minus(&program.amount_parts(total - lapsed).0)),
+    }
+}
+
+/// A grant's last day, as long as that says something: what was used up before it neither expires nor has expired.
+fn expiry(line: &LedgerLine, now_ms: i64) -> Option<(&'static str, Day)> {
+    let at_ms = line.entry.expires_at_ms.filter(|_| line.entry.kind == EntryKind::Grant)?;
+    match (at_ms > now_ms, line.status) {
+        (true, _) => Some(("expires", Day::of(at_ms))),
+        (false, "EXPIRED") => Some(("expired", Day::of(at_ms))),
+        (false, _) => None,
+    }
+}
+
 /// The lines with what all entries up to each come to, from the newest line's total down.
-fn rows(lines: Vec<LedgerLine>, account: AccountId, program: &Program, total: Option<i64>) -> Vec<Row> {
+fn rows(lines: Vec<LedgerLine>, account: AccountId, program: &Program, total: Option<i64>, now_ms: i64) -> Vec<Row> {
     let mut balance = total;
     let row = |line: LedgerLine| {
         let (amount, at_line) = (line.entry.amount, balance);
@@ -184,14 +218,14 @@ fn rows(lines: Vec<LedgerLine>, account: AccountId, program: &Program, total: Op
                 None => None,
             },
             reason: reason_text(&line.entry.reason),
-            figure: if amount > 0 { format!("+{figure}") } else { figure },
+            figure: if amount > 0 { format!("+{figure}") } else { minus(&figure) },
             unit,
             is_gain: amount > 0,
             status: line.status,
             tone: line_tone(line.status),
             vests,
-            expires: line.entry.expires_at_ms.filter(|_| line.entry.kind == EntryKind::Grant).map(Day::of),
-            balance: at_line.map(|balance| program.amount_parts(balance).0),
+            expires: expiry(&line, now_ms),
+            balance: at_line.map(|balance| minus(&program.amount_parts(balance).0)),
         }
     };
     lines.into_iter().map(row).collect()

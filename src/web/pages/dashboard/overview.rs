@@ -1,5 +1,6 @@
 //! The overview: the code and how to share it, the figures, what is to come, who came last.
 
+use super::chart::Shape;
 use super::figures::{Charts, PERIODS, USUAL_DAYS};
 use super::referrals::ReferralRow;
 use super::words::{Day, Earning, share_text};
@@ -49,7 +50,9 @@ struct OverviewPage {
 /// Everything to share a code with.
 struct Share {
     code: String,
-    link: String,
+    /// The link up to its path, which is the part that may be cut short where there is little room.
+    host: String,
+    path: String,
     uses: Option<String>,
     invitation: Invitation,
 }
@@ -150,10 +153,11 @@ async fn take_code(request: &HttpRequest, payload: web::Payload, context: &Conte
 
 impl Share {
     fn new(context: &Context, project: &Project, program: &Program, code: String, uses: Option<String>) -> Self {
-        let link = format!("{}/r/{code}", context.url_of(project.host.as_deref()));
+        let (host, path) = (context.url_of(project.host.as_deref()), format!("/r/{code}"));
+        let link = format!("{host}{path}");
         let bonus = Some(program.signup_bonus()).filter(|bonus| *bonus > 0).map(|bonus| program.amount_text(bonus));
         let invitation = Invitation::new(&program.sharing, &project.name, &code, bonus.as_deref(), &link);
-        Self { code, link, uses, invitation }
+        Self { code, host, path, uses, invitation }
     }
 }
 

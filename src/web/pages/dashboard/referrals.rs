@@ -7,7 +7,7 @@ use crate::domain::id::Cursor;
 use crate::domain::money::grouped;
 use crate::domain::program::Program;
 use crate::domain::referral::Status;
-use crate::engine::{ReferralItem, ReferralPage, Refusal, UnsignedClicks};
+use crate::engine::{ReferralCredit, ReferralItem, ReferralPage, Refusal, UnsignedClicks};
 use crate::web::Context;
 use crate::web::page::{Frame, Place};
 use crate::web::query::Query;
@@ -15,7 +15,10 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-const PAGE: usize = 20;
+const PAGE: usize = 15;
+/// Of each referral; the ledger has the others, and a page stays small.
+const LAST_CREDITS: usize = 5;
+const LAST_REFUSALS: usize = 3;
 
 #[derive(Template)]
 #[template(path = "dashboard/referrals.html")]
@@ -123,9 +126,13 @@ pub struct ReferralRow {
     pub milestones: Vec<(&'static str, Day)>,
     pub earned: String,
     pub pending: Option<String>,
+    /// The last ones, the newest first.
     pub credits: Vec<CreditRow>,
+    /// How many credits are not listed, and what they come to.
+    pub more_credits: Option<(String, String)>,
     pub standing: Option<&'static str>,
-    pub refusals: Vec<(String, Day)>,
+    /// The last ones, each sentence once, with its days.
+    pub refusals: Vec<(String, Vec<Day>)>,
 }
 
 pub struct CreditRow {
@@ -145,10 +152,14 @@ impl ReferralRow {
             ("Active", item.progress.active_at_ms),
             ("Converted", item.progress.converted_at_ms),
         ];
-        let earned: i64 = item.credits.iter().map(|credit| credit.amount - credit.reversed).sum();
+        let sum =
+            |credits: &[ReferralCredit]| credits.iter().map(|credit| credit.amount - credit.reversed).sum::<i64>();
+        let earned = sum(&item.credits);
+        let (earlier, last) = item.credits.split_at(item.credits.len().saturating_sub(LAST_CREDITS));
+        let more = i64::try_from(earlier.len()).unwrap_or(i64::MAX);
         let pending: i64 = item.credits.iter().map(|credit| credit.pending).sum();
         let in_review = item.progress.status == Status::Review;
-        let credit = |credit: &crate::engine::ReferralCredit| CreditRow {
+        let credit = |credit: &ReferralCredit| CreditRow {
             reason: reason_text(&credit.reason),
             amount: program.amount_text(credit.amount),
             status: credit.status,
@@ -164,12 +175,10 @@ impl ReferralRow {
             milestones: milestones.into_iter().filter_map(|(name, at_ms)| Some((name, Day::of(at_ms?)))).collect(),
             earned: program.amount_text(earned),
             pending: (pending > 0).then(|| program.amount_text(pending)),
-            credits: item.credits.iter().map(credit).collect(),
+            credits: last.iter().rev().map(credit).collect(),
+            more_credits: (more > 0).then(|| (grouped(more), program.amount_text(sum(earlier)))),
             standing: standing_text(item.progress.status, item.reason.as_deref()),
-            refusals: refusals
-                .iter()
-                .filter_map(|refusal| Some((refusal_sentence(refusal, program)?, Day::of(refusal.at_ms))))
-                .collect(),
+            refusals: last_refusals(refusals, program),
         }
     }
 
@@ -177,6 +186,19 @@ impl ReferralRow {
     pub fn has_details(&self) -> bool {
         !self.credits.is_empty() || !self.milestones.is_empty() || self.standing.is_some() || !self.refusals.is_empty()
     }
+}
+
+fn last_refusals(refusals: &[Refusal], program: &Program) -> Vec<(String, Vec<Day>)> {
+    let said =
+        refusals.iter().filter_map(|refusal| Some((refusal_sentence(refusal, program)?, Day::of(refusal.at_ms))));
+    let mut each: Vec<(String, Vec<Day>)> = Vec::new();
+    for (sentence, day) in said.take(LAST_REFUSALS) {
+        match each.iter_mut().find(|(other, _)| *other == sentence) {
+            Some((_, days)) => days.push(day),
+            None => each.push((sentence, vec![day])),
+        }
+    }
+    each
 }
 
 fn filters(wanted: Wanted, program: &Program) -> Vec<Filter> {

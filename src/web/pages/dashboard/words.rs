@@ -127,6 +127,11 @@ pub fn reason_text(reason: &str) -> String {
     known.to_owned()
 }
 
+/// A figure with a minus sign that is as wide as a plus.
+pub fn minus(figure: &str) -> String {
+    figure.replacen('-', "−", 1)
+}
+
 /// Basis points as percent, as short as it can be written: `5%`, `7.25%`.
 pub fn share_text(basis_points: u32) -> String {
     let (whole, part) = (basis_points / 100, basis_points % 100);

@@ -26,7 +26,7 @@ fn entries(member: &Member, query: &str) -> Vec<Value> {
 
 fn signed(entry: &Value, unit: &str) -> String {
     let size = entry["credit_amount"].as_i64().unwrap();
-    format!("{}{}", if size > 0 { "+" } else { "" }, amount(size, unit))
+    format!("{}{}", if size > 0 { "+" } else { "" }, amount(size, unit)).replace('-', "−")
 }
 
 #[test]
@@ -42,8 +42,9 @@ fn the_page_says_what_the_api_says_and_its_balances_add_up() {
         for (row, entry) in rows.iter().zip(&entries) {
             assert_eq!(row[3], entry["status"].as_str().unwrap(), "{row:?}");
             assert_eq!(row[4], signed(entry, unit), "{row:?}");
-            let of_balance =
-                |text: &str| text.split(' ').next().unwrap().replace([',', '.'], "").parse::<i64>().unwrap();
+            let of_balance = |text: &str| {
+                text.split(' ').next().unwrap().replace([',', '.'], "").replace('−', "-").parse::<i64>().unwrap()
+            };
             assert_eq!(of_balance(&row[5]), balance, "{row:?}");
             balance -= entry["credit_amount"].as_i64().unwrap();
             assert_eq!(row[1] == "–", entry["referee_id"].is_null(), "{row:?}");
@@ -68,7 +69,7 @@ fn the_page_says_what_the_api_says_and_its_balances_add_up() {
     let words = text(&story.commission.page("/dashboard/ledger").body);
     assert!(words.contains("held while under review") && words.contains("vests "), "{words}");
     let all: String = rows(&story.commission, "/dashboard/ledger").concat().concat();
-    assert!(all.contains("You") && all.contains("Signup bonus") && all.contains("expires 14 Feb 2026"), "{all}");
+    assert!(all.contains("You") && all.contains("Signup bonus") && all.contains("expired 14 Feb 2026"), "{all}");
     assert!(!all.contains("alice@alice.example") && all.contains("buy***@buyer"));
 }
 
@@ -102,6 +103,8 @@ fn filters_pick_and_the_csv_is_the_api_s_own() {
     let page = alice.page("/dashboard/ledger?from=2026-02-01&status=PENDING").body;
     assert!(page.contains("href=\"/dashboard/ledger.csv?from=2026%2D02%2D01&#38;status=PENDING\""), "{page}");
     assert!(page.contains("value=\"2026-02-01\"") && page.contains("<option selected>PENDING"));
+    // Also where there has been no payout yet.
+    assert!(page.contains("<option>PAID<") && page.contains("<option>RETURNED<"), "{page}");
 }
 
 #[test]
@@ -133,4 +136,36 @@ fn an_empty_ledger_says_how_it_fills() {
     // Who has erased the account is nobody any more.
     app.sqlite3("SELECT 1");
     assert!(alice.page("/dashboard/ledger").body.contains("href=\"/v1/ledger/head\""));
+}
+
+#[test]
+fn what_has_expired_is_gone_before_it_is_booked() {
+    let app = App::start();
+    app.change_program(|program| {
+        program["rules"] = serde_json::json!([
+            { "reason": "signup_bonus", "on": "signup", "to": "referee", "amount": 900, "expires_days": 10 },
+            { "reason": "kept", "on": "signup", "to": "referrer", "amount": 40 },
+        ]);
+    });
+    let zoe = Member::new(&app, None, "Zoe", "zoe@zoe.example", None);
+    let alice = Member::new(&app, None, "Alice", "alice@alice.example", Some(&zoe.code()));
+    refer(&app, None, "Bob", &alice.code());
+    let row = |row: &[&str]| row.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
+    let gain = |expires: &str, status: &str| {
+        let reason = format!("Signup bonus {expires} 25 Jan 2026");
+        row(&["15 Jan 2026", "You", &reason, status, "+900 credits", "900 credits"])
+    };
+    let seen = |path: &str| rows(&alice, path);
+    let before = seen("/dashboard/ledger");
+    assert_eq!((before.len(), &before[1], before[0][5].as_str()), (2, &gain("expires", "ELIGIBLE"), "940 credits"));
+    app.advance_days(11);
+    let gone = row(&["26 Jan 2026", "–", "Expired", "EXPIRED", "−900 credits", "40 credits"]);
+    let lapsed = seen("/dashboard/ledger");
+    assert_eq!((lapsed.len(), &lapsed[0], &lapsed[2]), (3, &gone, &gain("expired", "EXPIRED")), "{lapsed:?}");
+    assert_eq!((lapsed[1][5].as_str(), entries(&alice, "").len()), ("940 credits", 2), "it is not booked yet");
+    assert!(text(&alice.page("/dashboard/ledger").body).contains("Available 40 credits"));
+    assert_eq!(seen("/dashboard/ledger?status=EXPIRED").len(), 1, "a filter picks among entries");
+    app.sweep();
+    let booked = seen("/dashboard/ledger");
+    assert_eq!((&booked[1..], &booked[0][2..], entries(&alice, "").len()), (&lapsed[1..], &gone[2..], 3));
 }

@@ -23,7 +23,7 @@ fn one_button_makes_a_code_and_everything_to_share_it_with() {
     assert_eq!(app.sqlite3("SELECT count(*) FROM code").trim(), "1");
     let page = alice.page("/dashboard").body;
     let (link, code) = (format!("{}/r/ALICE2026", app.url), alice.code());
-    assert_eq!(between(&page, "id=\"own-link\">", "<"), link);
+    assert_eq!(text(between(&page, "id=\"own-link\">", "</code>")).replace(' ', ""), link);
     assert_eq!((between(&page, "id=\"own-code\">", "<"), code.as_str()), ("ALICE2026", "ALICE2026"));
     assert!(page.contains("src=\"/qr/ALICE2026.svg\"") && page.contains("download=\"ALICE2026.svg\""));
     assert_eq!(alice.get("/qr/ALICE2026.svg").status, 200);
@@ -37,6 +37,7 @@ fn one_button_makes_a_code_and_everything_to_share_it_with() {
         let url = told["share"][network].as_str().unwrap().replace(&escape(api_link), &escape(&link));
         assert!(page.contains(&format!("href=\"{}\"", url.replace('&', "&#38;"))), "{network}: {url}");
     }
+    assert!(words(&alice).contains("LinkedIn takes the link alone"));
     assert!(words(&alice).contains("Whoever signs up with it starts with 1,000 credits"));
     assert_eq!(alice.get("/r/ALICE2026").header("Location"), Some("/signup?ref=ALICE2026"), "the link works");
 }
@@ -66,6 +67,13 @@ fn a_program_that_is_off_is_said_to_be() {
     app.change_program(|program| program["enabled"] = false.into());
     let page = words(&alice);
     assert!(page.contains("switched off at the moment") && !page.contains("starts with 1,000"), "{page}");
+    // Nothing asks to share what counts nobody; the code and the link are still theirs.
+    for promise in ["your referral", "Telegram", "What is posted", "Download QR", "Post your link", "Share your link"] {
+        assert!(!page.replace("Your referral link", "").contains(promise), "{promise}: {page}");
+    }
+    assert!(page.contains("Code ALICE2026") && page.contains("counts again"), "{page}");
+    let bob = Member::new(&app, None, "Bob", "bob@bob.example", None);
+    assert!(!words(&bob).contains("to share"), "{}", words(&bob));
 }
 
 #[test]

@@ -90,18 +90,18 @@ fn lists_go_on_page_by_page_and_keep_their_filter() {
         }
     }
     let first = alice.page(REFERRALS).body;
-    assert_eq!(first.matches("class=\"who\"").count(), 20);
-    assert!(first.contains("dev26.example") && !first.contains("dev6.example") && !first.contains(">Newest<"));
+    assert_eq!(first.matches("class=\"who\"").count(), 15);
+    assert!(first.contains("dev26.example") && !first.contains("dev11.example") && !first.contains(">Newest<"));
     let next = |html: &str| {
         html.split_once("\" rel=\"next\"").map(|(it, _)| it.rsplit_once("href=\"").unwrap().1.replace("&#38;", "&"))
     };
     let second = alice.page(&next(&first).unwrap()).body;
-    assert!(second.contains("dev6.example") && second.contains("dev0.example") && next(&second).is_none());
-    assert_eq!(second.matches("class=\"who\"").count(), 7);
+    assert!(second.contains("dev11.example") && second.contains("dev0.example") && next(&second).is_none());
+    assert_eq!(second.matches("class=\"who\"").count(), 12);
     assert!(second.contains(&format!("href=\"{REFERRALS}\">Newest</a>")));
     let called = alice.page(&format!("{REFERRALS}?status=first_call")).body;
     let rest = alice.page(&next(&called).unwrap()).body;
-    assert_eq!(rest.matches("class=\"who\"").count(), 6);
+    assert_eq!(rest.matches("class=\"who\"").count(), 11);
     assert!(rest.contains(&format!("href=\"{REFERRALS}?status=first_call\">Newest</a>")));
 }
 
@@ -151,4 +151,36 @@ fn a_rule_s_own_name_is_shown_as_words_and_escaped() {
     let page = alice.page(REFERRALS);
     assert_page(&page, 200);
     assert!(line(&alice, REFERRALS, "bo").contains("Launch party ELIGIBLE 7 credits"));
+}
+
+#[test]
+fn a_referral_with_much_behind_it_stays_short() {
+    let app = App::start();
+    let gateway = market(&app);
+    let alice = Member::new(&app, Some(MARKET), "Alice", "alice@alice.example", None);
+    let code = alice.code();
+    for n in 0..20 {
+        let referee = refer(&app, Some(MARKET), &format!("someone{n}"), &code);
+        for purchase in 0..4 {
+            buy(&gateway, &format!("small-{n}-{purchase}"), &referee, 99);
+        }
+        for purchase in 0..24 {
+            buy(&gateway, &format!("p-{n}-{purchase}"), &referee, 1_000 * (purchase + 1));
+        }
+    }
+    let page = alice.page(REFERRALS).body;
+    assert!(page.len() < 30_000, "{} bytes", page.len());
+    let last = line(&alice, REFERRALS, "some***@someone19");
+    assert!(last.contains("150.00 USD 150.00 USD pending"), "{last}");
+    // The last five, the newest first, and what the others come to: 0.50 and so on up to 9.50.
+    for (amount, times) in [("12.00 USD", 1), ("11.50 USD", 1), ("10.00 USD", 1), ("9.50 USD", 0), ("PENDING", 5)] {
+        assert_eq!(last.matches(amount).count(), times, "{amount}: {last}");
+    }
+    assert!(last.find("12.00 USD") < last.find("11.50 USD"), "{last}");
+    assert!(last.contains("19 more in your ledger 95.00 USD"), "{last}");
+    let thrice = "smaller than the least that counts. 15 Jan 2026, 15 Jan 2026, 15 Jan 2026";
+    assert!(last.ends_with(thrice), "the last three of four: {last}");
+    let told = alice.api("/v1/developers/referrals?limit=200");
+    let of = |referral: &serde_json::Value| referral["credits"].as_array().unwrap().len();
+    assert!(told["data"].as_array().unwrap().iter().all(|referral| of(referral) == 24), "the API has them all");
 }
