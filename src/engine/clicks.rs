@@ -5,7 +5,7 @@ use crate::domain::click::{self, KeptClick, VisitorId};
 use crate::domain::code::Code;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
-use crate::domain::program::Attribution;
+use crate::domain::program::{Attribution, ClickModel};
 use crate::domain::referral;
 use crate::domain::time::DAY_MS;
 use crate::store::{CodeRow, NewClick, Reader, Snapshot, Tx, UnsignedClicks, VersionedProgram};
@@ -226,10 +226,24 @@ impl Engine {
         KeptClick::open(&self.kept_click_key(), project, remembered?)
     }
 
-    /// The code that a signup without one would use: of the click that the browser remembers, while it can be used.
-    pub fn remembered_code(&self, reader: &Reader, project: ProjectId, remembered: &str) -> Result<Option<Code>> {
-        let Some(kept) = self.kept_click(project, Some(remembered)) else { return Ok(None) };
-        reader.read(|db| Ok(remembered_row(db, project, &db.program(project)?, Some(&kept))?.map(|_| kept.code)))
+    /// The code that a signup form is filled in with: the one in the page's address or of the click that the browser
+    /// remembers, as the program's click model says. `None` when there is neither.
+    pub fn code_to_fill_in(
+        &self,
+        reader: &Reader,
+        project: ProjectId,
+        given: Option<Code>,
+        remembered: Option<&str>,
+    ) -> Result<Option<Code>> {
+        let Some(kept) = self.kept_click(project, remembered) else { return Ok(given) };
+        reader.read(|db| {
+            let program = db.program(project)?;
+            let kept = remembered_row(db, project, &program, Some(&kept))?.map(|_| kept.code);
+            Ok(match program.attribution.click {
+                ClickModel::First => kept.or(given),
+                ClickModel::Last => given.or(kept),
+            })
+        })
     }
 
     /// Counts a click, unless it is the same visitor again or the day is full, together with those that wait. Returns
