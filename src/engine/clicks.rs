@@ -123,8 +123,17 @@ pub fn remembered_row(
     let Some(kept) = kept.filter(|kept| kept.is_within(program.attribution, db.now_ms(project))) else {
         return Ok(None);
     };
-    let row = db.code(project, &kept.code)?;
-    Ok(row.filter(|row| referral::usable("referral_code", Some(row.state()), program).is_ok()))
+    usable_row(db, project, program, &kept.code)
+}
+
+fn usable_row(
+    db: &Snapshot<'_>,
+    project: ProjectId,
+    program: &VersionedProgram,
+    code: &Code,
+) -> Result<Option<CodeRow>> {
+    let row = db.code(project, code)?;
+    Ok(row.filter(|row| referral::usable("ref", Some(row.state()), program).is_ok()))
 }
 
 fn count_all(tx: &Tx<'_>, clicks: &[NewClick]) -> Result<()> {
@@ -227,7 +236,8 @@ impl Engine {
     }
 
     /// The code that a signup form is filled in with: the one in the page's address or of the click that the browser
-    /// remembers, as the program's click model says. `None` when there is neither.
+    /// remembers, as the program's click model says. One in the address that cannot be used stays only when the browser
+    /// remembers no better one: other sites put words of theirs there.
     pub fn code_to_fill_in(
         &self,
         reader: &Reader,
@@ -238,7 +248,10 @@ impl Engine {
         let Some(kept) = self.kept_click(project, remembered) else { return Ok(given) };
         reader.read(|db| {
             let program = db.program(project)?;
-            let kept = remembered_row(db, project, &program, Some(&kept))?.map(|_| kept.code);
+            let Some(_) = remembered_row(db, project, &program, Some(&kept))? else { return Ok(given) };
+            let is_good = |code: &Code| usable_row(db, project, &program, code).map(|row| row.is_some());
+            let given_is_good = given.as_ref().map(is_good).transpose()?.unwrap_or(false);
+            let (kept, given) = (Some(kept.code), given.filter(|_| given_is_good));
             Ok(match program.attribution.click {
                 ClickModel::First => kept.or(given),
                 ClickModel::Last => given.or(kept),

@@ -184,6 +184,30 @@ fn the_page_fills_in_the_code_that_the_program_s_model_says() {
 }
 
 #[test]
+fn a_ref_that_is_no_code_does_not_hide_the_one_that_is_remembered() {
+    let app = App::start();
+    let alice = app.developer("Alice");
+    let code = alice.code();
+    for (n, (model, word)) in
+        [("last", "producthunt"), ("last", "hacker-news"), ("last", ""), ("first", "producthunt")].iter().enumerate()
+    {
+        pick(&app, model);
+        let visitor = Visitor::new(&app);
+        open(&visitor, FIREFOX, &format!("/r/{code}"));
+        let page = open(&visitor, FIREFOX, &format!("/signup?ref={word}"));
+        assert_eq!(value_of(&page, "referral_code"), code, "{word}");
+        assert_eq!(sign_up_as_rendered(&visitor, &page, &format!("n{n}")).status, 201);
+    }
+    assert_eq!(alice.stats()["total_referrals"], 4);
+    // Nothing to fall back to: the page says at once what it would say to the form.
+    let visitor = Visitor::new(&app);
+    let page = open(&visitor, FIREFOX, "/signup?ref=producthunt");
+    assert_eq!(value_of(&page, "referral_code"), "PRODUCTHUNT");
+    assert!(page.body.contains("We cannot use the referral code <code>PRODUCTHUNT</code>"), "{}", page.body);
+    assert_eq!(sign_up_as_rendered(&visitor, &page, "erin").status, 422);
+}
+
+#[test]
 fn the_last_click_through_the_same_code_opens_the_window_again() {
     let app = App::start();
     let alice = app.developer("Alice");
