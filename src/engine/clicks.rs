@@ -175,6 +175,11 @@ impl Engine {
         reader.read(|db| Ok(db.program(project)?.attribution))
     }
 
+    /// Whether a click through the code could lead to a signup with it.
+    pub fn is_usable(&self, reader: &Reader, project: ProjectId, code: &Code) -> Result<bool> {
+        reader.read(|db| Ok(usable_row(db, project, &db.program(project)?, code)?.is_some()))
+    }
+
     /// Somebody has come through a code: what their browser is to remember, and what [`Engine::count_click`] counts.
     /// `None` for a code that cannot be used, or one's own.
     pub async fn click(

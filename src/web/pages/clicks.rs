@@ -19,7 +19,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::rt::time::timeout;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use std::time::Duration;
 
 const REF_JS: &str = include_str!("../../../templates/ref.js");
@@ -131,15 +131,34 @@ async fn notice_code<B>(request: &HttpRequest, response: &mut HttpResponse<B>) {
     }
 }
 
-/// What `ref.js` reports from a landing page: a click, by nobody in particular. The answer gives nothing away.
-pub async fn report(request: HttpRequest, context: web::Data<Context>) -> std::result::Result<HttpResponse, ApiError> {
-    let project = project(&context, &request).await?;
-    if let Some(code) = code_of_path(&request).filter(|_| is_personal(&request)) {
-        count(&request, &context, &project, code, bare(&context, &request)).await;
+/// What `ref.js` reports from a landing page: a click, by nobody in particular. The answer says whether the code can be
+/// used, which any page may read, and nothing else.
+pub async fn report(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
+    let mut response = match take_report(&request, &context).await {
+        Ok(()) => HttpResponse::NoContent().finish(),
+        Err(error) => ApiError(error).error_response(),
+    };
+    for_any_page(&mut response);
+    response
+}
+
+async fn take_report(request: &HttpRequest, context: &Context) -> Result<()> {
+    let project = project(context, request).await?;
+    let no_code = || Error::not_found("There is no such code, or it can be used no more.");
+    let code = code_of_path(request).ok_or_else(no_code)?;
+    if !context.engine.is_usable(reader(request)?, project.id, &code)? {
+        return Err(no_code());
     }
-    let mut response = HttpResponse::NoContent();
-    response.insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
-    Ok(response.insert_header((RESOURCE_POLICY, "cross-origin")).finish())
+    if is_personal(request) {
+        count(request, context, &project, code, bare(context, request)).await;
+    }
+    Ok(())
+}
+
+fn for_any_page(response: &mut HttpResponse) {
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::HeaderName::from_static(RESOURCE_POLICY), HeaderValue::from_static("cross-origin"));
 }
 
 /// `/ref.js`, for landing pages elsewhere: with the project's window and click model in it.
@@ -151,12 +170,7 @@ pub async fn script(request: HttpRequest, context: web::Data<Context>) -> std::r
     let text = lines.flat_map(|line| [line, "\n"]).collect::<String>();
     let text = text.replace("$DAYS", &attribution.window_days.to_string()).replace("$FIRST", &first.to_string());
     let mut response = asset(&request, "text/javascript; charset=utf-8", text);
-    for (name, value) in [
-        (header::CACHE_CONTROL, "public, max-age=300"),
-        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-        (header::HeaderName::from_static(RESOURCE_POLICY), "cross-origin"),
-    ] {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+    for_any_page(&mut response);
     Ok(response)
 }
