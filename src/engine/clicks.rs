@@ -11,8 +11,8 @@ use crate::domain::time::DAY_MS;
 use crate::store::{CodeRow, NewClick, Reader, Snapshot, Tx, UnsignedClicks, VersionedProgram};
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::atomic::Ordering;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Clicks that may wait to be stored; more are not counted.
@@ -113,6 +113,46 @@ impl ClickLine {
     }
 }
 
+/// Clicks on a way that may not end well: lost unless they are [`Underway::let_go`] of, also when nobody waits any more.
+struct Underway {
+    line: Arc<ClickLine>,
+    count: usize,
+    why: &'static str,
+}
+
+impl Underway {
+    fn let_go(mut self) {
+        self.count = 0;
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        if self.count > 0 {
+            self.line.note_lost(self.count, self.why);
+        }
+    }
+}
+
+/// The key of a day's visitors' hashes.
+#[derive(Default)]
+pub struct VisitorKey {
+    /// And which day it is of.
+    known: Mutex<Option<(i64, [u8; 32])>>,
+    /// Held while it is being made.
+    making: tokio::sync::Mutex<()>,
+}
+
+impl VisitorKey {
+    fn known(&self) -> MutexGuard<'_, Option<(i64, [u8; 32])>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of(&self, today: i64) -> Option<[u8; 32]> {
+        self.known().filter(|(day, _)| *day == today).map(|(_, key)| key)
+    }
+}
+
 /// The code of the click that a browser remembers, if it can be used: nobody has typed it, so nobody could mend it.
 pub fn remembered_row(
     db: &Snapshot<'_>,
@@ -140,10 +180,6 @@ fn count_all(tx: &Tx<'_>, clicks: &[NewClick]) -> Result<()> {
     clicks.iter().try_for_each(|click| tx.count_click(click).map(drop))
 }
 
-fn key_of(known: Option<(i64, [u8; 32])>, today: i64) -> Option<[u8; 32]> {
-    known.filter(|(day, _)| *day == today).map(|(_, key)| key)
-}
-
 impl Engine {
     fn kept_click_key(&self) -> [u8; 32] {
         blake3::derive_key("refloop 2026 kept click", &self.store.instance().pepper)
@@ -153,16 +189,22 @@ impl Engine {
     /// that nobody can tell, not even with the file, whether an address was among them.
     async fn visitor_key(&self) -> Result<[u8; 32]> {
         let today = self.today();
-        let mut known = self.visitor_key.lock().await;
-        if let Some(key) = key_of(*known, today) {
+        if let Some(key) = self.visitor_key.of(today) {
             return Ok(key);
         }
+        let Ok(_making) = self.visitor_key.making.try_lock() else {
+            // Whoever makes it makes it for all who come meanwhile. Nobody tries again after the other: on a disk that
+            // takes its time, each would wait for all before.
+            drop(self.visitor_key.making.lock().await);
+            let none = || Error::internal("the day's key for clicks could not be made");
+            return self.visitor_key.of(today).ok_or_else(none);
+        };
         let mut fresh = [0; 32];
         getrandom::fill(&mut fresh).map_err(|fault| Error::internal(format!("no entropy: {fault}")))?;
         let key = self.store.write(move |tx| tx.visitor_key_of(today, &fresh)).await?;
         // The key before this one may still be in the write-ahead log.
         self.traces_left.store(true, Ordering::SeqCst);
-        *known = Some((today, key));
+        *self.visitor_key.known() = Some((today, key));
         Ok(key)
     }
 
@@ -203,7 +245,12 @@ impl Engine {
         let now_ms = self.now_ms(project);
         let visitor = match &kept {
             Some(kept) => kept.visitor,
-            None => VisitorId::of(&self.visitor_key().await?, project, arrival.network, &arrival.user_agent),
+            None => {
+                let nameless = self.underway(1, "the day's key was not to be had");
+                let key = self.visitor_key().await?;
+                nameless.let_go();
+                VisitorId::of(&key, project, arrival.network, &arrival.user_agent)
+            }
         };
         let click = NewClick {
             project,
@@ -227,11 +274,10 @@ impl Engine {
             return Ok(CameFrom { visitor: Some(kept.visitor), kept: Some(kept) });
         }
         let today = self.today();
-        let mut known = self.visitor_key.lock().await;
-        if key_of(*known, today).is_none() {
-            *known = self.store.read(move |db| Ok(db.visitor_key()?.filter(|(day, _)| *day == today))).await?;
-        }
-        let key = key_of(*known, today);
+        let key = match self.visitor_key.of(today) {
+            Some(key) => Some(key),
+            None => self.store.read(|db| db.visitor_key()).await?.filter(|(day, _)| *day == today).map(|(_, key)| key),
+        };
         let visitor = key.map(|key| VisitorId::of(&key, project, arrival.network, &arrival.user_agent));
         Ok(CameFrom { kept: None, visitor })
     }
@@ -275,12 +321,25 @@ impl Engine {
             if batch.is_empty() {
                 return;
             }
-            let count = batch.len();
-            let stored = self.store.write(move |tx| count_all(tx, &batch));
-            if let Err(fault) = stored.await {
+            let (count, is_done) = (batch.len(), Arc::new(AtomicBool::new(false)));
+            let (underway, done) = (self.underway(count, "the disk did not take them"), is_done.clone());
+            let stored = self.store.write(move |tx| {
+                count_all(tx, &batch)?;
+                done.store(true, Ordering::SeqCst);
+                underway.let_go();
+                Ok(())
+            });
+            // What failed before has been told by itself, to nobody if need be.
+            if let Err(fault) = stored.await
+                && is_done.load(Ordering::SeqCst)
+            {
                 line.note_lost(count, &fault.message);
             }
         }
+    }
+
+    fn underway(&self, count: usize, why: &'static str) -> Underway {
+        Underway { line: self.clicks.clone(), count, why }
     }
 
     /// Stores the clicks of visitors who did not stay for it.

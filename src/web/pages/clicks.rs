@@ -23,7 +23,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use std::time::Duration;
 
 const REF_JS: &str = include_str!("../../../templates/ref.js");
-/// How long a visitor waits for the disk.
+/// How long a visitor waits for the disk, in all.
 const PATIENCE: Duration = Duration::from_secs(2);
 const RESOURCE_POLICY: &str = "cross-origin-resource-policy";
 
@@ -46,15 +46,18 @@ async fn count(
     arrival: Arrival,
 ) -> Option<Remembered> {
     let engine = &context.engine;
+    let mut remembered = None;
     let counting = async {
-        let clicked = engine.click(reader(request)?, project.id, code, arrival).await?;
-        if let Some(clicked) = &clicked {
-            let _ = timeout(PATIENCE, engine.count_click(clicked)).await;
+        if let Some(clicked) = engine.click(reader(request)?, project.id, code, arrival).await? {
+            remembered = Some(clicked.remembered.clone());
+            engine.count_click(&clicked).await;
         }
-        Ok::<_, Error>(clicked)
+        Ok::<_, Error>(())
     };
-    let clicked = counting.await.inspect_err(|fault| tracing::debug!(%fault, "a click is not counted"));
-    clicked.ok().flatten().map(|clicked| clicked.remembered)
+    if let Ok(Err(fault)) = timeout(PATIENCE, counting).await {
+        tracing::debug!(%fault, "a click is not counted");
+    }
+    remembered
 }
 
 async fn arrive(request: &HttpRequest, context: &Context, project: &Project, code: Code) -> Option<Remembered> {

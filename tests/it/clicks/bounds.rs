@@ -127,6 +127,36 @@ fn a_disk_that_takes_nothing_keeps_nobody_from_the_page() {
 }
 
 #[test]
+fn clicks_that_wait_for_the_day_s_key_in_vain_are_told() {
+    let (_keep, dir) = empty_dir();
+    let server = Server::start(&dir);
+    let caller = crate::process::Caller::new(&server.url);
+    let sign_up = json!({ "email": "me@alice.example", "password": "secure-password", "name": "Alice" });
+    let key = caller.post(None, "/v1/developers/signup", &sign_up).unwrap().json()["api_key"].clone();
+    let key = key.as_str().unwrap().to_owned();
+    let code = caller.post(Some(&key), "/v1/developers/referral-code", &json!({})).unwrap().json();
+    let path = format!("/r/{}", code["referral_code"].as_str().unwrap());
+    let click = |n: usize| {
+        let agent = format!("{FIREFOX} {n}");
+        crate::harness::Client::new(&server.url, None).send("GET", &path, &[("User-Agent", &agent)], Vec::new())
+    };
+    let told = || std::fs::read_to_string(dir.join("stderr.log")).unwrap().contains("were not counted");
+    let other = rusqlite::Connection::open(dir.join("refloop.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    std::thread::scope(|scope| {
+        let clicks: Vec<_> = (0..4).map(|n| scope.spawn(move || click(n))).collect();
+        for reply in clicks.into_iter().map(|click| click.join().unwrap()) {
+            assert_eq!((reply.status, cookie(&reply)), (303, None), "nobody is known today");
+        }
+    });
+    assert!(told());
+    other.execute_batch("ROLLBACK").unwrap();
+    assert!(cookie(&click(5)).is_some());
+    let stats = crate::harness::Client::new(&server.url, Some(key)).get("/v1/developers/referral-stats").json();
+    assert_eq!(stats["total_clicks"], 1);
+}
+
+#[test]
 fn who_does_not_stay_is_counted_by_the_next_step() {
     let app = App::start();
     let alice = app.developer("Alice");
