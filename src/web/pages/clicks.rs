@@ -97,13 +97,15 @@ async fn lead_on(
     code: Option<Code>,
     may_leave: bool,
 ) -> Result<HttpResponse> {
-    let project = project(context, request).await?;
+    // Beyond the limit nobody is held up, and nothing is counted.
+    let is_counted = context.limiter.public(context.settings.trusted_proxies.client_of(request)).is_ok();
+    let project = context.engine.project_for_host(auth::host(request)).await?;
     if let Some(response) = elsewhere(request, context, &project, code.as_ref()).await? {
         return Ok(response);
     }
     let place = project.landing_url.as_deref().filter(|_| may_leave).unwrap_or("/signup");
     let mut response = see(&landing_link(place, code.as_ref()));
-    if let Some(code) = code
+    if let Some(code) = code.filter(|_| is_counted)
         && let Some(click) = arrive(request, context, &project, code).await
     {
         remember(context, &click, &mut response);
@@ -164,9 +166,10 @@ fn for_any_page(response: &mut HttpResponse) {
     headers.insert(header::HeaderName::from_static(RESOURCE_POLICY), HeaderValue::from_static("cross-origin"));
 }
 
-/// `/ref.js`, for landing pages elsewhere: with the project's window and click model in it.
+/// `/ref.js`, for landing pages elsewhere: with the project's window and click model in it. Without a limit, as those
+/// pages have none.
 pub async fn script(request: HttpRequest, context: web::Data<Context>) -> std::result::Result<HttpResponse, ApiError> {
-    let project = project(&context, &request).await?;
+    let project = context.engine.project_for_host(auth::host(&request)).await?;
     let attribution = context.engine.attribution(reader(&request)?, project.id)?;
     let first = u8::from(attribution.click == ClickModel::First);
     let lines = REF_JS.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));

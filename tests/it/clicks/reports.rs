@@ -42,13 +42,21 @@ fn a_reported_click_counts_as_any_other() {
 }
 
 #[test]
-fn reports_are_limited_like_pages() {
+fn beyond_the_limit_a_link_leads_on_and_is_not_counted() {
     let app = App::start_with(|settings| settings.limits.public = Quota::new(4, Duration::from_secs(60)));
     // The signup is the first.
     let code = app.developer("Alice").code();
     let statuses: Vec<u16> = (0..5).map(|n| report(&app, &code, &[("User-Agent", &format!("B{n}"))]).status).collect();
     assert_eq!((statuses, rows(&app, "click")), (vec![204, 204, 204, 429, 429], 3));
-    assert_eq!(once(&app, "B9", &format!("/r/{code}")).status, 429, "links too");
+    let refused = report(&app, &code, &[("User-Agent", "B8")]);
+    assert_eq!(refused.header("Access-Control-Allow-Origin"), Some("*"), "the script can read that too");
+    for (path, place) in [("/r/$", "/signup?ref=$"), ("/?ref=$", "/signup?ref=$"), ("/r/x", "/signup")] {
+        let reply = once(&app, "B9", &path.replace('$', &code));
+        assert_eq!((reply.status, reply.header("Location")), (303, Some(place.replace('$', &code).as_str())), "{path}");
+        assert_eq!((cookie(&reply), rows(&app, "click")), (None, 3));
+    }
+    assert_eq!(app.anonymous().send("GET", "/ref.js", &[], Vec::new()).status, 200);
+    assert_eq!(once(&app, "B9", "/signup").status, 429, "pages are limited");
 }
 
 #[test]
