@@ -41,7 +41,8 @@ pub struct Remembered {
 /// A click through a code that can be used.
 #[derive(Debug, Clone)]
 pub struct Clicked {
-    pub remembered: Remembered,
+    /// Nothing of a click on one's own link.
+    pub remembered: Option<Remembered>,
     click: NewClick,
 }
 
@@ -223,7 +224,7 @@ impl Engine {
     }
 
     /// Somebody has come through a code: what their browser is to remember, and what [`Engine::count_click`] counts.
-    /// `None` for a code that cannot be used, or one's own.
+    /// `None` for a code that cannot be used.
     pub async fn click(
         &self,
         reader: &Reader,
@@ -239,33 +240,43 @@ impl Engine {
             Ok((program.attribution, row.filter(|_| usable), earlier.is_some()))
         })?;
         let (attribution, Some(row), earlier_is_good) = found else { return Ok(None) };
-        if arrival.account == Some(row.owner) {
-            return Ok(None);
-        }
         let now_ms = self.now_ms(project);
-        let visitor = match &kept {
-            Some(kept) => kept.visitor,
-            None => {
-                let nameless = self.underway(1, "the day's key was not to be had");
-                let key = self.visitor_key().await?;
-                nameless.let_go();
-                VisitorId::of(&key, project, arrival.network, &arrival.user_agent)
-            }
-        };
+        let is_own = arrival.account == Some(row.owner);
+        let today = self.visitor_of_today(project, &arrival, kept.is_none() && !is_own).await?;
+        let visitor = kept.as_ref().map(|kept| kept.visitor).or(today);
         let click = NewClick {
             project,
             code: row.id,
             referrer: row.owner,
-            visitor,
+            visitor: visitor.filter(|_| !is_own),
+            also: today.filter(|_| is_own || today != visitor),
             at_ms: now_ms,
             window_from_ms: now_ms - click::window_ms(attribution),
         };
+        let Some(visitor) = click.visitor else { return Ok(Some(Clicked { remembered: None, click })) };
         // A first click whose code is gone by now is nobody's.
         let earlier = kept.filter(|_| earlier_is_good);
         let kept = KeptClick::after(KeptClick { code, at_ms: now_ms, visitor }, earlier, attribution);
         let remembered =
             Remembered { token: kept.seal(&self.kept_click_key(), project), days: attribution.window_days };
-        Ok(Some(Clicked { remembered, click }))
+        Ok(Some(Clicked { remembered: Some(remembered), click }))
+    }
+
+    /// Who comes, without what their browser remembers. When that is all there is to know them by, a click without it
+    /// is lost; else it is only not known that way.
+    async fn visitor_of_today(
+        &self,
+        project: ProjectId,
+        arrival: &Arrival,
+        is_needed: bool,
+    ) -> Result<Option<VisitorId>> {
+        let nameless = self.underway(1, "the day's key was not to be had");
+        let key = match self.visitor_key().await {
+            Err(fault) if is_needed => return Err(fault),
+            key => key.ok(),
+        };
+        nameless.let_go();
+        Ok(key.map(|key| VisitorId::of(&key, project, arrival.network, &arrival.user_agent)))
     }
 
     /// What an arrival says about who signs up. Nothing is written.
@@ -402,7 +413,8 @@ mod tests {
     fn the_line_is_bounded_and_leaves_in_portions() {
         let line = ClickLine::default();
         let (project, referrer, visitor) = (ProjectId(1), AccountId(1), VisitorId([0; 16]));
-        let click = NewClick { project, code: 1, referrer, visitor, at_ms: 0, window_from_ms: 0 };
+        let click =
+            NewClick { project, code: 1, referrer, visitor: Some(visitor), also: None, at_ms: 0, window_from_ms: 0 };
         let numbers: Vec<u64> = std::iter::from_fn(|| line.join(click)).collect();
         assert_eq!((numbers.len(), numbers[0], numbers[4_095]), (4_096, 1, 4_096));
         assert_eq!((line.take(1).len(), line.take(1).len()), (256, 0), "the first has been taken");

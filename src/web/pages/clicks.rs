@@ -49,7 +49,7 @@ async fn count(
     let mut remembered = None;
     let counting = async {
         if let Some(clicked) = engine.click(reader(request)?, project.id, code, arrival).await? {
-            remembered = Some(clicked.remembered.clone());
+            remembered.clone_from(&clicked.remembered);
             engine.count_click(&clicked).await;
         }
         Ok::<_, Error>(())

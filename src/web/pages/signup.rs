@@ -3,8 +3,8 @@
 use super::clicks::{code_of_query, elsewhere};
 use crate::domain::code::Code;
 use crate::domain::error::{Error, Kind, Result};
-use crate::domain::referral::abuse_text;
 use crate::domain::id::ProjectId;
+use crate::domain::referral::abuse_text;
 use crate::engine::{Applied, SignedUp, Signup};
 use crate::web::auth::{Visit, reader, visit};
 use crate::web::page::{FormGuard, Frame, error_page, error_page_of, form, page};
