@@ -285,10 +285,11 @@ impl Engine {
             return Ok(CameFrom { visitor: Some(kept.visitor), kept: Some(kept) });
         }
         let today = self.today();
-        let key = match self.visitor_key.of(today) {
-            Some(key) => Some(key),
-            None => self.store.read(|db| db.visitor_key()).await?.filter(|(day, _)| *day == today).map(|(_, key)| key),
-        };
+        let mut key = self.visitor_key.of(today);
+        if key.is_none() {
+            let stored = self.store.read(move |db| Ok(db.visitor_key()?.filter(|(day, _)| *day == today))).await?;
+            key = stored.map(|(_, key)| key);
+        }
         let visitor = key.map(|key| VisitorId::of(&key, project, arrival.network, &arrival.user_agent));
         Ok(CameFrom { kept: None, visitor })
     }
