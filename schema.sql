@@ -139,7 +139,9 @@ CREATE INDEX code_revoked ON code (account_id, id) WHERE revoked_at_ms IS NOT NU
 CREATE INDEX code_list ON code (project_id, id);
 
 -- Who came through a code, as long as the attribution window is open: one row for a visitor, however often they come.
--- A visitor is a hash of network address and browser under a key that is thrown away each day.
+-- A visitor is a hash of network address and browser under a key that is thrown away each day. Whose cookie tells of
+-- another day or place, or whose own link it is, leaves a mark under today's hash as well: a row that counts for nothing,
+-- with signed_up = 1, so that the landing page's report of the same visit is not another click.
 CREATE TABLE click (
   id            INTEGER PRIMARY KEY,
   project_id    INTEGER NOT NULL REFERENCES project,
@@ -153,7 +155,8 @@ CREATE UNIQUE INDEX click_visitor ON click (code_id, visitor);
 CREATE INDEX click_due ON click (project_id, at_ms);
 CREATE INDEX click_unsigned ON click (referrer_id, at_ms) WHERE signed_up = 0;
 
--- How many clicks were counted on a UTC day (numbered from 1970-01-01), for good: of a referrer's codes, and in all.
+-- How many clicks were counted on a UTC day (numbered from 1970-01-01), for good: of a referrer's codes, and in all,
+-- where the day's marks are limited too.
 CREATE TABLE click_day (
   project_id  INTEGER NOT NULL REFERENCES project,
   referrer_id INTEGER NOT NULL REFERENCES account,
@@ -165,7 +168,8 @@ CREATE TABLE click_day (
 CREATE TABLE project_click_day (
   project_id INTEGER NOT NULL REFERENCES project,
   day        INTEGER NOT NULL,
-  clicks     INTEGER NOT NULL CHECK (clicks > 0),
+  clicks     INTEGER NOT NULL CHECK (clicks >= 0),
+  marks      INTEGER NOT NULL CHECK (marks >= 0),
   PRIMARY KEY (project_id, day)
 ) STRICT, WITHOUT ROWID;
 

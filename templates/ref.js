@@ -2,12 +2,12 @@
 // links. The server puts in the window and the click model, and sends it without comments and indentation.
 (function () {
   var me = document.currentScript, own, kept, store
-  if (!me || window.refloop || !window.fetch || !window.URL) return
+  if (!me || window.refloop === 1 || !window.fetch || !window.URL) return
   window.refloop = 1
   own = new URL(me.src).origin
 
   function start() {
-    var now = Date.now(), code, before
+    var now = Date.now(), code, before, told
     try {
       store = localStorage
       before = JSON.parse(store.refloop)
@@ -16,12 +16,20 @@
     code = new URLSearchParams(location.search).get('ref') || ''
     if (/^[a-z\d]{4,20}$/i.test(code)) {
       code = code.toUpperCase()
+      told = function (answer) {
+        // Any other is no code of ours: sites put words of theirs there.
+        if (answer.status != 204) return
+        kept = kept && $FIRST ? { c: kept.c, t: kept.t, r: code } : { c: code, t: now }
+        try { store.refloop = JSON.stringify(kept) } catch (e) {}
+      }
       // Again: told already, by what was remembered or told last.
-      if (!kept || kept.c != code && kept.r != code)
-        fetch(own + '/r/' + code, { method: 'POST', mode: 'no-cors', credentials: 'omit', keepalive: true }).catch(function () {})
-      kept = kept && $FIRST ? { c: kept.c, t: kept.t, r: code } : { c: code, t: now }
-      try { store.refloop = JSON.stringify(kept) } catch (e) {}
+      if (kept && (kept.c == code || kept.r == code)) told({ status: 204 })
+      else return fetch(own + '/r/' + code, { method: 'POST', credentials: 'omit', keepalive: true }).then(told).catch(function () {}).then(go)
     }
+    go()
+  }
+
+  function go() {
     if (!kept) return
     hand()
     document.addEventListener('DOMContentLoaded', hand)

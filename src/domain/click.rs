@@ -105,7 +105,7 @@ pub fn kept_ms(attribution: Attribution) -> i64 {
 /// Words in the names of programs that fetch pages by themselves: crawlers, what draws previews of links in chats and
 /// posts, monitors, and libraries. A browser without a window (`HeadlessChrome`) is not among them: what drives one
 /// could as well leave the word out, and teams try their own links with it.
-const MACHINES: [&str; 43] = [
+const MACHINES: [&str; 61] = [
     "crawl",
     "spider",
     "slurp",
@@ -149,6 +149,24 @@ const MACHINES: [&str; 43] = [
     "postman",
     "insomnia",
     "httpie",
+    "cardyb",
+    "http.rb/",
+    "pagerenderer",
+    "viber",
+    "ia_archiver",
+    "chatgpt-user",
+    "microsoft office",
+    "microsoft outlook",
+    "ms-office",
+    "msoffice",
+    "outlook-ios",
+    "outlook-android",
+    "java-http-client",
+    "http-java-client",
+    "php/",
+    "reqwest/",
+    "dart/",
+    "faraday",
 ];
 
 /// Whether a program of this name is known to fetch pages by itself. Who gives no name is taken for one.
@@ -156,7 +174,8 @@ pub fn is_machine(user_agent: &str) -> bool {
     let name = user_agent.trim().to_ascii_lowercase();
     // Cubot makes telephones.
     let is_bot = name.match_indices("bot").any(|(place, _)| !name[..place].ends_with("cu"));
-    name.is_empty() || is_bot || MACHINES.iter().any(|word| name.contains(word))
+    // Node's own fetch is called nothing but that.
+    name.is_empty() || name == "node" || is_bot || MACHINES.iter().any(|word| name.contains(word))
 }
 
 /// Whether a header that says what a page is wanted for (`Sec-Purpose` and its forerunners) says that nobody is going to
@@ -276,6 +295,23 @@ mod tests {
             "Wget/1.21.4",
             "python-requests/2.32.0",
             "Go-http-client/1.1",
+            "Bluesky Cardyb/1.1; +mailto:support@bsky.app",
+            "http.rb/5.1.1 (Mastodon/4.2.1; +https://social.example/)",
+            "PageRenderer/1.0",
+            "Viber/13.3.0.5 CFNetwork/1240.0.4 Darwin/20.6.0",
+            "ia_archiver (+http://www.alexa.com/site/help/webmasters; crawler@alexa.com)",
+            "ia_archiver",
+            "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko); compatible; ChatGPT-User/1.0",
+            "Microsoft Office/16.0 (Windows NT 10.0; Microsoft Outlook 16.0.17328; Pro)",
+            "Mozilla/4.0 (compatible; ms-office; MSOffice 16)",
+            "Outlook-iOS/2.0",
+            "Java-http-client/21.0.2",
+            "Google-HTTP-Java-Client/1.43.3 (gzip)",
+            "PHP/8.3.4",
+            "reqwest/0.12.5",
+            "node",
+            "Dart/3.4 (dart:io)",
+            "Faraday v2.9.0",
         ] {
             assert!(is_machine(machine), "{machine}");
         }
@@ -285,6 +321,7 @@ mod tests {
             "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1",
             "Mozilla/5.0 (Linux; Android 10; CUBOT NOTE 20) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Mobile Safari/537.36",
             "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/140.0.0.0 Safari/537.36",
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Nodeman/1.0 Chrome/140.0.0.0 Safari/537.36",
         ] {
             assert!(!is_machine(person), "{person}");
         }

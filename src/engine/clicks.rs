@@ -5,14 +5,14 @@ use crate::domain::click::{self, KeptClick, VisitorId};
 use crate::domain::code::Code;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
-use crate::domain::program::Attribution;
+use crate::domain::program::{Attribution, ClickModel};
 use crate::domain::referral;
 use crate::domain::time::DAY_MS;
 use crate::store::{CodeRow, NewClick, Reader, Snapshot, Tx, UnsignedClicks, VersionedProgram};
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::atomic::Ordering;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Clicks that may wait to be stored; more are not counted.
@@ -41,7 +41,8 @@ pub struct Remembered {
 /// A click through a code that can be used.
 #[derive(Debug, Clone)]
 pub struct Clicked {
-    pub remembered: Remembered,
+    /// Nothing of a click on one's own link.
+    pub remembered: Option<Remembered>,
     click: NewClick,
 }
 
@@ -113,6 +114,46 @@ impl ClickLine {
     }
 }
 
+/// Clicks on a way that may not end well: lost unless they are [`Underway::let_go`] of, also when nobody waits any more.
+struct Underway {
+    line: Arc<ClickLine>,
+    count: usize,
+    why: &'static str,
+}
+
+impl Underway {
+    fn let_go(mut self) {
+        self.count = 0;
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        if self.count > 0 {
+            self.line.note_lost(self.count, self.why);
+        }
+    }
+}
+
+/// The key of a day's visitors' hashes.
+#[derive(Default)]
+pub struct VisitorKey {
+    /// And which day it is of.
+    known: Mutex<Option<(i64, [u8; 32])>>,
+    /// Held while it is being made.
+    making: tokio::sync::Mutex<()>,
+}
+
+impl VisitorKey {
+    fn known(&self) -> MutexGuard<'_, Option<(i64, [u8; 32])>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of(&self, today: i64) -> Option<[u8; 32]> {
+        self.known().filter(|(day, _)| *day == today).map(|(_, key)| key)
+    }
+}
+
 /// The code of the click that a browser remembers, if it can be used: nobody has typed it, so nobody could mend it.
 pub fn remembered_row(
     db: &Snapshot<'_>,
@@ -123,16 +164,21 @@ pub fn remembered_row(
     let Some(kept) = kept.filter(|kept| kept.is_within(program.attribution, db.now_ms(project))) else {
         return Ok(None);
     };
-    let row = db.code(project, &kept.code)?;
-    Ok(row.filter(|row| referral::usable("referral_code", Some(row.state()), program).is_ok()))
+    usable_row(db, project, program, &kept.code)
+}
+
+fn usable_row(
+    db: &Snapshot<'_>,
+    project: ProjectId,
+    program: &VersionedProgram,
+    code: &Code,
+) -> Result<Option<CodeRow>> {
+    let row = db.code(project, code)?;
+    Ok(row.filter(|row| referral::usable("ref", Some(row.state()), program).is_ok()))
 }
 
 fn count_all(tx: &Tx<'_>, clicks: &[NewClick]) -> Result<()> {
     clicks.iter().try_for_each(|click| tx.count_click(click).map(drop))
-}
-
-fn key_of(known: Option<(i64, [u8; 32])>, today: i64) -> Option<[u8; 32]> {
-    known.filter(|(day, _)| *day == today).map(|(_, key)| key)
 }
 
 impl Engine {
@@ -144,16 +190,22 @@ impl Engine {
     /// that nobody can tell, not even with the file, whether an address was among them.
     async fn visitor_key(&self) -> Result<[u8; 32]> {
         let today = self.today();
-        let mut known = self.visitor_key.lock().await;
-        if let Some(key) = key_of(*known, today) {
+        if let Some(key) = self.visitor_key.of(today) {
             return Ok(key);
         }
+        let Ok(_making) = self.visitor_key.making.try_lock() else {
+            // Whoever makes it makes it for all who come meanwhile. Nobody tries again after the other: on a disk that
+            // takes its time, each would wait for all before.
+            drop(self.visitor_key.making.lock().await);
+            let none = || Error::internal("the day's key for clicks could not be made");
+            return self.visitor_key.of(today).ok_or_else(none);
+        };
         let mut fresh = [0; 32];
         getrandom::fill(&mut fresh).map_err(|fault| Error::internal(format!("no entropy: {fault}")))?;
         let key = self.store.write(move |tx| tx.visitor_key_of(today, &fresh)).await?;
         // The key before this one may still be in the write-ahead log.
         self.traces_left.store(true, Ordering::SeqCst);
-        *known = Some((today, key));
+        *self.visitor_key.known() = Some((today, key));
         Ok(key)
     }
 
@@ -166,8 +218,13 @@ impl Engine {
         reader.read(|db| Ok(db.program(project)?.attribution))
     }
 
+    /// Whether a click through the code could lead to a signup with it.
+    pub fn is_usable(&self, reader: &Reader, project: ProjectId, code: &Code) -> Result<bool> {
+        reader.read(|db| Ok(usable_row(db, project, &db.program(project)?, code)?.is_some()))
+    }
+
     /// Somebody has come through a code: what their browser is to remember, and what [`Engine::count_click`] counts.
-    /// `None` for a code that cannot be used, or one's own.
+    /// `None` for a code that cannot be used.
     pub async fn click(
         &self,
         reader: &Reader,
@@ -183,28 +240,43 @@ impl Engine {
             Ok((program.attribution, row.filter(|_| usable), earlier.is_some()))
         })?;
         let (attribution, Some(row), earlier_is_good) = found else { return Ok(None) };
-        if arrival.account == Some(row.owner) {
-            return Ok(None);
-        }
         let now_ms = self.now_ms(project);
-        let visitor = match &kept {
-            Some(kept) => kept.visitor,
-            None => VisitorId::of(&self.visitor_key().await?, project, arrival.network, &arrival.user_agent),
-        };
+        let is_own = arrival.account == Some(row.owner);
+        let today = self.visitor_of_today(project, &arrival, kept.is_none() && !is_own).await?;
+        let visitor = kept.as_ref().map(|kept| kept.visitor).or(today);
         let click = NewClick {
             project,
             code: row.id,
             referrer: row.owner,
-            visitor,
+            visitor: visitor.filter(|_| !is_own),
+            also: today.filter(|_| is_own || today != visitor),
             at_ms: now_ms,
             window_from_ms: now_ms - click::window_ms(attribution),
         };
+        let Some(visitor) = click.visitor else { return Ok(Some(Clicked { remembered: None, click })) };
         // A first click whose code is gone by now is nobody's.
         let earlier = kept.filter(|_| earlier_is_good);
         let kept = KeptClick::after(KeptClick { code, at_ms: now_ms, visitor }, earlier, attribution);
         let remembered =
             Remembered { token: kept.seal(&self.kept_click_key(), project), days: attribution.window_days };
-        Ok(Some(Clicked { remembered, click }))
+        Ok(Some(Clicked { remembered: Some(remembered), click }))
+    }
+
+    /// Who comes, without what their browser remembers. When that is all there is to know them by, a click without it
+    /// is lost; else it is only not known that way.
+    async fn visitor_of_today(
+        &self,
+        project: ProjectId,
+        arrival: &Arrival,
+        is_needed: bool,
+    ) -> Result<Option<VisitorId>> {
+        let nameless = self.underway(1, "the day's key was not to be had");
+        let key = match self.visitor_key().await {
+            Err(fault) if is_needed => return Err(fault),
+            key => key.ok(),
+        };
+        nameless.let_go();
+        Ok(key.map(|key| VisitorId::of(&key, project, arrival.network, &arrival.user_agent)))
     }
 
     /// What an arrival says about who signs up. Nothing is written.
@@ -213,11 +285,11 @@ impl Engine {
             return Ok(CameFrom { visitor: Some(kept.visitor), kept: Some(kept) });
         }
         let today = self.today();
-        let mut known = self.visitor_key.lock().await;
-        if key_of(*known, today).is_none() {
-            *known = self.store.read(move |db| Ok(db.visitor_key()?.filter(|(day, _)| *day == today))).await?;
+        let mut key = self.visitor_key.of(today);
+        if key.is_none() {
+            let stored = self.store.read(move |db| Ok(db.visitor_key()?.filter(|(day, _)| *day == today))).await?;
+            key = stored.map(|(_, key)| key);
         }
-        let key = key_of(*known, today);
         let visitor = key.map(|key| VisitorId::of(&key, project, arrival.network, &arrival.user_agent));
         Ok(CameFrom { kept: None, visitor })
     }
@@ -226,10 +298,28 @@ impl Engine {
         KeptClick::open(&self.kept_click_key(), project, remembered?)
     }
 
-    /// The code that a signup without one would use: of the click that the browser remembers, while it can be used.
-    pub fn remembered_code(&self, reader: &Reader, project: ProjectId, remembered: &str) -> Result<Option<Code>> {
-        let Some(kept) = self.kept_click(project, Some(remembered)) else { return Ok(None) };
-        reader.read(|db| Ok(remembered_row(db, project, &db.program(project)?, Some(&kept))?.map(|_| kept.code)))
+    /// The code that a signup form is filled in with: the one in the page's address or of the click that the browser
+    /// remembers, as the program's click model says. One in the address that cannot be used stays only when the browser
+    /// remembers no better one: other sites put words of theirs there.
+    pub fn code_to_fill_in(
+        &self,
+        reader: &Reader,
+        project: ProjectId,
+        given: Option<Code>,
+        remembered: Option<&str>,
+    ) -> Result<Option<Code>> {
+        let Some(kept) = self.kept_click(project, remembered) else { return Ok(given) };
+        reader.read(|db| {
+            let program = db.program(project)?;
+            let Some(_) = remembered_row(db, project, &program, Some(&kept))? else { return Ok(given) };
+            let is_good = |code: &Code| usable_row(db, project, &program, code).map(|row| row.is_some());
+            let given_is_good = given.as_ref().map(is_good).transpose()?.unwrap_or(false);
+            let (kept, given) = (Some(kept.code), given.filter(|_| given_is_good));
+            Ok(match program.attribution.click {
+                ClickModel::First => kept.or(given),
+                ClickModel::Last => given.or(kept),
+            })
+        })
     }
 
     /// Counts a click, unless it is the same visitor again or the day is full, together with those that wait. Returns
@@ -243,12 +333,25 @@ impl Engine {
             if batch.is_empty() {
                 return;
             }
-            let count = batch.len();
-            let stored = self.store.write(move |tx| count_all(tx, &batch));
-            if let Err(fault) = stored.await {
+            let (count, is_done) = (batch.len(), Arc::new(AtomicBool::new(false)));
+            let (underway, done) = (self.underway(count, "the disk did not take them"), is_done.clone());
+            let stored = self.store.write(move |tx| {
+                count_all(tx, &batch)?;
+                done.store(true, Ordering::SeqCst);
+                underway.let_go();
+                Ok(())
+            });
+            // What failed before has been told by itself, to nobody if need be.
+            if let Err(fault) = stored.await
+                && is_done.load(Ordering::SeqCst)
+            {
                 line.note_lost(count, &fault.message);
             }
         }
+    }
+
+    fn underway(&self, count: usize, why: &'static str) -> Underway {
+        Underway { line: self.clicks.clone(), count, why }
     }
 
     /// Stores the clicks of visitors who did not stay for it.
@@ -311,7 +414,8 @@ mod tests {
     fn the_line_is_bounded_and_leaves_in_portions() {
         let line = ClickLine::default();
         let (project, referrer, visitor) = (ProjectId(1), AccountId(1), VisitorId([0; 16]));
-        let click = NewClick { project, code: 1, referrer, visitor, at_ms: 0, window_from_ms: 0 };
+        let click =
+            NewClick { project, code: 1, referrer, visitor: Some(visitor), also: None, at_ms: 0, window_from_ms: 0 };
         let numbers: Vec<u64> = std::iter::from_fn(|| line.join(click)).collect();
         assert_eq!((numbers.len(), numbers[0], numbers[4_095]), (4_096, 1, 4_096));
         assert_eq!((line.take(1).len(), line.take(1).len()), (256, 0), "the first has been taken");

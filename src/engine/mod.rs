@@ -117,9 +117,8 @@ pub struct Engine {
     used_sessions: Uses<SessionId>,
     /// When a write was last tried for [`Engine::ready`].
     last_write: Mutex<Option<Instant>>,
-    clicks: clicks::ClickLine,
-    /// Of visitors' hashes, and of which day it is.
-    visitor_key: tokio::sync::Mutex<Option<(i64, [u8; 32])>>,
+    clicks: Arc<clicks::ClickLine>,
+    visitor_key: clicks::VisitorKey,
     /// Calls to Stripe that somebody waits for.
     stripe_calls: Arc<tokio::sync::Semaphore>,
     /// What was erased may have left traces in the write-ahead log.
@@ -140,8 +139,8 @@ impl Engine {
             used_keys: Uses::default(),
             used_sessions: Uses::default(),
             last_write: Mutex::default(),
-            clicks: clicks::ClickLine::default(),
-            visitor_key: tokio::sync::Mutex::default(),
+            clicks: Arc::default(),
+            visitor_key: clicks::VisitorKey::default(),
             stripe_calls,
             traces_left,
         }

@@ -13,7 +13,10 @@ pub struct NewClick {
     pub project: ProjectId,
     pub code: i64,
     pub referrer: AccountId,
-    pub visitor: VisitorId,
+    /// Whom it counts for; `None` for a click on one's own link.
+    pub visitor: Option<VisitorId>,
+    /// Who the same visitor is to those who do not see their cookies: they are marked, so as not to count again.
+    pub also: Option<VisitorId>,
     pub at_ms: i64,
     /// An earlier click of the visitor with this code counts for this one, unless it was before.
     pub window_from_ms: i64,
@@ -82,6 +85,10 @@ impl Tx<'_> {
     /// Counts a click, unless the visitor's last one with the code is within the window or the day is full.
     pub fn count_click(&self, click: &NewClick) -> Result<bool> {
         let NewClick { project, referrer, at_ms, .. } = *click;
+        if let Some(also) = click.also {
+            self.mark_visitor(click, also)?;
+        }
+        let Some(visitor) = click.visitor else { return Ok(false) };
         let day = at_ms.div_euclid(DAY_MS);
         if !self.has_room_for_click(project, referrer, day)? {
             return Ok(false);
@@ -89,18 +96,42 @@ impl Tx<'_> {
         let sql = "INSERT INTO click (project_id, code_id, referrer_id, visitor, at_ms) VALUES ($1, $2, $3, $4, $5)
                    ON CONFLICT (code_id, visitor) DO UPDATE SET at_ms = excluded.at_ms, signed_up = 0
                    WHERE click.at_ms <= $6";
-        let new = params![project.0, click.code, referrer.0, click.visitor.0, at_ms, click.window_from_ms];
+        let new = params![project.0, click.code, referrer.0, visitor.0, at_ms, click.window_from_ms];
         if self.connection.prepare_cached(sql)?.execute(new)? == 0 {
             return Ok(false);
         }
         let sql = "INSERT INTO click_day (project_id, referrer_id, day, clicks) VALUES ($1, $2, $3, 1)
                    ON CONFLICT (project_id, referrer_id, day) DO UPDATE SET clicks = click_day.clicks + 1";
         self.connection.prepare_cached(sql)?.execute(params![project.0, referrer.0, day])?;
-        let sql = "INSERT INTO project_click_day (project_id, day, clicks) VALUES ($1, $2, 1)
+        let sql = "INSERT INTO project_click_day (project_id, day, clicks, marks) VALUES ($1, $2, 1, 0)
                    ON CONFLICT (project_id, day) DO UPDATE SET clicks = project_click_day.clicks + 1";
         self.connection.prepare_cached(sql)?.execute(params![project.0, day])?;
         self.staging.borrow_mut().note_figures(referrer);
         Ok(true)
+    }
+
+    /// A row that stands for no click of its own: in no figure, and not among those who have not signed up. A day has
+    /// room for so many of them, too.
+    fn mark_visitor(&self, click: &NewClick, visitor: VisitorId) -> Result<()> {
+        let NewClick { project, referrer, at_ms, .. } = *click;
+        let day = at_ms.div_euclid(DAY_MS);
+        let sql = "SELECT marks FROM project_click_day WHERE project_id = $1 AND day = $2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let marks: Option<i64> = statement.query_row(params![project.0, day], |row| row.get(0)).optional()?;
+        if marks.unwrap_or(0) >= MOST_A_DAY_AND_PROJECT {
+            return Ok(());
+        }
+        let sql = "INSERT INTO click (project_id, code_id, referrer_id, visitor, at_ms, signed_up)
+                   VALUES ($1, $2, $3, $4, $5, 1)
+                   ON CONFLICT (code_id, visitor) DO UPDATE SET at_ms = excluded.at_ms, signed_up = 1
+                   WHERE click.at_ms <= $6";
+        let new = params![project.0, click.code, referrer.0, visitor.0, at_ms, click.window_from_ms];
+        if self.connection.prepare_cached(sql)?.execute(new)? > 0 {
+            let sql = "INSERT INTO project_click_day (project_id, day, clicks, marks) VALUES ($1, $2, 0, 1)
+                       ON CONFLICT (project_id, day) DO UPDATE SET marks = project_click_day.marks + 1";
+            self.connection.prepare_cached(sql)?.execute(params![project.0, day])?;
+        }
+        Ok(())
     }
 
     /// The visitor has signed up with this code.

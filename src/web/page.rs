@@ -3,6 +3,7 @@
 use super::Context;
 use super::body::{self, DEFAULT_LIMIT};
 use super::error::{problem, status};
+use super::session::check_origin;
 use crate::domain::error::{Error, Kind, Result};
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::StatusCode;
@@ -163,10 +164,15 @@ pub fn add_headers(error: &Error, response: &mut HttpResponse) {
     }
 }
 
+fn is_nonce(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// What binds a form to its visitor: a random cookie, and in the form the instance's keyed hash of it.
 pub struct FormGuard {
     nonce: String,
     is_new: bool,
+    is_from_elsewhere: bool,
 }
 
 impl FormGuard {
@@ -175,12 +181,14 @@ impl FormGuard {
     }
 
     pub fn of(context: &Context, request: &HttpRequest) -> Result<Self> {
-        if let Some(cookie) = request.cookie(Self::cookie_name(context)) {
-            return Ok(Self { nonce: cookie.value().to_owned(), is_new: false });
+        let is_from_elsewhere = check_origin(context, request).is_err();
+        let cookie = request.cookie(Self::cookie_name(context));
+        if let Some(cookie) = cookie.filter(|cookie| is_nonce(cookie.value())) {
+            return Ok(Self { nonce: cookie.value().to_owned(), is_new: false, is_from_elsewhere });
         }
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).map_err(|fault| Error::internal(format!("no entropy: {fault}")))?;
-        Ok(Self { nonce: hex::encode(bytes), is_new: true })
+        Ok(Self { nonce: hex::encode(bytes), is_new: true, is_from_elsewhere })
     }
 
     pub fn token(&self, context: &Context) -> String {
@@ -192,9 +200,10 @@ impl FormGuard {
         context.engine.form_token(&format!("{} {what}", self.nonce))
     }
 
-    /// `Forbidden` unless the form was made for this visitor.
+    /// `Forbidden` unless the form was made for this visitor, and sent from one of our pages as far as the browser says.
     pub fn check(&self, context: &Context, token: &str) -> Result<()> {
-        if !self.is_new && bool::from(token.as_bytes().ct_eq(self.token(context).as_bytes())) {
+        if !self.is_new && !self.is_from_elsewhere && bool::from(token.as_bytes().ct_eq(self.token(context).as_bytes()))
+        {
             return Ok(());
         }
         let message = "Open the page again and send the form from there. Cookies must be allowed.";

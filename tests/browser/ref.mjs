@@ -44,7 +44,8 @@ const tag = `<script src="${refloop}/ref.js" async></script>`;
 const server = createServer((request, response) => {
   response.setHeader('Content-Type', 'text/html; charset=utf-8');
   response.setHeader('Content-Security-Policy', `default-src 'none'; script-src ${refloop}; connect-src ${refloop}`);
-  response.end(html(request.url.startsWith('/twice') ? tag + tag : tag));
+  const before = request.url.startsWith('/named') ? '<body><a id="refloop" name="refloop"></a><form id="refloop"></form>' : '';
+  response.end(html(before + (request.url.startsWith('/twice') ? tag + tag : tag)));
 });
 
 let visitors = 0;
@@ -75,12 +76,17 @@ const field = (page) => page.locator('input[name=referral_code]');
 const filled = (page) => page.waitForFunction(() => document.querySelector('input[name=referral_code]').value !== '');
 const href = (page, id) => page.locator(`#${id}`).evaluate((link) => link.href);
 
+const kept = (page) => page.evaluate(() => localStorage.refloop);
+/** Another answer of refloop's has come to the page since. */
+const settled = (page) => page.evaluate((to) => fetch(`${to}/healthz`, { mode: 'no-cors' }).then(() => true), refloop);
+const keptCode = async (page) => JSON.parse(await kept(page)).c;
+
 /** Opens a page and waits for the report that it sends. */
-async function openAndReport(page, url) {
-  const reported = page.waitForResponse((response) => response.url() === reportUrl && response.request().method() === 'POST');
+async function openAndReport(page, url, to = reportUrl, status = 204) {
+  const reported = page.waitForResponse((response) => response.url() === to && response.request().method() === 'POST');
   await page.goto(url);
   const response = await reported;
-  equal('the report', response.status(), 204);
+  equal('the report', response.status(), status);
   const sent = response.request();
   equal('cookies with the report', (await sent.allHeaders()).cookie, undefined);
   return response;
@@ -162,7 +168,7 @@ async function straightToTheLandingPage(browser) {
     localStorage.refloop = JSON.stringify({ ...kept, t: kept.t - 7 * 864e5 });
   });
   await page.goto(landing.origin);
-  await page.waitForFunction(() => window.refloop);
+  await page.waitForFunction(() => window.refloop === 1);
   equal('the field when the window is over', await field(page).inputValue(), '');
   equal('the link when the window is over', await href(page, 'signup'), `${refloop}/signup`);
   await context.close();
@@ -194,7 +200,7 @@ async function whateverGoesWrong(browser) {
   for (const kept of ['{', 'null', '"x"', '{"c":"<b>","t":9e15}', '{"t":9e15}']) {
     await spoilt.page.evaluate((text) => { localStorage.refloop = text; }, kept);
     await spoilt.page.goto(`${landing}?ref=<script>`);
-    await spoilt.page.waitForFunction(() => window.refloop);
+    await spoilt.page.waitForFunction(() => window.refloop === 1);
     equal(`the field with ${kept} in the storage`, await field(spoilt.page).inputValue(), '');
   }
   equal('reports of codes that are none', spoilt.reports.length, 0);
@@ -203,10 +209,54 @@ async function whateverGoesWrong(browser) {
   // The report does not get through.
   const offline = await visitor(browser);
   await offline.page.route(reportUrl, (route) => route.abort());
+  const failed = offline.page.waitForEvent('requestfailed');
   await offline.page.goto(`${landing}?ref=${code}`);
-  await filled(offline.page);
+  await failed;
+  equal('the field when nobody says that the code is good', await field(offline.page).inputValue(), '');
+  equal('what is kept then', await kept(offline.page), undefined);
   await offline.context.close();
   await clicksAre('when a report does not get through', 4);
+}
+
+const hunted = `${refloop}/r/PRODUCTHUNT`;
+const huntedPage = `${landing}?ref=producthunt`;
+
+/** Other sites put words of theirs into `ref`; they are no codes. `model` is what ref.js has been served with. */
+async function wordsThatAreNoCodes(browser, model) {
+  const { context, page } = await visitor(browser);
+  if (model === 'first') {
+    await page.route(`${refloop}/ref.js`, async (route) => {
+      const response = await route.fetch();
+      const text = await response.text();
+      check('the script says which click wins', text.includes('kept && 0 ?'));
+      await route.fulfill({ response, body: text.replace('kept && 0 ?', 'kept && 1 ?') });
+    });
+  }
+  await openAndReport(page, huntedPage, hunted, 404);
+  await settled(page);
+  equal(`what is kept of a word (${model})`, await kept(page), undefined);
+  await field(page).focus();
+  equal(`the field after a word (${model})`, await field(page).inputValue(), '');
+  equal(`the link after a word (${model})`, await href(page, 'signup'), `${refloop}/signup`);
+  await openAndReport(page, `${landing}?ref=${code}`);
+  await filled(page);
+  equal(`the code after a word (${model})`, await keptCode(page), code);
+  await openAndReport(page, huntedPage, hunted, 404);
+  await settled(page);
+  await filled(page);
+  equal(`the field after a code and a word (${model})`, await field(page).inputValue(), code);
+  equal(`what is kept after a code and a word (${model})`, await keptCode(page), code);
+  equal(`the link after a code and a word (${model})`, await href(page, 'signup'), `${refloop}/signup?ref=${code}`);
+  await context.close();
+}
+
+/** What a page calls its own parts does not matter. */
+async function namedLikeUs(browser) {
+  const { context, page } = await visitor(browser);
+  await openAndReport(page, `${landing.origin}/named?ref=${code}`);
+  await filled(page);
+  equal('the code on a page with an element of our name', await field(page).inputValue(), code);
+  await context.close();
 }
 
 async function withoutScript(browser) {
@@ -234,6 +284,9 @@ try {
   await straightToTheLandingPage(browser);
   await whateverGoesWrong(browser);
   await withoutScript(browser);
+  for (const model of ['last', 'first']) await wordsThatAreNoCodes(browser, model);
+  await namedLikeUs(browser);
+  await clicksAre('in all', 8);
   check('no script error and no refusal by a policy', faults.size === 0, [...faults]);
   await browser.close();
   server.close();

@@ -41,7 +41,7 @@ fn a_landing_page_elsewhere_hands_the_code_on() {
         .output();
     passed(&output.expect("node is on the PATH; tests/run says what else is needed"));
     let unsigned = app.sqlite3("SELECT count(*) FROM click WHERE signed_up = 0");
-    assert_eq!(unsigned.trim(), "2", "of five visitors, three have signed up");
+    assert_eq!(unsigned.trim(), "5", "of eight visitors, three have signed up");
 }
 
 #[test]

@@ -272,3 +272,46 @@ fn what_is_no_form_is_refused_as_a_page() {
     }
     assert!(app.dump() == before);
 }
+
+#[test]
+fn forms_are_taken_from_our_own_pages_only() {
+    let app = App::start();
+    app.developer("Alice");
+    let own = app.url.clone();
+    for (headers, status) in [
+        (vec![("Sec-Fetch-Site", "cross-site")], 403),
+        (vec![("Sec-Fetch-Site", "same-site")], 403),
+        (vec![("Sec-Fetch-Site", "cross-site"), ("Origin", own.as_str())], 403),
+        (vec![("Origin", "https://elsewhere.example")], 403),
+        (vec![("Origin", "null")], 403),
+        (vec![("Sec-Fetch-Site", "same-origin")], 303),
+        (vec![("Origin", own.as_str())], 303),
+        (vec![], 303),
+    ] {
+        let reply = Visitor::new(&app).sign_in_from(&headers, "alice@alice.example", PASSWORD);
+        assert_eq!(reply.status, status, "{headers:?}");
+        assert_eq!(reply.header("Set-Cookie").is_some(), status == 303, "{headers:?}");
+    }
+}
+
+#[test]
+fn a_form_cookie_that_is_not_ours_is_none() {
+    let app = App::start();
+    for (name, made_up) in [
+        ("empty", ""),
+        ("short", "0123"),
+        ("no-hex", "g123456789abcdef0123456789abcdef"),
+        ("long", "0123456789abcdef0123456789abcdef0"),
+    ] {
+        let visitor = Visitor::new(&app);
+        visitor.set_cookie("refloop_form", made_up);
+        visitor.token();
+        let cookie = visitor.cookie("refloop_form").unwrap();
+        assert!(cookie != made_up && cookie.len() == 32 && cookie.bytes().all(|b| b.is_ascii_hexdigit()), "{cookie}");
+        assert_eq!(visitor.sign_up_well("Alice", &format!("me@{name}.example"), "").status, 201);
+        visitor.set_cookie("refloop_form", made_up);
+        let token = app.engine.form_token(made_up);
+        let reply = visitor.send("POST", "/logout", &[FORM], &encode(&[("csrf", &token)]));
+        assert_eq!(reply.status, 403, "{made_up}");
+    }
+}

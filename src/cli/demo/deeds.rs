@@ -50,7 +50,7 @@ async fn perform(engine: &Engine, reader: &Reader, deed: Deed) -> Result<Outcome
             if let Some(clicked) = &clicked {
                 engine.count_click(clicked).await;
             }
-            return Ok(Outcome::Visited(who, clicked.map(|clicked| clicked.remembered.token)));
+            return Ok(Outcome::Visited(who, clicked.and_then(|clicked| clicked.remembered).map(|click| click.token)));
         }
         Deed::SignUp { who, project, signup, arrival } => {
             let came_from = match arrival {

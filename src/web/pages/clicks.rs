@@ -19,11 +19,11 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::rt::time::timeout;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use std::time::Duration;
 
 const REF_JS: &str = include_str!("../../../templates/ref.js");
-/// How long a visitor waits for the disk.
+/// How long a visitor waits for the disk, in all.
 const PATIENCE: Duration = Duration::from_secs(2);
 const RESOURCE_POLICY: &str = "cross-origin-resource-policy";
 
@@ -46,15 +46,18 @@ async fn count(
     arrival: Arrival,
 ) -> Option<Remembered> {
     let engine = &context.engine;
+    let mut remembered = None;
     let counting = async {
-        let clicked = engine.click(reader(request)?, project.id, code, arrival).await?;
-        if let Some(clicked) = &clicked {
-            let _ = timeout(PATIENCE, engine.count_click(clicked)).await;
+        if let Some(clicked) = engine.click(reader(request)?, project.id, code, arrival).await? {
+            remembered.clone_from(&clicked.remembered);
+            engine.count_click(&clicked).await;
         }
-        Ok::<_, Error>(clicked)
+        Ok::<_, Error>(())
     };
-    let clicked = counting.await.inspect_err(|fault| tracing::debug!(%fault, "a click is not counted"));
-    clicked.ok().flatten().map(|clicked| clicked.remembered)
+    if let Ok(Err(fault)) = timeout(PATIENCE, counting).await {
+        tracing::debug!(%fault, "a click is not counted");
+    }
+    remembered
 }
 
 async fn arrive(request: &HttpRequest, context: &Context, project: &Project, code: Code) -> Option<Remembered> {
@@ -94,13 +97,15 @@ async fn lead_on(
     code: Option<Code>,
     may_leave: bool,
 ) -> Result<HttpResponse> {
-    let project = project(context, request).await?;
+    // Beyond the limit nobody is held up, and nothing is counted.
+    let is_counted = context.limiter.public(context.settings.trusted_proxies.client_of(request)).is_ok();
+    let project = context.engine.project_for_host(auth::host(request)).await?;
     if let Some(response) = elsewhere(request, context, &project, code.as_ref()).await? {
         return Ok(response);
     }
     let place = project.landing_url.as_deref().filter(|_| may_leave).unwrap_or("/signup");
     let mut response = see(&landing_link(place, code.as_ref()));
-    if let Some(code) = code
+    if let Some(code) = code.filter(|_| is_counted)
         && let Some(click) = arrive(request, context, &project, code).await
     {
         remember(context, &click, &mut response);
@@ -131,32 +136,47 @@ async fn notice_code<B>(request: &HttpRequest, response: &mut HttpResponse<B>) {
     }
 }
 
-/// What `ref.js` reports from a landing page: a click, by nobody in particular. The answer gives nothing away.
-pub async fn report(request: HttpRequest, context: web::Data<Context>) -> std::result::Result<HttpResponse, ApiError> {
-    let project = project(&context, &request).await?;
-    if let Some(code) = code_of_path(&request).filter(|_| is_personal(&request)) {
-        count(&request, &context, &project, code, bare(&context, &request)).await;
-    }
-    let mut response = HttpResponse::NoContent();
-    response.insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
-    Ok(response.insert_header((RESOURCE_POLICY, "cross-origin")).finish())
+/// What `ref.js` reports from a landing page: a click, by nobody in particular. The answer says whether the code can be
+/// used, which any page may read, and nothing else.
+pub async fn report(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
+    let mut response = match take_report(&request, &context).await {
+        Ok(()) => HttpResponse::NoContent().finish(),
+        Err(error) => ApiError(error).error_response(),
+    };
+    for_any_page(&mut response);
+    response
 }
 
-/// `/ref.js`, for landing pages elsewhere: with the project's window and click model in it.
+async fn take_report(request: &HttpRequest, context: &Context) -> Result<()> {
+    let project = project(context, request).await?;
+    let no_code = || Error::not_found("There is no such code, or it can be used no more.");
+    let code = code_of_path(request).ok_or_else(no_code)?;
+    if !context.engine.is_usable(reader(request)?, project.id, &code)? {
+        return Err(no_code());
+    }
+    if is_personal(request) {
+        count(request, context, &project, code, bare(context, request)).await;
+    }
+    Ok(())
+}
+
+fn for_any_page(response: &mut HttpResponse) {
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::HeaderName::from_static(RESOURCE_POLICY), HeaderValue::from_static("cross-origin"));
+}
+
+/// `/ref.js`, for landing pages elsewhere: with the project's window and click model in it. Without a limit, as those
+/// pages have none.
 pub async fn script(request: HttpRequest, context: web::Data<Context>) -> std::result::Result<HttpResponse, ApiError> {
-    let project = project(&context, &request).await?;
+    let project = context.engine.project_for_host(auth::host(&request)).await?;
     let attribution = context.engine.attribution(reader(&request)?, project.id)?;
     let first = u8::from(attribution.click == ClickModel::First);
     let lines = REF_JS.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
     let text = lines.flat_map(|line| [line, "\n"]).collect::<String>();
     let text = text.replace("$DAYS", &attribution.window_days.to_string()).replace("$FIRST", &first.to_string());
     let mut response = asset(&request, "text/javascript; charset=utf-8", text);
-    for (name, value) in [
-        (header::CACHE_CONTROL, "public, max-age=300"),
-        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-        (header::HeaderName::from_static(RESOURCE_POLICY), "cross-origin"),
-    ] {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+    for_any_page(&mut response);
     Ok(response)
 }

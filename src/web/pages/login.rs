@@ -2,6 +2,7 @@
 
 use super::clicks::{code_of_query, elsewhere};
 use super::done::Done;
+use super::signup::code_to_fill_in;
 use crate::domain::code::Code;
 use crate::domain::error::{Error, Kind, Result};
 use crate::engine::Credentials;
@@ -80,8 +81,11 @@ async fn open_login(request: &HttpRequest, context: &Context) -> Result<HttpResp
 }
 
 /// A code that can be used is taken along to the signup, and what it brings is said.
-async fn invite(context: &Context, visit: &Visit, code: &str) -> Result<Invitation> {
-    let code = Code::parse("ref", code).ok();
+async fn invite(request: &HttpRequest, context: &Context, visit: &Visit, given: &str) -> Result<Invitation> {
+    let code = match given {
+        "" => None,
+        _ => code_to_fill_in(request, context, visit.project.id, given)?,
+    };
     let (is_usable, bonus) = context.engine.signup_offer(visit.project.id, code.clone()).await?;
     let url = code.as_ref().map_or_else(|| "/signup".to_owned(), |code| format!("/signup?ref={code}"));
     Ok(Invitation { url, code: code.filter(|_| is_usable), bonus: bonus.filter(|_| is_usable) })
@@ -101,7 +105,7 @@ async fn show_login(
         frame: Frame::new(&visit.project.name),
         email: typed.email,
         next: way_on(&typed.next),
-        signup: invite(context, visit, &typed.code).await?,
+        signup: invite(request, context, visit, &typed.code).await?,
         sends_mail: context.engine.sends_mail(visit.project.id).await?,
         csrf: guard.token(context),
         done,

@@ -3,6 +3,7 @@
 use super::clicks::{code_of_query, elsewhere};
 use crate::domain::code::Code;
 use crate::domain::error::{Error, Kind, Result};
+use crate::domain::id::ProjectId;
 use crate::domain::referral::abuse_text;
 use crate::engine::{Applied, SignedUp, Signup};
 use crate::web::auth::{Visit, reader, visit};
@@ -86,16 +87,23 @@ async fn show_signup(request: &HttpRequest, context: &Context) -> Result<HttpRes
         return Ok(response);
     }
     let query = Query::parse(request.query_string())?;
-    let code = match (query.get("ref"), arrival::remembered(context, request)) {
-        (Some(code), _) => code.to_owned(),
-        (None, Some(click)) => {
-            let code = context.engine.remembered_code(reader(request)?, visit.project.id, &click)?;
-            code.map(|code| code.to_string()).unwrap_or_default()
-        }
-        (None, None) => String::new(),
-    };
+    let given = query.get("ref").unwrap_or_default();
+    let code = code_to_fill_in(request, context, visit.project.id, given)?;
+    let code = code.map_or_else(|| given.to_owned(), |code| code.to_string());
     let typed = Typed { code, ..Typed::default() };
     render_signup(StatusCode::OK, request, context, &visit, typed, FormErrors::default()).await
+}
+
+/// The code of a page's `ref` or of an earlier click, whichever a signup is to be counted for. `None` when there is none
+/// that could be used.
+pub fn code_to_fill_in(
+    request: &HttpRequest,
+    context: &Context,
+    project: ProjectId,
+    given: &str,
+) -> Result<Option<Code>> {
+    let (given, remembered) = (Code::parse("ref", given).ok(), arrival::remembered(context, request));
+    context.engine.code_to_fill_in(reader(request)?, project, given, remembered.as_deref())
 }
 
 /// Who is signed in here. Nothing depends on it but a word on the page.

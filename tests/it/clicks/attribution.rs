@@ -137,6 +137,76 @@ fn the_last_click_wins_or_the_first_as_the_program_says() {
     assert!(kept(&reply).unwrap().starts_with(&format!("{}.", alice.code())));
 }
 
+/// Signs up with the code that the page has filled in, untouched.
+fn sign_up_as_rendered(visitor: &Visitor, page: &Reply, name: &str) -> Reply {
+    let (csrf, code) = (value_of(page, "csrf"), value_of(page, "referral_code"));
+    let email = format!("me@{name}.example");
+    let fields = [("csrf", csrf.as_str()), ("name", name), ("email", &email), ("password", PASSWORD)];
+    visitor.post(&[&fields[..], &[("referral_code", &code)]].concat())
+}
+
+#[test]
+fn the_page_fills_in_the_code_that_the_program_s_model_says() {
+    let app = App::start();
+    let (alice, bob) = (app.developer("Alice"), app.developer("Bob"));
+    let (first, second) = (alice.code(), bob.code());
+    let referrals = |developer: &Developer| developer.stats()["total_referrals"].as_i64().unwrap();
+    for (model, winner) in [("first", &alice), ("last", &bob)] {
+        pick(&app, model);
+        for (way, path) in [("link", "/signup?ref=$"), ("login", "/login?ref=$")] {
+            let visitor = Visitor::new(&app);
+            let path = path.replace('$', &second);
+            open(&visitor, FIREFOX, &format!("/r/{first}"));
+            open(&visitor, FIREFOX, &format!("/r/{second}"));
+            let mut page = open(&visitor, FIREFOX, &path);
+            if way == "login" {
+                let lead = format!("/signup?ref={}", if model == "first" { &first } else { &second });
+                assert!(page.body.contains(&format!("<a href=\"{lead}\">Sign up with")), "{model}: {}", page.body);
+                page = open(&visitor, FIREFOX, &lead);
+            }
+            let before = referrals(winner);
+            assert_eq!(sign_up_as_rendered(&visitor, &page, &format!("{model}-{way}")).status, 201);
+            assert_eq!(referrals(winner), before + 1, "{model} by {way}");
+        }
+    }
+    // A first click that no longer counts is none.
+    pick(&app, "first");
+    let visitor = Visitor::new(&app);
+    let reply = open(&visitor, FIREFOX, &format!("/r/{first}"));
+    app.advance_days(7);
+    visitor.set_cookie(COOKIE, kept(&reply).unwrap());
+    let page = open(&visitor, FIREFOX, &format!("/signup?ref={second}"));
+    assert_eq!(value_of(&page, "referral_code"), second);
+    open(&visitor, FIREFOX, &format!("/r/{first}"));
+    assert_eq!(value_of(&open(&visitor, FIREFOX, &format!("/signup?ref={first}")), "referral_code"), second);
+    bob.delete("/v1/developers/referral-code");
+    assert_eq!(value_of(&open(&visitor, FIREFOX, &format!("/signup?ref={first}")), "referral_code"), first);
+}
+
+#[test]
+fn a_ref_that_is_no_code_does_not_hide_the_one_that_is_remembered() {
+    let app = App::start();
+    let alice = app.developer("Alice");
+    let code = alice.code();
+    for (n, (model, word)) in
+        [("last", "producthunt"), ("last", "hacker-news"), ("last", ""), ("first", "producthunt")].iter().enumerate()
+    {
+        pick(&app, model);
+        let visitor = Visitor::new(&app);
+        open(&visitor, FIREFOX, &format!("/r/{code}"));
+        let page = open(&visitor, FIREFOX, &format!("/signup?ref={word}"));
+        assert_eq!(value_of(&page, "referral_code"), code, "{word}");
+        assert_eq!(sign_up_as_rendered(&visitor, &page, &format!("n{n}")).status, 201);
+    }
+    assert_eq!(alice.stats()["total_referrals"], 4);
+    // Nothing to fall back to: the page says at once what it would say to the form.
+    let visitor = Visitor::new(&app);
+    let page = open(&visitor, FIREFOX, "/signup?ref=producthunt");
+    assert_eq!(value_of(&page, "referral_code"), "PRODUCTHUNT");
+    assert!(page.body.contains("We cannot use the referral code <code>PRODUCTHUNT</code>"), "{}", page.body);
+    assert_eq!(sign_up_as_rendered(&visitor, &page, "erin").status, 422);
+}
+
 #[test]
 fn the_last_click_through_the_same_code_opens_the_window_again() {
     let app = App::start();
@@ -239,7 +309,8 @@ fn who_signs_up_is_no_longer_among_those_who_have_not() {
     assert_eq!(unsigned(&app, &alice).count, 0, "they will not sign up any more");
     // Whoever comes again after that is somebody who has not signed up.
     open(&visitors[0].0, &visitors[0].1, &format!("/r/{code}"));
-    assert_eq!((unsigned(&app, &alice).count, clicks(&alice), rows(&app, "click")), (1, 4, 3));
+    // Beside the three, today's mark of the visitor.
+    assert_eq!((unsigned(&app, &alice).count, clicks(&alice), rows(&app, "click")), (1, 4, 4));
     assert_eq!(unsigned(&app, &app.developer("Dan")).count, 0);
 }
 

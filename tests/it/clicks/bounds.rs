@@ -1,7 +1,7 @@
 //! A flood of clicks: what it can leave behind, and that nobody else notices.
 
 use super::{CHROME, FIREFOX, clicks, cookie, once, rows};
-use crate::harness::{App, DAY_MS};
+use crate::harness::{App, DAY_MS, Reply};
 use crate::process::{NO_LIMITS, Server, empty_dir, refloop};
 use futures_util::FutureExt;
 use refloop::domain::code::Code;
@@ -124,6 +124,83 @@ fn a_disk_that_takes_nothing_keeps_nobody_from_the_page() {
     app.sqlite3("DROP TRIGGER full");
     once(&app, CHROME, &format!("/r/{code}"));
     assert_eq!(clicks(&alice), 3);
+}
+
+/// A server with a code of Alice's, in a directory with a log.
+struct Stuck {
+    _keep: tempfile::TempDir,
+    dir: std::path::PathBuf,
+    server: Server,
+    path: String,
+    alice: crate::harness::Client,
+}
+
+impl Stuck {
+    fn start() -> Self {
+        let (keep, dir) = empty_dir();
+        let server = Server::start(&dir);
+        let caller = crate::process::Caller::new(&server.url);
+        let sign_up = json!({ "email": "me@alice.example", "password": "secure-password", "name": "Alice" });
+        let key = caller.post(None, "/v1/developers/signup", &sign_up).unwrap().json()["api_key"].clone();
+        let key = key.as_str().unwrap().to_owned();
+        let code = caller.post(Some(&key), "/v1/developers/referral-code", &json!({})).unwrap().json();
+        let path = format!("/r/{}", code["referral_code"].as_str().unwrap());
+        let alice = crate::harness::Client::new(&server.url, Some(key));
+        Self { _keep: keep, dir, server, path, alice }
+    }
+
+    fn click(&self, n: usize) -> Reply {
+        let agent = format!("{FIREFOX} {n}");
+        let client = crate::harness::Client::new(&self.server.url, None);
+        client.send("GET", &self.path, &[("User-Agent", &agent)], Vec::new())
+    }
+
+    /// Nothing can be written until it is dropped.
+    fn lock(&self) -> rusqlite::Connection {
+        let other = rusqlite::Connection::open(self.dir.join("refloop.db")).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        other
+    }
+
+    fn has_told(&self) -> bool {
+        std::fs::read_to_string(self.dir.join("stderr.log")).unwrap().contains("were not counted")
+    }
+}
+
+#[test]
+fn clicks_that_wait_for_the_day_s_key_in_vain_are_told() {
+    let stuck = Stuck::start();
+    let lock = stuck.lock();
+    std::thread::scope(|scope| {
+        let clicks: Vec<_> = (0..4)
+            .map(|n| {
+                scope.spawn({
+                    let stuck = &stuck;
+                    move || stuck.click(n)
+                })
+            })
+            .collect();
+        for reply in clicks.into_iter().map(|click| click.join().unwrap()) {
+            assert_eq!((reply.status, cookie(&reply)), (303, None), "nobody is known today");
+        }
+    });
+    assert!(stuck.has_told());
+    drop(lock);
+    assert!(cookie(&stuck.click(5)).is_some());
+    assert_eq!(stuck.alice.get("/v1/developers/referral-stats").json()["total_clicks"], 1);
+}
+
+#[test]
+fn clicks_that_nobody_waited_for_are_told_when_they_are_lost() {
+    let mut stuck = Stuck::start();
+    stuck.click(0);
+    let lock = stuck.lock();
+    let reply = stuck.click(1);
+    assert_eq!((reply.status, cookie(&reply).is_some()), (303, true), "it is remembered all the same");
+    stuck.server.terminate();
+    stuck.server.wait();
+    assert!(stuck.has_told());
+    drop(lock);
 }
 
 #[test]

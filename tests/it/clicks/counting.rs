@@ -52,6 +52,8 @@ fn once_for_a_visitor_however_they_come() {
     open(&visitor, CHROME, &format!("/r/{code}"));
     assert_eq!(clicks(&alice), 1, "the same cookie, also under another name");
     once(&app, CHROME, &format!("/r/{code}"));
+    assert_eq!(clicks(&alice), 1, "who was seen with the cookie today is known by network and browser as well");
+    once(&app, "Another", &format!("/r/{code}"));
     assert_eq!(clicks(&alice), 2, "another browser");
     let bob = app.developer("Bob");
     open(&visitor, FIREFOX, &format!("/r/{}", bob.code()));
@@ -62,10 +64,51 @@ fn once_for_a_visitor_however_they_come() {
     open(&visitor, FIREFOX, &format!("/r/{code}"));
     assert_eq!(clicks(&alice), 2);
     once(&app, FIREFOX, &format!("/r/{code}"));
+    assert_eq!(clicks(&alice), 2);
+    once(&app, CHROME, &format!("/r/{code}"));
     assert_eq!(clicks(&alice), 3);
     let series = alice.stats()["series"].as_array().unwrap().clone();
     let days: Vec<i64> = series.iter().rev().take(2).map(|day| day["clicks"].as_i64().unwrap()).collect();
     assert_eq!(days, [1, 2], "today, yesterday");
+}
+
+#[test]
+fn a_link_and_its_landing_page_s_report_are_one_visit() {
+    let app = app_with_landing("https://acme.example/");
+    let (alice, bob) = (app.developer("Alice"), app.developer("Bob"));
+    let report = |agent: &str, code: &str| {
+        let reply = app.anonymous().send("POST", &format!("/r/{code}"), &[("User-Agent", agent)], Vec::new());
+        assert_eq!(reply.status, 204, "{}", reply.body);
+    };
+    // A cookie of another day, and of another browser, as it is of another network.
+    let visitor = Visitor::new(&app);
+    open(&visitor, FIREFOX, &format!("/r/{}", alice.code()));
+    app.advance_days(1);
+    for (agent, developer) in [(FIREFOX, &bob), (FIREFOX, &alice), (CHROME, &alice)] {
+        open(&visitor, agent, &format!("/r/{}", developer.code()));
+        report(agent, &developer.code());
+        assert_eq!((clicks(developer), clicks(&alice)), (1, 1), "{agent}");
+    }
+    let unsigned = app.sqlite3("SELECT count(*) FROM click WHERE signed_up = 0");
+    assert_eq!(unsigned.trim(), "2", "it is one visitor of each");
+    report("Another", &bob.code());
+    assert_eq!(clicks(&bob), 2, "somebody else's visit");
+
+    // One's own link, while one is signed in.
+    let owner = Visitor::new(&app);
+    owner.sign_in("alice@alice.example");
+    assert_eq!(cookie(&open(&owner, "Alice's", &format!("/r/{}", alice.code()))), None);
+    report("Alice's", &alice.code());
+    assert_eq!(clicks(&alice), 1);
+
+    // Marks are not counted, but there is an end to them, too.
+    app.sqlite3("UPDATE project_click_day SET marks = 199999");
+    let marks = || rows(&app, "click");
+    let before = marks();
+    for agent in ["Third", "Fourth", "Fifth"] {
+        open(&visitor, agent, &format!("/r/{}", alice.code()));
+    }
+    assert_eq!((marks(), clicks(&alice)), (before + 1, 1));
 }
 
 #[test]

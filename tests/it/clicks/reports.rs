@@ -18,33 +18,45 @@ fn a_reported_click_counts_as_any_other() {
     let alice = app.developer("Alice");
     let code = alice.code();
     let firefox = [("User-Agent", FIREFOX), ("Origin", "https://landing.example"), ("Sec-Fetch-Dest", "empty")];
-    for (headers, code, counted) in [
-        (&firefox[..], code.as_str(), 1),
-        (&firefox[..], &code.to_lowercase(), 1),
-        (&[("User-Agent", CHROME)], &code, 2),
-        (&[("User-Agent", "curl/8.5.0")], &code, 2),
-        (&[("User-Agent", "Another"), ("Sec-Purpose", "prefetch;prerender")], &code, 2),
-        (&[("User-Agent", "Another")], "NOBODYS", 2),
-        (&[("User-Agent", "Another")], "x", 2),
+    for (headers, code, status, counted) in [
+        (&firefox[..], code.as_str(), 204, 1),
+        (&firefox[..], &code.to_lowercase(), 204, 1),
+        (&[("User-Agent", CHROME)], &code, 204, 2),
+        (&[("User-Agent", "curl/8.5.0")], &code, 204, 2),
+        (&[("User-Agent", "Another"), ("Sec-Purpose", "prefetch;prerender")], &code, 204, 2),
+        (&[("User-Agent", "Another")], "PRODUCTHUNT", 404, 2),
+        (&[("User-Agent", "Another")], "x", 404, 2),
     ] {
         let reply = report(&app, code, headers);
-        assert_eq!((reply.status, reply.body.as_str()), (204, ""), "it says nothing of what it did");
+        assert_eq!(reply.status, status, "{code} {headers:?}");
+        assert!(status == 404 || reply.body.is_empty(), "it says nothing of what it did");
+        assert_eq!(reply.header("Cross-Origin-Resource-Policy"), Some("cross-origin"));
         assert_eq!(reply.header("Access-Control-Allow-Origin"), Some("*"));
         assert_eq!(reply.header("Access-Control-Allow-Credentials"), None);
         assert_eq!((cookie(&reply), clicks(&alice)), (None, counted), "{code} {headers:?}");
     }
     once(&app, CHROME, &format!("/r/{code}"));
     assert_eq!(clicks(&alice), 2, "the link and the report of where it leads count once");
+    alice.delete("/v1/developers/referral-code");
+    assert_eq!((report(&app, &code, &firefox).status, clicks(&alice)), (404, 2), "a code that can be used no more");
 }
 
 #[test]
-fn reports_are_limited_like_pages() {
+fn beyond_the_limit_a_link_leads_on_and_is_not_counted() {
     let app = App::start_with(|settings| settings.limits.public = Quota::new(4, Duration::from_secs(60)));
     // The signup is the first.
     let code = app.developer("Alice").code();
     let statuses: Vec<u16> = (0..5).map(|n| report(&app, &code, &[("User-Agent", &format!("B{n}"))]).status).collect();
     assert_eq!((statuses, rows(&app, "click")), (vec![204, 204, 204, 429, 429], 3));
-    assert_eq!(once(&app, "B9", &format!("/r/{code}")).status, 429, "links too");
+    let refused = report(&app, &code, &[("User-Agent", "B8")]);
+    assert_eq!(refused.header("Access-Control-Allow-Origin"), Some("*"), "the script can read that too");
+    for (path, place) in [("/r/$", "/signup?ref=$"), ("/?ref=$", "/signup?ref=$"), ("/r/x", "/signup")] {
+        let reply = once(&app, "B9", &path.replace('$', &code));
+        assert_eq!((reply.status, reply.header("Location")), (303, Some(place.replace('$', &code).as_str())), "{path}");
+        assert_eq!((cookie(&reply), rows(&app, "click")), (None, 3));
+    }
+    assert_eq!(app.anonymous().send("GET", "/ref.js", &[], Vec::new()).status, 200);
+    assert_eq!(once(&app, "B9", "/signup").status, 429, "pages are limited");
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn a_mail_program_declines_by_one_request() {
     let multipart = "--b\r\nContent-Disposition: form-data; name=\"List-Unsubscribe\"\r\n\r\nOne-Click\r\n--b--\r\n";
     for (media_type, body) in [(FORM.1, "List-Unsubscribe=One-Click"), ("multipart/form-data; boundary=b", multipart)] {
         let (office, path, code) = with_a_link();
-        let headers = [("Content-Type", media_type)];
+        let headers = [("Content-Type", media_type), ("Sec-Fetch-Site", "cross-site")];
         let reply = office.app.anonymous().send("POST", &path, &headers, body.as_bytes().to_vec());
         assert_page(&reply, 200);
         office.app.referee("Carol", &code);
