@@ -266,9 +266,11 @@ fn who_comes_with_a_code_is_asked_to_sign_up_with_it() {
     assert_page(&reply, 401);
     assert!(reply.body.contains(&format!("href=\"/signup?ref={code}\"")), "the code is not lost: {}", reply.body);
     for odd in ["NOSUCHCODE", "x", "%22%3E%3Cscript%3E", "a%0d%0ab"] {
-        let page = visitor.get(&format!("/login?ref={odd}"));
+        let path = format!("/login?ref={odd}");
+        let page = Visitor::new(&app).get(&path);
         assert_page(&page, 200);
         assert!(!page.body.contains("New here?"), "{odd}");
+        assert!(visitor.get(&path).body.contains(&invitation), "{odd}: the code that is remembered");
     }
 }
 
