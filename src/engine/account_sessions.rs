@@ -8,7 +8,7 @@ use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{AccountId, ProjectId, SessionId};
 use crate::domain::time::{DAY_MS, HOUR_MS};
 use crate::domain::{access, text};
-use crate::store::{AccountSession, NewSession, Reader, SessionRow, Tx};
+use crate::store::{AccountSession, NewSession, Reader, SessionRow, TokenPurpose, Tx};
 
 /// What someone sees of their own account.
 pub struct OwnAccount {
@@ -160,6 +160,7 @@ impl Engine {
         let write = move |tx: &Tx<'_>| {
             require_unchanged(tx, project, account, &old_hash)?;
             tx.set_password(project, account, &new_hash)?;
+            tx.end_mail_tokens(account, Some(TokenPurpose::Reset))?;
             tx.end_account_sessions(account)?;
             begin(tx, account, &token, &browser)
         };

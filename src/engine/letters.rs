@@ -35,6 +35,15 @@ pub struct Letter {
     pub content: LetterContent,
 }
 
+impl Letter {
+    /// The name to address the reader by; none before the address is known to be whose it is said to be, as anyone can
+    /// put any words there.
+    pub fn addressee(&self) -> Option<&str> {
+        let is_known = !matches!(self.content, LetterContent::ConfirmAddress { .. });
+        self.name.as_deref().filter(|_| is_known)
+    }
+}
+
 /// What a letter says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LetterContent {

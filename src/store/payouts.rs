@@ -208,7 +208,7 @@ impl Tx<'_> {
     /// Has it called off, if it was not told to Stripe yet. From here on it will not be.
     pub fn ask_payout_cancel(&self, project: ProjectId, id: PayoutId) -> Result<bool> {
         let sql = "UPDATE payout SET cancel_asked = 1
-                   WHERE project_id = $1 AND id = $2 AND status = 'queued' AND sendings = 0";
+                   WHERE project_id = $1 AND id = $2 AND status = 'queued' AND sendings = 0 AND transfer_id IS NULL";
         Ok(self.connection.prepare_cached(sql)?.execute(params![project.0, id.0])? > 0)
     }
 

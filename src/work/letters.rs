@@ -51,7 +51,7 @@ struct Words {
 pub fn render(letter: &Letter, public_url: &str) -> Result<Rendered> {
     let pages = base_url(public_url, letter.host.as_deref());
     let words = words(letter, &pages);
-    let greeting = letter.name.as_ref().map_or_else(|| "Hello,".to_owned(), |name| format!("Hello {name},"));
+    let greeting = letter.addressee().map_or_else(|| "Hello,".to_owned(), |name| format!("Hello {name},"));
     let footer = format!("You get this mail because you have an account at {}.", letter.project_name);
     let unsubscribe = letter.unsubscribe.as_ref().map(|path| format!("{pages}{path}"));
     let Words { subject, paragraphs, action, notes } = &words;

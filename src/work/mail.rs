@@ -128,7 +128,7 @@ impl Mailer {
         let Rendered { subject, text, html, unsubscribe_url } = letters::render(letter, &self.public_url)?;
         let address = letter.to.parse().map_err(|error| fault(&error))?;
         // A header is one line, whatever is in the file.
-        let name = letter.name.as_ref().map(|name| name.replace(char::is_control, " "));
+        let name = letter.addressee().map(|name| name.replace(char::is_control, " "));
         let date = UNIX_EPOCH + Duration::from_millis(u64::try_from(letter.at_ms).unwrap_or_default());
         let message = Message::builder()
             .from(self.from.clone())

@@ -323,7 +323,7 @@ fn closed_sets_and_signs_are_checked_everywhere() {
         "UPDATE usage_event SET uncovered = -1",
         "UPDATE usage_total SET calls = -1",
         "INSERT INTO purchase VALUES (1, 1, 'p', 1, 0, 'usd', 1, 1)",
-        "INSERT INTO refund VALUES (1, 1, 'r', 'p', 0, 1)",
+        "INSERT INTO refund VALUES (1, 1, 'r', 'p', 0, 0, 1)",
     ] {
         let said = app.sqlite3(sql);
         assert!(said.contains("constraint failed"), "{sql}: {said}");

@@ -168,8 +168,9 @@ pub fn read_transfer(reply: &Reply, asked: &Transfer) -> TransferVerdict {
     let (kind, code, message) = (word("type"), word("code"), word("message"));
     let said = if kind.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status} {kind} {code}") };
     match status {
-        // A key that is not good, or too much at once: refused at the door.
-        401 | 403 | 429 => NotTaken(said),
+        // A key that is not good, or too much at once: refused at the door. What has no word of Stripe's own may come from
+        // something on the way back.
+        401 | 403 | 429 if kind.ends_with("_error") => NotTaken(said),
         400 | 402 | 404 if ["invalid_request_error", "card_error"].contains(&kind) => {
             Refused(if message.is_empty() { said } else { message.to_owned() })
         }
@@ -294,7 +295,10 @@ mod tests {
             (answer(404, ""), "unclear"),
             (answer(409, &invalid), "unclear"),
             (answer(401, &invalid), "not taken"),
-            (answer(403, ""), "not taken"),
+            (answer(403, &error("invalid_request_error")), "not taken"),
+            (answer(401, ""), "unclear"),
+            (answer(403, "<html>blocked</html>"), "unclear"),
+            (answer(429, "{}"), "unclear"),
             (answer(429, &invalid), "not taken"),
             (answer(200, "{"), "unclear"),
             (answer(200, ""), "unclear"),
