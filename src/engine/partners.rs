@@ -54,9 +54,12 @@ fn view(db: &Snapshot<'_>, project: ProjectId, account: AccountId) -> Result<Par
 pub fn standing(db: &Snapshot<'_>, project: ProjectId, account: AccountId) -> Result<PartnerBalance> {
     let (now_ms, owed) = (db.now_ms(project), db.totals(project, account)?.owed);
     let lots = db.commission_lots(project, account)?;
+    // Other credits may have covered the refund of a commission that was paid: they do not become money by that. And a
+    // commission that covered the refund of one within a payout is worth what comes back of it.
+    let earned = db.unpaid_commissions(project, account)?;
     let (reserved, paid) = db.payout_sums(project, account)?;
     Ok(PartnerBalance {
-        available: (lots.iter().map(|lot| lot.payable(now_ms)).sum::<i64>() - owed).max(0),
+        available: (lots.iter().map(|lot| lot.available(now_ms)).sum::<i64>() - owed).min(earned).max(0),
         pending: lots.iter().map(|lot| lot.pending(now_ms)).sum(),
         reserved,
         paid,

@@ -96,6 +96,17 @@ impl Snapshot<'_> {
         Ok(self.with_holdings(project, account, |has| open(&mut has.lots()))?.unwrap_or_default())
     }
 
+    /// All commissions that an account ever got, less what was taken back of them, whichever lots paid for that, and less
+    /// what is in payouts.
+    pub fn unpaid_commissions(&self, project: ProjectId, account: AccountId) -> Result<i64> {
+        let sql = "SELECT coalesce(sum(lot.granted - lot.reversed - lot.paid), 0)
+                   FROM entry JOIN lot ON lot.seq = entry.seq JOIN decision ON decision.id = lot.decision_id
+                     JOIN referral ON referral.id = lot.referral_id
+                   WHERE entry.account_id = $1 AND entry.kind = 'grant' AND lot.project_id = $2
+                     AND decision.event IN ('purchase', 'subscription') AND referral.referrer_id = lot.account_id";
+        Ok(self.connection.prepare_cached(sql)?.query_row(params![account.0, project.0], |row| row.get(0))?)
+    }
+
     pub fn stripe_account(&self, project: ProjectId, account: AccountId) -> Result<Option<StripeAccount>> {
         let sql = format!("SELECT {COLUMNS} FROM stripe_account WHERE account_id = $1 AND project_id = $2");
         let mut statement = self.connection.prepare_cached(&sql)?;

@@ -64,12 +64,6 @@ impl Lot {
         if self.is_due(now_ms) { 0 } else { (self.remaining - self.unvested(now_ms)).max(0) }
     }
 
-    /// What of it can be paid out, if it is a commission: in all, never more than the grant has left after reversals,
-    /// whichever lots paid for those.
-    pub fn payable(&self, now_ms: i64) -> i64 {
-        self.available(now_ms).min(self.granted - self.reversed - self.paid).max(0)
-    }
-
     pub fn pending(&self, now_ms: i64) -> i64 {
         if self.is_due(now_ms) { 0 } else { self.remaining.max(0) - self.available(now_ms) }
     }

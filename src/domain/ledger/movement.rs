@@ -144,14 +144,14 @@ fn take_available(lots: &[Lot], mut amount: i64, now_ms: i64, kind: EntryKind) -
     drafts
 }
 
-/// Takes up to `amount` of what can be paid out of these lots, in spend order.
+/// Takes up to `amount` of what is available in these lots, in spend order.
 pub fn payout(lots: &[Lot], amount: i64, now_ms: i64) -> Vec<Draft> {
-    let mut open: Vec<&Lot> = lots.iter().filter(|lot| lot.payable(now_ms) > 0).collect();
+    let mut open: Vec<&Lot> = lots.iter().filter(|lot| lot.available(now_ms) > 0).collect();
     open.sort_by_key(|lot| lot.spend_order());
     let mut left = amount;
     let mut drafts = Vec::new();
     for lot in open {
-        let part = lot.payable(now_ms).min(left);
+        let part = lot.available(now_ms).min(left);
         if part == 0 {
             break;
         }
@@ -269,18 +269,18 @@ mod tests {
     }
 
     #[test]
-    fn a_payout_takes_what_is_left_of_the_grant_itself() {
+    fn a_payout_takes_what_is_available_in_spend_order() {
         let lots = [
             Lot { granted: 100, ..lot(1, 100) },
             Lot { granted: 100, paid: 40, ..lot(2, 60) },
-            // Reversed at the expense of others and then given back: it can be spent, not paid out.
+            // Reversed at the expense of others, and then given back.
             Lot { granted: 100, reversed: 100, ..lot(3, 100) },
             Lot { granted: 100, expires_at_ms: 50, ..lot(4, 30) },
             Lot { granted: 100, vests_at_ms: 20, ..lot(5, 100) },
             Lot { granted: 100, ..lot(6, -50) },
         ];
         assert_eq!(moved(&payout(&lots, 100, 10)), [(Some(4), -30), (Some(1), -70)]);
-        assert_eq!(moved(&payout(&lots, 999, 10)), [(Some(4), -30), (Some(1), -100), (Some(2), -60)]);
+        assert_eq!(moved(&payout(&lots, 999, 10)), [(Some(4), -30), (Some(1), -100), (Some(2), -60), (Some(3), -100)]);
         assert!(payout(&lots, 0, 10).is_empty());
         assert_eq!(moved(&payout_return(&[(4, 30), (1, 70)])), [(Some(4), 30), (Some(1), 70)]);
     }

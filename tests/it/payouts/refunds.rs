@@ -54,8 +54,8 @@ fn what_comes_back_after_a_refund_settles_its_debt() {
     assert_eq!(stage.balance(), [0, 0, 0, 0, 3_500]);
 }
 
-#[test]
-fn a_bonus_that_paid_for_a_reversal_does_not_come_back_as_cash() {
+/// Alice has earned 3,000 by a purchase, and 700 by a signup.
+fn with_bonus() -> Stage {
     let stage = Stage::ready();
     stage.app.change_program(|program| {
         program["rules"]
@@ -65,6 +65,44 @@ fn a_bonus_that_paid_for_a_reversal_does_not_come_back_as_cash() {
     });
     stage.earn("p-1", 3_000);
     stage.app.referee("Carol", &stage.alice.code());
+    stage
+}
+
+#[test]
+fn a_bonus_that_paid_for_a_reversal_after_the_payout_does_not_come_back_either() {
+    let stage = with_bonus();
+    stage.request(json!({}));
+    stage.work();
+    stage.refund("r-1", "p-1", 30_000);
+    assert_eq!(stage.balance(), [0, 0, 0, 3_000, 2_300]);
+    stage.earn("p-2", 6_000);
+    assert_eq!(stage.alice.stats()["credits_available"], 3_700);
+    assert_eq!(stage.balance(), [3_000, 0, 0, 3_000, 0], "700 of it can be spent alone");
+    stage.request(json!({}));
+    stage.work();
+    assert_eq!((stage.sent(), stage.paid_by_ledger()), (6_000, 6_000), "what commissions have come to");
+    assert_eq!(stage.balance(), [0, 0, 0, 6_000, 0]);
+}
+
+#[test]
+fn a_commission_that_covered_the_refund_of_one_on_its_way_is_worth_what_comes_back() {
+    let stage = Stage::ready();
+    stage.earn("p-1", 3_000);
+    stage.request(json!({}));
+    stage.earn("p-2", 3_000);
+    stage.refund("r-1", "p-1", 30_000);
+    assert_eq!(stage.balance(), [0, 0, 3_000, 0, 0], "the second one paid for it");
+    stage.stripe.script(&[Fault::Refuse]);
+    stage.work();
+    assert_eq!(stage.balance(), [3_000, 0, 0, 0, 0]);
+    stage.request(json!({}));
+    stage.work();
+    assert_eq!((stage.sent(), stage.balance()), (3_000, [0, 0, 0, 3_000, 0]));
+}
+
+#[test]
+fn a_bonus_that_paid_for_a_reversal_does_not_come_back_as_cash() {
+    let stage = with_bonus();
     stage.request(json!({}));
     stage.refund("r-1", "p-1", 30_000);
     assert_eq!(stage.balance(), [0, 0, 3_000, 0, 2_300], "the reward of 700 paid for some of it");
