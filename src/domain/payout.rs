@@ -137,13 +137,19 @@ pub struct Sendings {
 pub enum NextStep {
     /// Tell Stripe; it knows a repeat by its key. `earlier`: it may have been told before.
     Send { earlier: bool },
+    /// Look, and tell Stripe if it is not there: nothing here says that it was told, but it is so old that this may be an
+    /// older copy of the file, and the key forgotten.
+    LookThenSend,
     /// Only look whether it is there. `certain`: what is not there now will never be.
     LookUp { certain: bool },
 }
 
 /// Stripe is told again only while it surely remembers the key.
-pub fn next_step(sendings: Option<Sendings>, now_ms: i64) -> NextStep {
-    let Some(Sendings { first_at_ms, last_at_ms }) = sendings else { return NextStep::Send { earlier: false } };
+pub fn next_step(requested_at_ms: i64, sendings: Option<Sendings>, now_ms: i64) -> NextStep {
+    let Some(Sendings { first_at_ms, last_at_ms }) = sendings else {
+        let is_young = (requested_at_ms..requested_at_ms + SAME_KEY_MS).contains(&now_ms);
+        return if is_young { NextStep::Send { earlier: false } } else { NextStep::LookThenSend };
+    };
     // A clock that went back says nothing about how old the key is.
     let is_remembered = (last_at_ms..first_at_ms + SAME_KEY_MS).contains(&now_ms);
     if is_remembered {
@@ -216,8 +222,15 @@ mod tests {
             // The clock went back.
             (4_999, NextStep::LookUp { certain: false }),
         ] {
-            assert_eq!(next_step(told, now_ms), step, "{now_ms}");
+            assert_eq!(next_step(1_000, told, now_ms), step, "{now_ms}");
         }
-        assert_eq!(next_step(None, 0), NextStep::Send { earlier: false });
+        for (now_ms, step) in [
+            (1_000, NextStep::Send { earlier: false }),
+            (999 + SAME_KEY_MS, NextStep::Send { earlier: false }),
+            (1_000 + SAME_KEY_MS, NextStep::LookThenSend),
+            (999, NextStep::LookThenSend),
+        ] {
+            assert_eq!(next_step(1_000, None, now_ms), step, "{now_ms}");
+        }
     }
 }

@@ -65,7 +65,7 @@ pub fn begin(tx: &Tx<'_>, delivery: &Delivery) -> Result<Option<TransferTask>> {
     }
     let api_key = tx.stripe_api_key(row.project)?.ok_or_else(payout::stripe_not_configured)?;
     let key_hash = secret_hash(&api_key);
-    let step = payout::next_step(row.sendings, tx.machine_now_ms());
+    let step = payout::next_step(row.created_at_ms, row.sendings, tx.machine_now_ms());
     match step {
         NextStep::Send { earlier } => {
             if earlier {
@@ -74,6 +74,7 @@ pub fn begin(tx: &Tx<'_>, delivery: &Delivery) -> Result<Option<TransferTask>> {
             }
             tx.note_payout_sending(row.project, row.id, &key_hash)?;
         }
+        NextStep::LookThenSend => tx.note_payout_sending(row.project, row.id, &key_hash)?,
         NextStep::LookUp { .. } => tx.set_payout_reconciling(row.project, row.id)?,
     }
     Ok(Some(TransferTask {

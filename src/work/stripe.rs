@@ -106,6 +106,11 @@ impl StripeClient {
         }
         match task.step {
             NextStep::Send { earlier } => self.send(task, earlier),
+            NextStep::LookThenSend => match self.look_up(task) {
+                LookUp::Found(transfer) => Outcome::Done(Some(transfer)),
+                LookUp::None => self.send(task, false),
+                LookUp::Unclear(reason) => Outcome::Retry(reason),
+            },
             NextStep::LookUp { certain } => match self.look_up(task) {
                 LookUp::Found(transfer) => Outcome::Done(Some(transfer)),
                 LookUp::None if certain && task.may_resolve => Outcome::Refused("Stripe has no such transfer.".into()),

@@ -35,6 +35,17 @@ fn a_payout_waits_for_its_approval() {
 }
 
 #[test]
+fn an_old_payout_is_looked_for_before_it_is_sent() {
+    let (stage, id) = waiting();
+    stage.app.advance_ms(24 * HOUR_MS);
+    stage.app.engine.approve_payout(id_of(&id)).unwrap();
+    stage.work();
+    assert_eq!((stage.status(&id).as_str(), stage.sent()), ("paid", 3_000));
+    let asked = |method| stage.stripe.requests(method, "/v1/transfers").len();
+    assert_eq!((asked("GET"), asked("POST")), (1, 1), "this may be an older copy of the file");
+}
+
+#[test]
 fn a_setting_that_is_turned_on_later_holds_up_what_comes_later() {
     let stage = Stage::ready();
     stage.earn("p-1", 5_000);
