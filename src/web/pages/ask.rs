@@ -1,5 +1,6 @@
 //! Pages that mail leads to: one question, one form.
 
+use crate::domain::email::Email;
 use crate::domain::error::{Error, Kind, Result};
 use crate::web::Context;
 use crate::web::auth::{Visit, visit};
@@ -78,6 +79,29 @@ pub async fn sent(
         Ok(()) => Ok(fields),
         Err(error) => Err(error_page_of(Frame::new(&visit.project.name), ("Back to the page", back.into()), error)),
     })
+}
+
+/// A form of an address that was sent, within the limits of whoever asks and of the mail to that address; or the page that
+/// asks again.
+pub async fn asked_address(
+    request: &HttpRequest,
+    payload: web::Payload,
+    context: &Context,
+    ask: fn(String) -> Ask,
+) -> Result<std::result::Result<(Visit, Email), HttpResponse>> {
+    context.limiter.login(context.settings.trusted_proxies.client_of(request))?;
+    let visit = mail_visit(context, request).await?;
+    let fields = match sent(request, payload, context, &visit, &ask(String::new()).action).await? {
+        Ok(fields) => fields,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let typed = fields.get("email").cloned().unwrap_or_default();
+    let email = match Email::parse("email", &typed) {
+        Ok(email) => email,
+        Err(error) => return show(request, context, &visit, ask(typed), Some(error)).map(Err),
+    };
+    context.limiter.mail(visit.project.id, &email.address())?;
+    Ok(Ok((visit, email)))
 }
 
 /// What there is to say at the end.

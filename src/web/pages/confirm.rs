@@ -1,7 +1,6 @@
 //! `/confirm`: the link that a mail brings to who has signed up, and another one for who has lost it.
 
-use super::ask::{Ask, Field, mail_visit, say, sent, show, stale_link};
-use crate::domain::email::Email;
+use super::ask::{Ask, Field, asked_address, mail_visit, say, sent, show, stale_link};
 use crate::domain::error::Result;
 use crate::domain::referral::abuse_text;
 use crate::engine::{Applied, Confirmed};
@@ -95,18 +94,10 @@ pub async fn again(request: HttpRequest, payload: web::Payload, context: web::Da
 }
 
 async fn take_again(request: &HttpRequest, payload: web::Payload, context: &Context) -> Result<HttpResponse> {
-    context.limiter.login(context.settings.trusted_proxies.client_of(request))?;
-    let visit = mail_visit(context, request).await?;
-    let fields = match sent(request, payload, context, &visit, AGAIN.1).await? {
-        Ok(fields) => fields,
+    let (visit, email) = match asked_address(request, payload, context, ask_address).await? {
+        Ok(asked) => asked,
         Err(refusal) => return Ok(refusal),
     };
-    let typed = fields.get("email").cloned().unwrap_or_default();
-    let email = match Email::parse("email", &typed) {
-        Ok(email) => email,
-        Err(error) => return show(request, context, &visit, ask_address(typed), Some(error)),
-    };
-    context.limiter.mail(visit.project.id, &email.address())?;
     context.engine.confirm_again(visit.project.id, email).await?;
     let text = "If this address is still to be confirmed, a mail with a new link is on its way.";
     Ok(say(&visit, "Look at your mail", text.into(), Some(("Back to sign in", super::login::LOGIN))))

@@ -1,7 +1,6 @@
 //! `/forgot` and `/reset`: a new password by a link in a mail.
 
-use super::ask::{Ask, Field, mail_visit, say, sent, show, stale_link};
-use crate::domain::email::Email;
+use super::ask::{Ask, Field, asked_address, mail_visit, say, sent, show, stale_link};
 use crate::domain::error::{Kind, Result};
 use crate::web::Context;
 use crate::web::page::error_page;
@@ -49,18 +48,10 @@ pub async fn forgot(request: HttpRequest, payload: web::Payload, context: web::D
 }
 
 async fn take_forgot(request: &HttpRequest, payload: web::Payload, context: &Context) -> Result<HttpResponse> {
-    context.limiter.login(context.settings.trusted_proxies.client_of(request))?;
-    let visit = mail_visit(context, request).await?;
-    let fields = match sent(request, payload, context, &visit, FORGOT).await? {
-        Ok(fields) => fields,
+    let (visit, email) = match asked_address(request, payload, context, ask_address).await? {
+        Ok(asked) => asked,
         Err(refusal) => return Ok(refusal),
     };
-    let typed = fields.get("email").cloned().unwrap_or_default();
-    let email = match Email::parse("email", &typed) {
-        Ok(email) => email,
-        Err(error) => return show(request, context, &visit, ask_address(typed), Some(error)),
-    };
-    context.limiter.mail(visit.project.id, &email.address())?;
     context.engine.forgot_password(visit.project.id, email).await?;
     let text = "If there is an account with this address, a mail with a link is on its way. It may take a minute; look \
                 among the unwanted mail, too.";
