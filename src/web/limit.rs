@@ -32,7 +32,7 @@ pub struct Limits {
     pub signup: Quota,
     /// Requests with a key that is not good, per client address; and as many tries at passwords.
     pub bad_key: Quota,
-    /// Tries at the password of one account or operator: of all browsers together that have not signed in there before,
+    /// Tries at the password of one account or operator: of a network's browsers together that have not signed in there,
     /// and of each one that has.
     pub login: Quota,
     /// Public reads and pages, per client address.

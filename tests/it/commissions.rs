@@ -40,7 +40,7 @@ impl Market {
         assert_eq!(self.gateway.post("/v1/refunds", body).status, 201, "{id}");
     }
 
-    /// Alice's track, which she cannot change herself yet.
+    /// Alice's track, without what an upgrade asks for.
     fn set_track(&self, track: &str) {
         let set = format!("UPDATE account SET track = '{track}' WHERE email = 'alice@alice.example'");
         assert_eq!(self.app.sqlite3(&set), "");

@@ -66,7 +66,7 @@ impl Office {
 }
 
 fn mailer(smtp_url: &str, public_url: &str) -> Mailer {
-    let server = SmtpServer::parse(smtp_url).unwrap().with_patience(Duration::from_millis(500));
+    let server = SmtpServer::parse(smtp_url).unwrap().with_patience(Duration::from_secs(3));
     Mailer::new(&server, FROM, public_url).unwrap()
 }
 
