@@ -148,11 +148,16 @@ fn print(line: &str) {
 }
 
 fn start_log() {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("REFLOOP_LOG").unwrap_or_else(|_| EnvFilter::new("warn,refloop=info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    use tracing_subscriber::filter::Targets;
+    use tracing_subscriber::{fmt, prelude::*};
+    let asked = std::env::var("REFLOOP_LOG").ok().and_then(|asked| asked.parse().ok());
+    let filter: Targets = asked.unwrap_or_else(|| {
+        Targets::new().with_default(tracing::Level::WARN).with_target("refloop", tracing::Level::INFO)
+    });
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = if std::io::stderr().is_terminal() { lines.compact().boxed() } else { lines.json().boxed() };
     // A second subscriber in one process can only be a test's.
-    let _ = if std::io::stderr().is_terminal() { log.compact().try_init() } else { log.json().try_init() };
+    let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
 }
 
 fn execute(cli: &Cli) -> Result<Option<Report>> {
