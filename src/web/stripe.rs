@@ -12,7 +12,7 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::json as document;
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.service(web::resource("/webhooks/stripe/{project}").route(web::post().to(receive)));
+    config.service(web::scope("/webhooks/stripe").service(web::resource("/{project}").route(web::post().to(receive))));
 }
 
 /// A body as it came, to the byte, and what it is signed with.

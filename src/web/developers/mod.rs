@@ -33,12 +33,10 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .route(web::delete().to(account::erase)),
         )
         .service(
-            web::resource("/v1/developers/api-keys")
-                .route(web::get().to(account::keys))
-                .route(web::head().to(account::keys))
-                .route(web::post().to(account::make_key)),
+            web::scope("/v1/developers/api-keys")
+                .service(readable("", account::keys).route(web::post().to(account::make_key)))
+                .service(web::resource("/{id}").route(web::delete().to(account::revoke_key))),
         )
-        .service(web::resource("/v1/developers/api-keys/{id}").route(web::delete().to(account::revoke_key)))
         .service(readable("/v1/developers/ledger", ledger::list))
         .service(readable("/v1/developers/ledger.csv", ledger::export))
         .service(readable("/v1/partner", partner::show))
@@ -47,12 +45,10 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/v1/partner/connect").route(web::post().to(partner::connect)))
         .service(web::resource("/v1/partner/downgrade").route(web::post().to(partner::downgrade)))
         .service(
-            web::resource("/v1/payouts")
-                .route(web::get().to(payouts::list))
-                .route(web::head().to(payouts::list))
-                .route(web::post().to(payouts::request)),
+            web::scope("/v1/payouts")
+                .service(readable("", payouts::list).route(web::post().to(payouts::request)))
+                .service(readable("/{id}", payouts::show)),
         )
-        .service(readable("/v1/payouts/{id}", payouts::show))
         .service(readable("/v1/ledger/head", ledger::head))
         .service(readable("/v1/leaderboard", referrals::leaderboard))
         .service(web::resource("/v1/usage").route(web::post().to(usage::record)))

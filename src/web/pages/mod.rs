@@ -33,7 +33,7 @@ const JS: &str = include_str!("../../../templates/refloop.js");
 pub fn routes(config: &mut web::ServiceConfig) {
     config
         .service(readable("/", clicks::home))
-        .service(readable("/r/{code}", clicks::follow).route(web::post().to(clicks::report)))
+        .service(web::scope("/r").service(readable("/{code}", clicks::follow).route(web::post().to(clicks::report))))
         .service(readable("/ref.js", clicks::script))
         .service(
             web::resource("/signup")
@@ -53,7 +53,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(readable("/confirm/again", confirm::again_form).route(web::post().to(confirm::again)))
         .service(readable("/unsubscribe", unsubscribe::choice_form).route(web::post().to(unsubscribe::choose)))
         .service(readable("/admin/setup", operator_link))
-        .service(readable("/qr/{code}.svg", qr))
+        .service(web::scope("/qr").service(readable("/{code}.svg", qr)))
         .service(readable(CSS_URL, stylesheet))
         .service(readable(JS_URL, script));
 }

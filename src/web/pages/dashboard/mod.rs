@@ -27,8 +27,11 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(readable(Place::Referrals.url(), referrals::show))
         .service(readable(Place::Ledger.url(), ledger::show))
         .service(readable("/dashboard/ledger.csv", ledger::export))
-        .service(readable(Place::Keys.url(), keys::show).route(web::post().to(keys::make)))
-        .service(web::resource("/dashboard/keys/{id}/revoke").route(web::post().to(keys::revoke)));
+        .service(
+            web::scope(Place::Keys.url())
+                .service(readable("", keys::show).route(web::post().to(keys::make)))
+                .service(web::resource("/{id}/revoke").route(web::post().to(keys::revoke))),
+        );
 }
 
 /// Who is signed in and asks for a page of the dashboard.
