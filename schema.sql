@@ -80,7 +80,7 @@ CREATE TABLE account (
   password_hash    TEXT,
   disposable       INTEGER NOT NULL DEFAULT 0 CHECK (disposable IN (0, 1)),  -- a throw-away mailbox: earns nothing
   track            TEXT    NOT NULL DEFAULT 'basic' CHECK (track IN ('basic', 'partner')),
-  track_since_ms   INTEGER,                                        -- before that it was the other track; NULL: always
+  address_proved   INTEGER NOT NULL DEFAULT 0 CHECK (address_proved IN (0, 1)),  -- 1: a link mailed to it was used
   milestone_mail   INTEGER NOT NULL DEFAULT 1 CHECK (milestone_mail IN (0, 1)),  -- 0: wants none
   created_at_ms    INTEGER NOT NULL,
   erased_at_ms     INTEGER,
@@ -357,6 +357,16 @@ CREATE TABLE agreement_acceptance (
   FOREIGN KEY (project_id, version) REFERENCES partner_agreement (project_id, version)
 ) STRICT;
 CREATE INDEX agreement_acceptance_account ON agreement_acceptance (account_id, id);
+
+-- Every change of an account's track, by the project's clock: it began as 'basic'. What is told late pays by the track
+-- of its time. Append-only.
+CREATE TABLE track_change (
+  id         INTEGER PRIMARY KEY,
+  account_id INTEGER NOT NULL REFERENCES account,
+  track      TEXT    NOT NULL CHECK (track IN ('basic', 'partner')),
+  at_ms      INTEGER NOT NULL
+) STRICT;
+CREATE INDEX track_change_account ON track_change (account_id, id);
 
 -- Partners' accounts at Stripe, to which payouts go.
 CREATE TABLE stripe_account (
@@ -672,6 +682,14 @@ WHEN NEW.status <> 'queued' OR NEW.sendings > 0 OR EXISTS (
 BEGIN SELECT RAISE(ABORT, 'payout: not a new one'); END;
 CREATE TRIGGER payout_no_delete BEFORE DELETE ON payout
 BEGIN SELECT RAISE(ABORT, 'payout: payouts are kept'); END;
+
+CREATE TRIGGER track_change_new BEFORE INSERT ON track_change
+WHEN NEW.id IS NOT (SELECT coalesce(max(id), 0) + 1 FROM track_change)
+BEGIN SELECT RAISE(ABORT, 'track_change: not the next'); END;
+CREATE TRIGGER track_change_no_update BEFORE UPDATE ON track_change
+BEGIN SELECT RAISE(ABORT, 'track_change: changes are append-only'); END;
+CREATE TRIGGER track_change_no_delete BEFORE DELETE ON track_change
+BEGIN SELECT RAISE(ABORT, 'track_change: changes are append-only'); END;
 
 CREATE TRIGGER program_in_order BEFORE INSERT ON program
 WHEN NEW.version IS NOT (SELECT coalesce(max(version), 0) + 1 FROM program WHERE project_id = NEW.project_id)

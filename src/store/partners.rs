@@ -107,6 +107,18 @@ impl Snapshot<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row(params![account.0, project.0], |row| row.get(0))?)
     }
 
+    /// Whether an account was a partner then.
+    pub fn was_partner_at(&self, project: ProjectId, account: AccountId, at_ms: i64) -> Result<bool> {
+        // Where the clock has gone back, the later change counts.
+        let sql = "SELECT track_change.track = 'partner' FROM track_change
+                     JOIN account ON account.id = track_change.account_id
+                   WHERE account.project_id = $1 AND track_change.account_id = $2 AND track_change.at_ms <= $3
+                   ORDER BY track_change.id DESC LIMIT 1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let found = statement.query_row(params![project.0, account.0, at_ms], |row| row.get(0)).optional()?;
+        Ok(found.unwrap_or(false))
+    }
+
     pub fn stripe_account(&self, project: ProjectId, account: AccountId) -> Result<Option<StripeAccount>> {
         let sql = format!("SELECT {COLUMNS} FROM stripe_account WHERE account_id = $1 AND project_id = $2");
         let mut statement = self.connection.prepare_cached(&sql)?;
@@ -156,10 +168,14 @@ impl Tx<'_> {
     }
 
     pub fn set_partner(&self, project: ProjectId, account: AccountId, partner: bool) -> Result<()> {
-        let sql = "UPDATE account SET track = $1, track_since_ms = $2
-                   WHERE project_id = $3 AND id = $4 AND track <> $1";
         let track = if partner { "partner" } else { "basic" };
-        self.connection.prepare_cached(sql)?.execute(params![track, self.now_ms(project), project.0, account.0])?;
+        let sql = "UPDATE account SET track = $1 WHERE project_id = $2 AND id = $3 AND track <> $1";
+        if self.connection.prepare_cached(sql)?.execute(params![track, project.0, account.0])? == 0 {
+            return Ok(());
+        }
+        let sql = "INSERT INTO track_change (id, account_id, track, at_ms)
+                   SELECT coalesce(max(id), 0) + 1, $1, $2, $3 FROM track_change";
+        self.connection.prepare_cached(sql)?.execute(params![account.0, track, self.now_ms(project)])?;
         Ok(())
     }
 
