@@ -1,8 +1,9 @@
 //! The partner track: what a partner has, upgrading with a signature, and going back.
 
-use super::Engine;
+use super::{Engine, confirmation};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
+use crate::domain::ledger::Lot;
 use crate::domain::partner::{self, PartnerBalance};
 use crate::domain::time;
 use crate::store::{Acceptance, Agreement, Snapshot, StripeAccount};
@@ -79,7 +80,7 @@ impl Engine {
     }
 
     /// Makes an account a partner, with its signature under the agreement in force. Signing the same one again changes
-    /// nothing. `Conflict` for any other version.
+    /// nothing. `Conflict` for any other version, and while the address is to be confirmed.
     pub async fn upgrade(
         &self,
         project: ProjectId,
@@ -89,6 +90,7 @@ impl Engine {
         self.store
             .write(move |tx| {
                 let before = view(tx, project, account)?;
+                confirmation::require(tx, project, account)?;
                 if before.agreement.version != signature.version {
                     let message = format!("The agreement in force is version {}.", before.agreement.version);
                     return Err(Error::conflict("agreement_outdated", message));

@@ -124,6 +124,15 @@ impl Engine {
     }
 }
 
+/// Calls an account's open payout off, if Stripe was not told of it yet.
+pub fn call_off_unsent(tx: &Tx<'_>, project: ProjectId, account: AccountId) -> Result<()> {
+    // The one that is open is the newest.
+    match tx.payouts(project, account, None, 1)?.first() {
+        Some(row) if tx.ask_payout_cancel(project, row.id)? => queue(tx, project, row.id),
+        _ => Ok(()),
+    }
+}
+
 /// Puts a payout into the outbox, or to the front of it.
 fn queue(tx: &Tx<'_>, project: ProjectId, id: PayoutId) -> Result<()> {
     if let Some(delivery) = tx.payout(project, id)?.delivery
