@@ -413,7 +413,7 @@ CREATE TABLE payout (
   CHECK ((status IN ('failed', 'cancelled')) = (return_seq IS NOT NULL)),
   CHECK (status <> 'paid' OR transfer_id IS NOT NULL),
   CHECK ((sendings > 0) = (first_sent_at_ms IS NOT NULL AND last_sent_at_ms IS NOT NULL)),
-  CHECK (status NOT IN ('paid', 'reconciling') OR sendings > 0),
+  CHECK (status <> 'reconciling' OR sendings > 0),                 -- paid: Stripe may know more than an older copy
   CHECK (status <> 'cancelled' OR sendings = 0)
 ) STRICT;
 CREATE INDEX payout_account ON payout (account_id, id);
@@ -459,7 +459,7 @@ CREATE TABLE entry (
   program_version INTEGER,
   vests_at_ms     INTEGER,
   vesting         TEXT,
-  expires_at_ms   INTEGER,
+  expires_at_ms   INTEGER,                                         -- of a grant; a payout_return makes its lot's later
   at_ms           INTEGER NOT NULL,
   prev_hash       BLOB    NOT NULL CHECK (length(prev_hash) = 32),
   hash            BLOB    NOT NULL CHECK (length(hash) = 32),
@@ -468,7 +468,8 @@ CREATE TABLE entry (
   CHECK (CASE
     WHEN kind = 'grant' THEN amount > 0 AND lot = seq AND origin_lot IS NULL AND vests_at_ms IS NOT NULL
       AND vesting IS NOT NULL AND (vesting = 'cliff' OR vesting = 'linear')
-    ELSE lot < seq AND coalesce(vesting, vests_at_ms, expires_at_ms, program_version, decision_id) IS NULL AND CASE
+    ELSE lot < seq AND coalesce(vesting, vests_at_ms, program_version, decision_id) IS NULL
+      AND (expires_at_ms IS NULL OR kind = 'payout_return') AND CASE
       WHEN kind = 'spend'         THEN amount < 0 AND origin_lot IS NULL
       WHEN kind = 'expire'        THEN amount < 0 AND origin_lot IS NULL
       WHEN kind = 'payout'        THEN amount < 0 AND origin_lot IS NULL
@@ -606,6 +607,7 @@ BEGIN
     WHEN NEW.kind <> 'grant' AND NOT EXISTS (
       SELECT 1 FROM lot
       WHERE seq = NEW.lot AND account_id = NEW.account_id AND project_id = NEW.project_id
+        AND (NEW.kind <> 'payout_return' OR NEW.expires_at_ms IS NULL OR NEW.expires_at_ms > expires_at_ms)
         AND (remaining + NEW.amount BETWEEN 0 AND granted OR (NEW.kind = 'reverse' AND NEW.lot = NEW.origin_lot)
           OR (NEW.kind = 'repay' AND NEW.amount > 0 AND remaining + NEW.amount <= 0)
           -- Reversed while its payout was under way: what comes back lessens the debt.
@@ -648,6 +650,8 @@ BEGIN
     paid      = paid    - CASE WHEN NEW.kind IN ('payout', 'payout_return') THEN NEW.amount ELSE 0 END
   WHERE seq = NEW.lot;
   UPDATE lot SET reversed = reversed - NEW.amount WHERE NEW.kind = 'reverse' AND seq = NEW.origin_lot;
+  UPDATE lot SET expires_at_ms = NEW.expires_at_ms
+  WHERE NEW.kind = 'payout_return' AND NEW.expires_at_ms IS NOT NULL AND seq = NEW.lot;
   INSERT INTO account_entry (account_id, seq) VALUES (NEW.account_id, NEW.seq);
 END;
 

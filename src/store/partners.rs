@@ -1,5 +1,7 @@
 //! The partner track: agreements, who accepted them, what can be paid out, and partners' accounts at Stripe.
 
+use super::holdings::Written;
+use super::projection;
 use super::tx::{Snapshot, Tx};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
@@ -84,16 +86,29 @@ impl Snapshot<'_> {
     /// The open lots that came to a referrer because a referee bought or subscribed: what partners are paid. A signup
     /// bonus, or a reward for anything that is no purchase, is not among them.
     pub fn commission_lots(&self, project: ProjectId, account: AccountId) -> Result<Vec<Lot>> {
+        let commissions = self.open_commissions(project, account)?;
+        // What has been spent since is known in memory alone.
+        let open = |lots: &mut dyn Iterator<Item = Lot>| lots.filter(|lot| commissions.contains(&lot.seq)).collect();
+        Ok(self.with_holdings(project, account, |has| open(&mut has.lots()))?.unwrap_or_default())
+    }
+
+    /// What an account owes, and [`Snapshot::commission_lots`], by the rows: also beside a running server, which alone knows
+    /// what was spent within the last seconds.
+    pub fn written_commissions(&self, project: ProjectId, account: AccountId) -> Result<(i64, Vec<Lot>)> {
+        let commissions = self.open_commissions(project, account)?;
+        let written = projection::load(self.connection, account)?.filter(|written| written.project == project);
+        let Some(Written { totals, lots, .. }) = written else { return Ok((0, Vec::new())) };
+        Ok((totals.owed, lots.into_iter().filter(|lot| commissions.contains(&lot.seq)).collect()))
+    }
+
+    fn open_commissions(&self, project: ProjectId, account: AccountId) -> Result<HashSet<i64>> {
         let sql = "SELECT lot.seq FROM lot JOIN decision ON decision.id = lot.decision_id
                      JOIN referral ON referral.id = lot.referral_id
                    WHERE lot.account_id = $1 AND lot.side <> 0 AND lot.project_id = $2
                      AND decision.event IN ('purchase', 'subscription') AND referral.referrer_id = lot.account_id";
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map(params![account.0, project.0], |row| row.get::<_, i64>(0))?;
-        let commissions = rows.collect::<rusqlite::Result<HashSet<_>>>()?;
-        // What has been spent since is known in memory alone.
-        let open = |lots: &mut dyn Iterator<Item = Lot>| lots.filter(|lot| commissions.contains(&lot.seq)).collect();
-        Ok(self.with_holdings(project, account, |has| open(&mut has.lots()))?.unwrap_or_default())
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     /// All commissions that an account ever got, less what was taken back of them, whichever lots paid for that, and less

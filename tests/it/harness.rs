@@ -115,6 +115,10 @@ impl App {
         self.clock.load(Ordering::SeqCst)
     }
 
+    pub fn clock(&self) -> Arc<AtomicI64> {
+        Arc::clone(&self.clock)
+    }
+
     pub fn advance_ms(&self, ms: i64) {
         self.clock.fetch_add(ms, Ordering::SeqCst);
     }
