@@ -68,7 +68,11 @@ impl Market {
     }
 
     fn deliver(&self, id: &str, kind: &str, object: Value) -> String {
-        let body = event(id, kind, self.app.now_ms(), object).to_string().into_bytes();
+        self.tell(&event(id, kind, self.app.now_ms(), object))
+    }
+
+    fn tell(&self, event: &Value) -> String {
+        let body = event.to_string().into_bytes();
         let signature = signed(&body, SECRET, self.app.now_ms());
         let headers = [("Content-Type", "application/json"), ("Stripe-Signature", signature.as_str())];
         let reply = self.app.anonymous().send("POST", "/webhooks/stripe/default", &headers, body);
@@ -262,6 +266,10 @@ fn one_purchase_told_by_the_api_and_by_stripe_is_one() {
     let again = market.try_buy(&market.bob.id, "in_2", 4_000, None);
     assert_eq!((again.status, &again.json()["status"]), (200, &json!("duplicate")));
     assert_eq!(market.lines(), lines(&[(100, "PENDING"), (200, "PENDING")]));
+    // Nor does what somebody sells at an account of their own pay them anything.
+    let mut forged = event("evt_0", "invoice.paid", market.app.now_ms(), invoice("in_0", 900_000));
+    forged["account"] = json!("acct_of_a_partner");
+    assert_eq!(market.tell(&forged), "ignored");
     // Each of the two may tell of a refund of either.
     market.refund("r1", "in_2", 1_000);
     assert_eq!(market.net(), 250);

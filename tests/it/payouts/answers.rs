@@ -258,6 +258,9 @@ fn events_of_other_transfers_settle_nothing() {
         other[name] = value;
         assert_eq!(stage.tell(&stage.event(&format!("evt_{n}"), "transfer.created", &other)), "ignored");
     }
+    let mut elsewhere = stage.event("evt_9", "transfer.created", &good);
+    elsewhere["account"] = account.clone();
+    assert_eq!(stage.tell(&elsewhere), "ignored", "made by a connected account");
     assert_eq!(stage.status(&id), "reconciling");
 }
 
