@@ -56,7 +56,8 @@ pub fn run(db: &Path, command: &PayoutCommand) -> Result<Report> {
         PayoutCommand::Cancel { id } => {
             let id: PayoutId = id.parse()?;
             open(db)?.cancel_payout(id)?;
-            let text = format!("{id} will not be sent; a running server gives its money back within a second.");
+            let text =
+                format!("{id} will not be sent; a running server asks Stripe once more, and gives its money back.");
             Ok(Report::new(json!({ "id": id, "cancelled": true }), text))
         }
         PayoutCommand::Retry { id, resolve } => {

@@ -32,9 +32,9 @@ impl ListedPayout {
     pub fn waits_for(&self) -> Option<&'static str> {
         let row = &self.payout;
         match row.status {
-            PayoutStatus::Queued if row.cancel_asked => None,
-            PayoutStatus::Queued if !row.approved && self.uncovered > 0 => Some("cancel"),
-            PayoutStatus::Queued if !row.approved => Some("approval"),
+            PayoutStatus::Queued if row.cancel_asked && !self.parked => None,
+            PayoutStatus::Queued if !row.approved && !row.cancel_asked && self.uncovered > 0 => Some("cancel"),
+            PayoutStatus::Queued if !row.approved && !row.cancel_asked => Some("approval"),
             PayoutStatus::Queued | PayoutStatus::Reconciling if self.parked => Some("retry"),
             PayoutStatus::Failed | PayoutStatus::Cancelled if row.transfer.is_some() => Some("transfer_exists"),
             PayoutStatus::Paid if row.reversed_minor > 0 => Some("transfer_reversed"),
@@ -122,7 +122,7 @@ impl Engine {
         self.store.write_blocking(move |tx| {
             let project = tx.project_of_payout(id)?;
             let row = tx.payout(project, id)?;
-            if !row.status.is_open() || !row.approved {
+            if !row.status.is_open() || !(row.approved || row.cancel_asked) {
                 return Err(Error::conflict("not_open", "This payout is settled, or waits for an approval."));
             }
             if resolve {

@@ -129,6 +129,23 @@ fn what_is_called_off_in_an_older_copy_of_the_file_does_not_come_back_if_it_was_
 }
 
 #[test]
+fn a_call_off_that_stripe_does_not_answer_is_parked_and_goes_on_when_it_is_told_to() {
+    let (stage, id) = waiting();
+    stage.app.engine.cancel_payout(id_of(&id)).unwrap();
+    stage.stripe.with(|state| state.is_down = true);
+    for _ in 0..12 {
+        stage.work_later();
+    }
+    assert_eq!(stage.work_later(), 0, "parked");
+    let listed = stage.app.engine.payouts_of_project("default", true).unwrap();
+    assert_eq!(listed[0].waits_for(), Some("retry"));
+    stage.stripe.with(|state| state.is_down = false);
+    stage.app.engine.retry_payout(id_of(&id), false).unwrap();
+    stage.work();
+    assert_eq!((stage.status(&id).as_str(), stage.balance()), ("cancelled", [5_000, 0, 0, 0, 0]));
+}
+
+#[test]
 fn without_a_key_nothing_was_sent_and_what_is_called_off_comes_back() {
     let (stage, id) = waiting();
     stage.app.sqlite3("UPDATE project SET stripe_api_key = NULL");
