@@ -150,7 +150,7 @@ fn a_thousand_payouts_with_faults_and_crashes_agree_to_the_cent() {
     assert!(paid > 700, "{paid}");
 }
 
-/// `cargo test --test it ten_thousand -- --ignored --nocapture`
+/// Ten to twenty minutes: `tests/run --test it ten_thousand -- --ignored --nocapture`
 #[test]
 #[ignore = "the same at its full length"]
 fn ten_thousand_payouts_with_faults_and_crashes_agree_to_the_cent() {
