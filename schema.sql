@@ -80,7 +80,7 @@ CREATE TABLE account (
   password_hash    TEXT,
   disposable       INTEGER NOT NULL DEFAULT 0 CHECK (disposable IN (0, 1)),  -- a throw-away mailbox: earns nothing
   track            TEXT    NOT NULL DEFAULT 'basic' CHECK (track IN ('basic', 'partner')),
-  track_since_ms   INTEGER,                                        -- before that it was the other track; NULL: always
+  address_proved   INTEGER NOT NULL DEFAULT 0 CHECK (address_proved IN (0, 1)),  -- 1: a link mailed to it was used
   milestone_mail   INTEGER NOT NULL DEFAULT 1 CHECK (milestone_mail IN (0, 1)),  -- 0: wants none
   created_at_ms    INTEGER NOT NULL,
   erased_at_ms     INTEGER,
@@ -358,6 +358,16 @@ CREATE TABLE agreement_acceptance (
 ) STRICT;
 CREATE INDEX agreement_acceptance_account ON agreement_acceptance (account_id, id);
 
+-- Every change of an account's track, by the project's clock: it began as 'basic'. What is told late pays by the track
+-- of its time. Append-only.
+CREATE TABLE track_change (
+  id         INTEGER PRIMARY KEY,
+  account_id INTEGER NOT NULL REFERENCES account,
+  track      TEXT    NOT NULL CHECK (track IN ('basic', 'partner')),
+  at_ms      INTEGER NOT NULL
+) STRICT;
+CREATE INDEX track_change_account ON track_change (account_id, id);
+
 -- Partners' accounts at Stripe, to which payouts go.
 CREATE TABLE stripe_account (
   account_id        INTEGER PRIMARY KEY REFERENCES account,
@@ -403,7 +413,7 @@ CREATE TABLE payout (
   CHECK ((status IN ('failed', 'cancelled')) = (return_seq IS NOT NULL)),
   CHECK (status <> 'paid' OR transfer_id IS NOT NULL),
   CHECK ((sendings > 0) = (first_sent_at_ms IS NOT NULL AND last_sent_at_ms IS NOT NULL)),
-  CHECK (status NOT IN ('paid', 'reconciling') OR sendings > 0),
+  CHECK (status <> 'reconciling' OR sendings > 0),                 -- paid: Stripe may know more than an older copy
   CHECK (status <> 'cancelled' OR sendings = 0)
 ) STRICT;
 CREATE INDEX payout_account ON payout (account_id, id);
@@ -449,7 +459,7 @@ CREATE TABLE entry (
   program_version INTEGER,
   vests_at_ms     INTEGER,
   vesting         TEXT,
-  expires_at_ms   INTEGER,
+  expires_at_ms   INTEGER,                                         -- of a grant; a payout_return makes its lot's later
   at_ms           INTEGER NOT NULL,
   prev_hash       BLOB    NOT NULL CHECK (length(prev_hash) = 32),
   hash            BLOB    NOT NULL CHECK (length(hash) = 32),
@@ -458,7 +468,8 @@ CREATE TABLE entry (
   CHECK (CASE
     WHEN kind = 'grant' THEN amount > 0 AND lot = seq AND origin_lot IS NULL AND vests_at_ms IS NOT NULL
       AND vesting IS NOT NULL AND (vesting = 'cliff' OR vesting = 'linear')
-    ELSE lot < seq AND coalesce(vesting, vests_at_ms, expires_at_ms, program_version, decision_id) IS NULL AND CASE
+    ELSE lot < seq AND coalesce(vesting, vests_at_ms, program_version, decision_id) IS NULL
+      AND (expires_at_ms IS NULL OR kind = 'payout_return') AND CASE
       WHEN kind = 'spend'         THEN amount < 0 AND origin_lot IS NULL
       WHEN kind = 'expire'        THEN amount < 0 AND origin_lot IS NULL
       WHEN kind = 'payout'        THEN amount < 0 AND origin_lot IS NULL
@@ -596,6 +607,7 @@ BEGIN
     WHEN NEW.kind <> 'grant' AND NOT EXISTS (
       SELECT 1 FROM lot
       WHERE seq = NEW.lot AND account_id = NEW.account_id AND project_id = NEW.project_id
+        AND (NEW.kind <> 'payout_return' OR NEW.expires_at_ms IS NULL OR NEW.expires_at_ms > expires_at_ms)
         AND (remaining + NEW.amount BETWEEN 0 AND granted OR (NEW.kind = 'reverse' AND NEW.lot = NEW.origin_lot)
           OR (NEW.kind = 'repay' AND NEW.amount > 0 AND remaining + NEW.amount <= 0)
           -- Reversed while its payout was under way: what comes back lessens the debt.
@@ -638,6 +650,8 @@ BEGIN
     paid      = paid    - CASE WHEN NEW.kind IN ('payout', 'payout_return') THEN NEW.amount ELSE 0 END
   WHERE seq = NEW.lot;
   UPDATE lot SET reversed = reversed - NEW.amount WHERE NEW.kind = 'reverse' AND seq = NEW.origin_lot;
+  UPDATE lot SET expires_at_ms = NEW.expires_at_ms
+  WHERE NEW.kind = 'payout_return' AND NEW.expires_at_ms IS NOT NULL AND seq = NEW.lot;
   INSERT INTO account_entry (account_id, seq) VALUES (NEW.account_id, NEW.seq);
 END;
 
@@ -672,6 +686,14 @@ WHEN NEW.status <> 'queued' OR NEW.sendings > 0 OR EXISTS (
 BEGIN SELECT RAISE(ABORT, 'payout: not a new one'); END;
 CREATE TRIGGER payout_no_delete BEFORE DELETE ON payout
 BEGIN SELECT RAISE(ABORT, 'payout: payouts are kept'); END;
+
+CREATE TRIGGER track_change_new BEFORE INSERT ON track_change
+WHEN NEW.id IS NOT (SELECT coalesce(max(id), 0) + 1 FROM track_change)
+BEGIN SELECT RAISE(ABORT, 'track_change: not the next'); END;
+CREATE TRIGGER track_change_no_update BEFORE UPDATE ON track_change
+BEGIN SELECT RAISE(ABORT, 'track_change: changes are append-only'); END;
+CREATE TRIGGER track_change_no_delete BEFORE DELETE ON track_change
+BEGIN SELECT RAISE(ABORT, 'track_change: changes are append-only'); END;
 
 CREATE TRIGGER program_in_order BEFORE INSERT ON program
 WHEN NEW.version IS NOT (SELECT coalesce(max(version), 0) + 1 FROM program WHERE project_id = NEW.project_id)

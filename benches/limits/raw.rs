@@ -36,6 +36,7 @@ fn insert_event(connection: &Connection, head: Head, event: &Event<'_>) -> Outco
         referral: None,
         purchase: None,
         grant: None,
+        new_expiry_ms: None,
     };
     let (project, account) = (event.project, event.account);
     let movement = Movement { project, account, reason: "api_usage".into(), drafts: vec![draft] };

@@ -56,7 +56,8 @@ pub fn run(db: &Path, command: &PayoutCommand) -> Result<Report> {
         PayoutCommand::Cancel { id } => {
             let id: PayoutId = id.parse()?;
             open(db)?.cancel_payout(id)?;
-            let text = format!("{id} will not be sent; a running server gives its money back within a second.");
+            let text =
+                format!("{id} will not be sent; a running server asks Stripe once more, and gives its money back.");
             Ok(Report::new(json!({ "id": id, "cancelled": true }), text))
         }
         PayoutCommand::Retry { id, resolve } => {
@@ -71,10 +72,11 @@ pub fn run(db: &Path, command: &PayoutCommand) -> Result<Report> {
 fn line(listed: &ListedPayout) -> String {
     let row = &listed.payout;
     let waits = listed.waits_for().map(|what| format!("  waits for: {what}")).unwrap_or_default();
+    let owes = if listed.owed > 0 { format!("  owes: {} {}", listed.owed, row.currency) } else { String::new() };
     let why = row.failure.as_ref().or(listed.problem.as_ref());
     let why = why.map(|why| format!("  {why}")).unwrap_or_default();
     let (id, account, amount) = (row.id, row.account, row.amount_minor);
-    format!("{id}  {:<11}  {account}  {amount} {}{waits}{why}", row.status.as_str(), row.currency)
+    format!("{id}  {:<11}  {account}  {amount} {}{waits}{owes}{why}", row.status.as_str(), row.currency)
 }
 
 fn document(listed: &ListedPayout) -> Value {
@@ -86,6 +88,7 @@ fn document(listed: &ListedPayout) -> Value {
         "currency": row.currency,
         "status": row.status.as_str(),
         "waits_for": listed.waits_for(),
+        "owed": listed.owed,
         "problem": listed.problem,
         "failure": row.failure,
         "times_sent": row.times_sent,

@@ -111,6 +111,19 @@ pub fn payout_open() -> Error {
     Error::conflict("payout_open", "A payout is still under way.")
 }
 
+/// `uncovered` is in the words of the program.
+pub fn not_covered(uncovered: &str) -> Error {
+    let message = format!(
+        "{uncovered} of it is refunded or owed by now. Call it off: its money pays that, and the rest can be asked \
+         for again."
+    );
+    Error::conflict("not_covered", message)
+}
+
+/// Why a payout is called off that nobody has asked to.
+pub const CALLED_OFF_UNCOVERED: &str =
+    "It was refunded or owed before it was sent. Its money pays what is owed; the rest can be asked for again.";
+
 pub fn stripe_not_configured() -> Error {
     Error::conflict("stripe_not_configured", "This project has no Stripe key yet.")
 }
@@ -132,30 +145,28 @@ pub struct Sendings {
     pub last_at_ms: i64,
 }
 
-/// What is to be done next about an open payout.
+/// How far this machine's clock may be from Stripe's. Beyond that nothing is told, and nothing given back.
+pub const CLOCKS_DIFFER_MS: i64 = HOUR_MS / 2;
+
+/// What is to be done next about an open payout. Each begins with a look whether the transfer is there: Stripe knows a
+/// repeat by its key, but how long it has had the key is only known by a clock that may have jumped, and what is here may
+/// be an older copy of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextStep {
-    /// Tell Stripe; it knows a repeat by its key. `earlier`: it may have been told before.
+    /// Tell Stripe if it is not there. `earlier`: it may have been told before.
     Send { earlier: bool },
-    /// Look, and tell Stripe if it is not there: nothing here says that it was told, but it is so old that this may be an
-    /// older copy of the file, and the key forgotten.
-    LookThenSend,
-    /// Only look whether it is there. `certain`: what is not there now will never be.
+    /// Nothing more. `certain`: what is not there now will never be.
     LookUp { certain: bool },
+    /// Give the money back if it is not there: it was not told.
+    CallOff,
 }
 
-/// Stripe is told again only while it surely remembers the key.
-pub fn next_step(requested_at_ms: i64, sendings: Option<Sendings>, now_ms: i64) -> NextStep {
-    let Some(Sendings { first_at_ms, last_at_ms }) = sendings else {
-        let is_young = (requested_at_ms..requested_at_ms + SAME_KEY_MS).contains(&now_ms);
-        return if is_young { NextStep::Send { earlier: false } } else { NextStep::LookThenSend };
-    };
-    // A clock that went back says nothing about how old the key is.
-    let is_remembered = (last_at_ms..first_at_ms + SAME_KEY_MS).contains(&now_ms);
-    if is_remembered {
-        NextStep::Send { earlier: true }
-    } else {
-        NextStep::LookUp { certain: now_ms >= last_at_ms + CERTAIN_AFTER_MS }
+/// Stripe is told again only while it remembers the key, as far as the clock can say.
+pub fn next_step(sendings: Option<Sendings>, now_ms: i64) -> NextStep {
+    match sendings {
+        None => NextStep::Send { earlier: false },
+        Some(sent) if now_ms < sent.first_at_ms + SAME_KEY_MS => NextStep::Send { earlier: true },
+        Some(sent) => NextStep::LookUp { certain: now_ms >= sent.last_at_ms + CERTAIN_AFTER_MS },
     }
 }
 
@@ -220,17 +231,11 @@ mod tests {
             (4_999 + CERTAIN_AFTER_MS, NextStep::LookUp { certain: false }),
             (5_000 + CERTAIN_AFTER_MS, NextStep::LookUp { certain: true }),
             // The clock went back.
-            (4_999, NextStep::LookUp { certain: false }),
+            (4_999, NextStep::Send { earlier: true }),
+            (0, NextStep::Send { earlier: true }),
         ] {
-            assert_eq!(next_step(1_000, told, now_ms), step, "{now_ms}");
+            assert_eq!(next_step(told, now_ms), step, "{now_ms}");
         }
-        for (now_ms, step) in [
-            (1_000, NextStep::Send { earlier: false }),
-            (999 + SAME_KEY_MS, NextStep::Send { earlier: false }),
-            (1_000 + SAME_KEY_MS, NextStep::LookThenSend),
-            (999, NextStep::LookThenSend),
-        ] {
-            assert_eq!(next_step(1_000, None, now_ms), step, "{now_ms}");
-        }
+        assert_eq!(next_step(None, 1_000), NextStep::Send { earlier: false });
     }
 }

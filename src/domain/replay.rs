@@ -1,6 +1,6 @@
 //! What a program would have paid for what has happened: the events of each referral, decided again from the first.
 //!
-//! Grants are counted as they were decided, before refunds. Whoever is a partner now counts as one from the start.
+//! Grants are counted as they were decided, before refunds.
 
 use super::program::{Party, Program};
 use super::reward::{Event, Standing, decide};
@@ -25,7 +25,6 @@ pub struct History {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PastReferrer {
-    pub partner: bool,
     pub disposable: bool,
     /// From then on they earn nothing more.
     pub erased_at_ms: Option<i64>,
@@ -39,6 +38,8 @@ pub struct PastPurchase {
     /// How long before the code was applied it was made; 0 for one made since.
     pub before_referral_ms: i64,
     pub told_at_ms: i64,
+    /// Whether the referrer was a partner when it was made.
+    pub by_partner: bool,
 }
 
 /// How often and how much.
@@ -114,6 +115,8 @@ struct Progress {
     paid: Vec<String>,
     decided: Vec<String>,
     too_small: Vec<String>,
+    /// Of the purchase at hand; nothing else pays a share.
+    by_partner: bool,
     grants: Vec<(String, Party, i64)>,
 }
 
@@ -142,6 +145,7 @@ fn paid(program: &Program, history: &History) -> Vec<(String, Party, i64)> {
             continue;
         }
         let amount_minor = purchase.amount_minor;
+        progress.by_partner = purchase.by_partner;
         let event = Event::Purchase { amount_minor, largest_before, converted };
         converted |= event.converts(program);
         progress.meet(program, history, event, purchase.told_at_ms);
@@ -158,7 +162,7 @@ impl Progress {
             paid: &self.paid,
             decided: &self.decided,
             too_small: &self.too_small,
-            partner: history.referrer.partner,
+            partner: self.by_partner,
             referrer_barred: if is_erased { Some("account_erased") } else { barred(history.referrer.disposable) },
             referee_barred: barred(history.referee_disposable),
         };
@@ -193,6 +197,7 @@ mod tests {
             currency: "usd".into(),
             before_referral_ms: 0,
             told_at_ms: i64::try_from(place).unwrap(),
+            by_partner: false,
         };
         amounts.iter().enumerate().map(purchase).collect()
     }
@@ -216,9 +221,10 @@ mod tests {
         assert_eq!(amounts(&credits, &called(99)), [1_000, 500, 500]);
         assert_eq!(amounts(&credits, &called(100)), [1_000, 500, 500, 1_000]);
         let shopper = History { purchases: bought(&[99, 5_000, 100]), ..History::default() };
-        let partner = PastReferrer { partner: true, ..PastReferrer::default() };
         assert_eq!(amounts(&commission, &shopper), [250, 250, 5]);
-        assert_eq!(amounts(&commission, &History { referrer: partner, ..shopper.clone() }), [250, 500, 10]);
+        let mut late_partner = shopper.clone();
+        late_partner.purchases[2].by_partner = true;
+        assert_eq!(amounts(&commission, &late_partner), [250, 250, 10], "each by the track of its time");
         assert_eq!(amounts(&subscription, &shopper), [1_000, 500], "at the first purchase, and once");
         let subscriber = History { subscribed_at_ms: Some(1), ..History::default() };
         assert_eq!(amounts(&subscription, &subscriber), [1_000, 500], "without a purchase");

@@ -4,7 +4,7 @@
 use super::purchases::pay_for_earlier;
 use super::referrals::{Applied, introduce};
 use super::usage::{Calls, reach_milestones};
-use super::{Engine, letters};
+use super::{Engine, letters, payouts};
 use crate::domain::access;
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Result};
@@ -37,10 +37,24 @@ pub fn require(db: &Snapshot<'_>, project: ProjectId, account: AccountId) -> Res
     Ok(())
 }
 
+/// The owner of an address has taken the account over that somebody signed up with it: whoever that was, keys, the
+/// account at Stripe, a payout that has not left and the code that they came with are not the owner's.
+pub fn take_over(tx: &Tx<'_>, project: ProjectId, account: AccountId) -> Result<()> {
+    tx.end_mail_tokens(account, None)?;
+    tx.take_unconfirmed(project, account)?;
+    tx.revoke_keys_of(project, account)?;
+    payouts::call_off_unsent(tx, project, account)?;
+    if tx.stripe_account(project, account)?.is_some_and(|stripe| stripe.stripe_account.is_some()) {
+        tx.forget_stripe_account(project, account)?;
+    }
+    Ok(())
+}
+
 /// The address is confirmed: what had to wait happens now, in the order in which it would have. A code that can no
 /// longer be used brings nothing.
 fn confirm(tx: &Tx<'_>, project: ProjectId, account: AccountId) -> Result<Option<Applied>> {
     tx.end_mail_tokens(account, Some(TokenPurpose::Confirm))?;
+    tx.prove_address(project, account)?;
     let Some(Some(code)) = tx.take_unconfirmed(project, account)? else { return Ok(None) };
     let (program, referee) = (tx.program(project)?, tx.account(project, account)?);
     let code = tx.code_with_id(project, code)?;

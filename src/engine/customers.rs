@@ -1,9 +1,9 @@
 //! What a project's own server does for its customers: codes for them, and codes that they came with.
 
-use super::Engine;
 use super::accounts::known_as;
 use super::codes::free_code;
 use super::referrals::introduce;
+use super::{Engine, confirmation};
 use crate::domain::code::Code;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId, ReferralId};
@@ -85,6 +85,12 @@ fn find_customer(db: &Snapshot<'_>, project: ProjectId, field: &str, name: &str)
     db.find_account(project, id)?.ok_or_else(nobody).map(Some)
 }
 
+/// For a customer of the team's own the team's word is enough: no address is known here that could be confirmed. Who has
+/// signed up here with one does what the program asks of everyone.
+fn vouched_for(tx: &Tx<'_>, project: ProjectId, customer: Option<&Account>) -> Result<()> {
+    customer.map_or(Ok(()), |customer| confirmation::require(tx, project, customer.id))
+}
+
 fn no_code() -> Error {
     Error::not_found("There is no such referral code.")
 }
@@ -101,11 +107,13 @@ impl Engine {
         Ok(rows.into_iter().map(CustomerCode::from).collect())
     }
 
-    /// The customer's active code, and whether it was made for this. `Invalid` for a customer who cannot be.
+    /// The customer's active code, and whether it was made for this. `Invalid` for a customer who cannot be, `Conflict`
+    /// for one who has signed up here and still has to confirm the address.
     pub async fn code_for_customer(&self, project: ProjectId, name: String) -> Result<(CustomerCode, bool)> {
         self.store
             .write(move |tx| {
                 let known = find_customer(tx, project, "customerId", &name)?;
+                vouched_for(tx, project, known.as_ref())?;
                 let owner = known.map_or_else(|| known_as(tx, project, &name), Ok)?;
                 if let Some(active) = tx.active_code(project, owner.id)? {
                     return Ok((active.into(), false));
@@ -147,8 +155,9 @@ impl Engine {
     }
 
     /// Records that a customer came with a code. `Conflict` while the program is off, and for a customer who has been
-    /// referred; `Invalid` for a code that cannot be used, or is the customer's own. Nothing is made then, not even an
-    /// account. A code that breaks an abuse rule makes a referral that is rejected.
+    /// referred, or has still to confirm the address that they signed up with here; `Invalid` for a code that cannot be
+    /// used, or is the customer's own. Nothing is made then, not even an account. A code that breaks an abuse rule makes a
+    /// referral that is rejected.
     pub async fn apply_for_customer(&self, project: ProjectId, code: Code, name: String) -> Result<AppliedCode> {
         self.store
             .write(move |tx| {
@@ -158,6 +167,7 @@ impl Engine {
                     return Err(Error::conflict("program_disabled", message));
                 }
                 let known = find_customer(tx, project, "refereeCustomerId", &name)?;
+                vouched_for(tx, project, known.as_ref())?;
                 if let Some(referee) = &known
                     && tx.referral_of(project, referee.id)?.is_some()
                 {

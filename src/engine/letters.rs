@@ -52,6 +52,8 @@ pub enum LetterContent {
     },
     ResetPassword {
         token: String,
+        /// No link to this address was used before: keys and all else end with the new password.
+        takes_over: bool,
     },
     PayoutRequested {
         payout: String,
@@ -234,7 +236,8 @@ pub fn letter(tx: &Tx<'_>, delivery: &Delivery) -> Result<Option<Letter>> {
             LetterContent::ConfirmAddress { token: new_token(tx, account, TokenPurpose::Confirm, CONFIRM_GOOD_MS)? }
         }
         Cause::ResetPassword => {
-            LetterContent::ResetPassword { token: new_token(tx, account, TokenPurpose::Reset, RESET_GOOD_MS)? }
+            let token = new_token(tx, account, TokenPurpose::Reset, RESET_GOOD_MS)?;
+            LetterContent::ResetPassword { token, takes_over: !tx.is_address_proved(project, account)? }
         }
         Cause::PayoutRequested { payout, amount } => LetterContent::PayoutRequested { payout, amount },
         Cause::PayoutPaid { payout, amount } => LetterContent::PayoutPaid { payout, amount },

@@ -1,8 +1,9 @@
 //! The partner track: what a partner has, upgrading with a signature, and going back.
 
-use super::Engine;
+use super::{Engine, confirmation};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
+use crate::domain::ledger::Lot;
 use crate::domain::partner::{self, PartnerBalance};
 use crate::domain::time;
 use crate::store::{Acceptance, Agreement, Snapshot, StripeAccount};
@@ -54,17 +55,34 @@ fn view(db: &Snapshot<'_>, project: ProjectId, account: AccountId) -> Result<Par
 pub fn standing(db: &Snapshot<'_>, project: ProjectId, account: AccountId) -> Result<PartnerBalance> {
     let (now_ms, owed) = (db.now_ms(project), db.totals(project, account)?.owed);
     let lots = db.commission_lots(project, account)?;
+    let available = payable(db, project, account, owed, &lots)?.max(0);
+    let (reserved, paid) = db.payout_sums(project, account)?;
+    Ok(PartnerBalance { available, pending: lots.iter().map(|lot| lot.pending(now_ms)).sum(), reserved, paid, owed })
+}
+
+/// What could be paid out besides what is in payouts. Negative: of what is in an open one, so much was refunded since, or
+/// is owed.
+fn payable(db: &Snapshot<'_>, project: ProjectId, account: AccountId, owed: i64, lots: &[Lot]) -> Result<i64> {
+    let now_ms = db.now_ms(project);
+    let left: i64 = lots.iter().map(|lot| lot.available(now_ms)).sum();
     // Other credits may have covered the refund of a commission that was paid: they do not become money by that. And a
     // commission that covered the refund of one within a payout is worth what comes back of it.
     let earned = db.unpaid_commissions(project, account)?;
-    let (reserved, paid) = db.payout_sums(project, account)?;
-    Ok(PartnerBalance {
-        available: (lots.iter().map(|lot| lot.available(now_ms)).sum::<i64>() - owed).min(earned).max(0),
-        pending: lots.iter().map(|lot| lot.pending(now_ms)).sum(),
-        reserved,
-        paid,
-        owed,
-    })
+    Ok((left - owed).min(earned))
+}
+
+/// How much of an account's open payout must not leave any more.
+pub fn uncovered(db: &Snapshot<'_>, project: ProjectId, account: AccountId) -> Result<i64> {
+    let owed = db.totals(project, account)?.owed;
+    let lots = db.commission_lots(project, account)?;
+    Ok((-payable(db, project, account, owed, &lots)?).max(0))
+}
+
+/// What an account owes, and how much of its open payout must not leave, as an operator sees it, who may be beside a
+/// running server: what was spent within the last seconds may be missing. The server looks again before it sends.
+pub fn seen_beside(db: &Snapshot<'_>, project: ProjectId, account: AccountId) -> Result<(i64, i64)> {
+    let (owed, lots) = db.written_commissions(project, account)?;
+    Ok((owed, (-payable(db, project, account, owed, &lots)?).max(0)))
 }
 
 /// Whether payouts of a project can go anywhere: to Stripe, or nowhere at all in a test project.
@@ -79,7 +97,7 @@ impl Engine {
     }
 
     /// Makes an account a partner, with its signature under the agreement in force. Signing the same one again changes
-    /// nothing. `Conflict` for any other version.
+    /// nothing. `Conflict` for any other version, and while the address is to be confirmed.
     pub async fn upgrade(
         &self,
         project: ProjectId,
@@ -89,6 +107,7 @@ impl Engine {
         self.store
             .write(move |tx| {
                 let before = view(tx, project, account)?;
+                confirmation::require(tx, project, account)?;
                 if before.agreement.version != signature.version {
                     let message = format!("The agreement in force is version {}.", before.agreement.version);
                     return Err(Error::conflict("agreement_outdated", message));

@@ -1,6 +1,6 @@
 //! Payouts: asking for one, and what operators do about them. How they get to Stripe is in [`super::transfers`].
 
-use super::partners::{has_stripe, standing};
+use super::partners::{has_stripe, seen_beside, standing};
 use super::rewards::settle;
 use super::{Engine, letters};
 use crate::domain::delivery::DeliveryKind;
@@ -21,6 +21,10 @@ pub struct ListedPayout {
     pub problem: Option<String>,
     /// It is not tried any more.
     pub parked: bool,
+    /// What the partner owes by now.
+    pub owed: i64,
+    /// How much of an open one must not leave any more.
+    pub uncovered: i64,
 }
 
 impl ListedPayout {
@@ -28,8 +32,9 @@ impl ListedPayout {
     pub fn waits_for(&self) -> Option<&'static str> {
         let row = &self.payout;
         match row.status {
-            PayoutStatus::Queued if row.cancel_asked => None,
-            PayoutStatus::Queued if !row.approved => Some("approval"),
+            PayoutStatus::Queued if row.cancel_asked && !self.parked => None,
+            PayoutStatus::Queued if !row.approved && !row.cancel_asked && self.uncovered > 0 => Some("cancel"),
+            PayoutStatus::Queued if !row.approved && !row.cancel_asked => Some("approval"),
             PayoutStatus::Queued | PayoutStatus::Reconciling if self.parked => Some("retry"),
             PayoutStatus::Failed | PayoutStatus::Cancelled if row.transfer.is_some() => Some("transfer_exists"),
             PayoutStatus::Paid if row.reversed_minor > 0 => Some("transfer_reversed"),
@@ -70,20 +75,29 @@ impl Engine {
     /// A project's payouts, newest first, by its slug or id.
     pub fn payouts_of_project(&self, project: &str, only_open: bool) -> Result<Vec<ListedPayout>> {
         const MOST: i64 = 1_000;
-        let rows = self.store.read_blocking(|db| {
+        self.store.read_blocking(|db| {
             let project = db.project_named(project)?.id;
-            db.payouts_of_project(project, only_open, MOST)
-        })?;
-        let listed = |(payout, problem, parked)| ListedPayout { payout, problem, parked };
-        Ok(rows.into_iter().map(listed).collect())
+            let rows = db.payouts_of_project(project, only_open, MOST)?.into_iter();
+            rows.map(|(payout, problem, parked)| {
+                let (owed, uncovered) = seen_beside(db, project, payout.account)?;
+                let uncovered = if payout.status.is_open() { uncovered } else { 0 };
+                Ok(ListedPayout { payout, problem, parked, owed, uncovered })
+            })
+            .collect()
+        })
     }
 
-    /// Lets a payout go that waits for it. `Conflict` when it does not.
+    /// Lets a payout go that waits for it. `Conflict` when it does not, and when it is not covered any more.
     pub fn approve_payout(&self, id: PayoutId) -> Result<()> {
         self.store.write_blocking(move |tx| {
             let project = tx.project_of_payout(id)?;
-            if tx.payout(project, id)?.cancel_asked || !tx.approve_payout(project, id)? {
+            let row = tx.payout(project, id)?;
+            if row.cancel_asked || !tx.approve_payout(project, id)? {
                 return Err(Error::conflict("not_waiting", "This payout does not wait for an approval."));
+            }
+            let (_, uncovered) = seen_beside(tx, project, row.account)?;
+            if uncovered > 0 {
+                return Err(payout::not_covered(&tx.program(project)?.amount_text(uncovered)));
             }
             queue(tx, project, id)
         })
@@ -108,7 +122,7 @@ impl Engine {
         self.store.write_blocking(move |tx| {
             let project = tx.project_of_payout(id)?;
             let row = tx.payout(project, id)?;
-            if !row.status.is_open() || !row.approved {
+            if !row.status.is_open() || !(row.approved || row.cancel_asked) {
                 return Err(Error::conflict("not_open", "This payout is settled, or waits for an approval."));
             }
             if resolve {
@@ -121,6 +135,15 @@ impl Engine {
             }
             queue(tx, project, id)
         })
+    }
+}
+
+/// Calls an account's open payout off, if Stripe was not told of it yet.
+pub fn call_off_unsent(tx: &Tx<'_>, project: ProjectId, account: AccountId) -> Result<()> {
+    // The one that is open is the newest.
+    match tx.payouts(project, account, None, 1)?.first() {
+        Some(row) if tx.ask_payout_cancel(project, row.id)? => queue(tx, project, row.id),
+        _ => Ok(()),
     }
 }
 
@@ -199,7 +222,8 @@ pub fn give_back(tx: &Tx<'_>, row: &PayoutRow, status: PayoutStatus, failure: Op
     if !row.status.may_become(status) {
         return Err(Error::internal(format!("{} is {} and cannot fail", row.id, row.status.as_str())));
     }
-    let drafts = ledger::payout_return(&tx.taken_by_payout(row)?);
+    settle(tx, row.project, row.account)?;
+    let drafts = ledger::payout_return(&tx.taken_by_payout(row)?, tx.now_ms(row.project));
     let movement = Movement { project: row.project, account: row.account, reason: "payout".into(), drafts };
     let return_seq = tx.append(movement)?.ok_or_else(|| Error::internal("a payout that took nothing"))?;
     tx.set_payout_returned(row.project, row.id, status, return_seq, failure)?;

@@ -47,7 +47,7 @@ pub fn reward(
         paid: &paid,
         decided: &decided,
         too_small: &too_small,
-        partner: referrer.as_ref().is_some_and(|account| account.was_partner_at(at_ms)),
+        partner: tx.was_partner_at(project, referral.referrer, at_ms)?,
         referrer_barred: barred(referrer.as_ref()),
         referee_barred: barred(tx.find_account(project, referral.referee)?.as_ref()),
     };

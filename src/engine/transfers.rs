@@ -1,10 +1,11 @@
 //! The way of a payout to Stripe: what is asked of it and when, and what follows from its answer.
 //!
-//! Three things keep money from leaving twice or being freed while it may have left. That Stripe is about to be told is
-//! on the disk before it is. It is told the same bytes under the same key, and only while it surely remembers the key;
-//! after that it is only asked. And nothing but Stripe's own refusal, or its word that there is no such transfer, gives
-//! the money back.
+//! Four things keep money from leaving twice or being freed while it may have left. That Stripe is about to be told is
+//! on the disk before it is. Each time Stripe is asked first whether it has the transfer. It is told the same bytes under
+//! the same key, and only while it remembers the key; after that it is only asked. And nothing but Stripe's own refusal,
+//! or its word that there is no such transfer, gives the money back.
 
+use super::partners::uncovered;
 use super::payouts::{give_back, note_paid};
 use crate::domain::access::secret_hash;
 use crate::domain::delivery::{self, Fate, Outcome};
@@ -38,6 +39,8 @@ pub struct TransferTask {
     pub check_destination: bool,
     /// An operator wants the money back if the transfer is surely not there.
     pub may_resolve: bool,
+    /// By this machine's clock.
+    pub now_ms: i64,
 }
 
 fn of_delivery(tx: &Tx<'_>, delivery: &Delivery) -> Result<PayoutRow> {
@@ -51,21 +54,24 @@ pub fn begin(tx: &Tx<'_>, delivery: &Delivery) -> Result<Option<TransferTask>> {
     if !row.status.is_open() {
         return Ok(None);
     }
-    if row.cancel_asked && row.times_sent == 0 {
-        give_back(tx, &row, PayoutStatus::Cancelled, None)?;
+    let is_off = is_called_off(tx, &row)?;
+    if !row.approved && !is_off {
         return Ok(None);
     }
-    if !row.approved {
-        return Ok(None);
-    }
-    if tx.project(row.project)?.mode == "test" {
-        tx.note_payout_sending(row.project, row.id, &[0; 32])?;
-        note_paid(tx, &row, &format!("tr_test_{}", row.id))?;
-        return Ok(None);
-    }
-    let api_key = tx.stripe_api_key(row.project)?.ok_or_else(payout::stripe_not_configured)?;
-    let key_hash = secret_hash(&api_key);
-    let step = payout::next_step(row.created_at_ms, row.sendings, tx.machine_now_ms());
+    let is_test = tx.project(row.project)?.mode == "test";
+    let api_key = if is_test { None } else { tx.stripe_api_key(row.project)? };
+    let Some(api_key) = api_key else {
+        return if is_off && (is_test || row.cancel_asked) {
+            call_off(tx, &row).map(|()| None)
+        } else if is_test {
+            tx.note_payout_sending(row.project, row.id, &[0; 32])?;
+            note_paid(tx, &row, &format!("tr_test_{}", row.id)).map(|()| None)
+        } else {
+            Err(payout::stripe_not_configured())
+        };
+    };
+    let (key_hash, now_ms) = (secret_hash(&api_key), tx.machine_now_ms());
+    let step = if is_off { NextStep::CallOff } else { payout::next_step(row.sendings, now_ms) };
     match step {
         NextStep::Send { earlier } => {
             if earlier {
@@ -74,8 +80,8 @@ pub fn begin(tx: &Tx<'_>, delivery: &Delivery) -> Result<Option<TransferTask>> {
             }
             tx.note_payout_sending(row.project, row.id, &key_hash)?;
         }
-        NextStep::LookThenSend => tx.note_payout_sending(row.project, row.id, &key_hash)?,
         NextStep::LookUp { .. } => tx.set_payout_reconciling(row.project, row.id)?,
+        NextStep::CallOff => {}
     }
     Ok(Some(TransferTask {
         transfer: Transfer {
@@ -89,7 +95,19 @@ pub fn begin(tx: &Tx<'_>, delivery: &Delivery) -> Result<Option<TransferTask>> {
         step,
         check_destination: row.key_hash.is_some_and(|before| before != key_hash),
         may_resolve: row.resolve_asked,
+        now_ms,
     }))
+}
+
+/// Whether a payout that was not told to Stripe is not to be: an operator has said so, or it is not covered any more. Once
+/// it may be on its way it goes on, and a refund is debt.
+fn is_called_off(tx: &Tx<'_>, row: &PayoutRow) -> Result<bool> {
+    Ok(row.times_sent == 0 && (row.cancel_asked || uncovered(tx, row.project, row.account)? > 0))
+}
+
+fn call_off(tx: &Tx<'_>, row: &PayoutRow) -> Result<()> {
+    let why = (!row.cancel_asked).then_some(payout::CALLED_OFF_UNCOVERED);
+    give_back(tx, row, PayoutStatus::Cancelled, why)
 }
 
 /// Draws the consequences of a step in the transaction that notes it.
@@ -104,6 +122,11 @@ pub fn conclude(tx: &Tx<'_>, delivery: &Delivery, outcome: &Outcome) -> Result<F
     match outcome {
         Outcome::Done(Some(transfer)) => {
             note_paid(tx, &row, transfer)?;
+            return Ok(Fate::Done);
+        }
+        // Stripe was only asked, and has no such transfer.
+        Outcome::Refused(_) if row.times_sent == 0 => {
+            call_off(tx, &row)?;
             return Ok(Fate::Done);
         }
         Outcome::Refused(reason) => {

@@ -14,8 +14,6 @@ pub struct Account {
     pub name: Option<String>,
     pub leaderboard_name: Option<String>,
     pub partner: bool,
-    /// Since when it has been on its track; `None`: always.
-    pub track_since_ms: Option<i64>,
     pub created_at_ms: i64,
     /// Signed up with a throw-away mailbox: it earns nothing.
     pub disposable: bool,
@@ -23,11 +21,6 @@ pub struct Account {
 }
 
 impl Account {
-    /// Whether it was a partner then, as far back as the last change of its track.
-    pub fn was_partner_at(&self, at_ms: i64) -> bool {
-        self.partner == self.track_since_ms.is_none_or(|since_ms| at_ms >= since_ms)
-    }
-
     /// Made for an e-mail address that was converted, and nobody has come for it yet: neither with a password nor as a
     /// user of the team's app.
     pub fn is_unclaimed(&self) -> bool {
@@ -55,7 +48,7 @@ pub struct Profile {
 }
 
 const COLUMNS: &str = "id, email, name, leaderboard_name, track, created_at_ms, disposable, external_id,
-                       password_hash IS NOT NULL, track_since_ms";
+                       password_hash IS NOT NULL";
 
 fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     Ok(Account {
@@ -68,7 +61,6 @@ fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
         disposable: row.get(6)?,
         external_id: row.get(7)?,
         has_password: row.get(8)?,
-        track_since_ms: row.get(9)?,
     })
 }
 

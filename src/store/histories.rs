@@ -11,10 +11,14 @@ impl Snapshot<'_> {
     /// server: calls come from the view that counts those which are not in the projections yet.
     pub fn each_history(&self, project: ProjectId, mut look: impl FnMut(&History)) -> Result<()> {
         // A purchase's key is younger than its referral's if it came after it.
-        let sql = "SELECT gross_minor, currency, created_at_ms, purchased_at_ms FROM purchase
-                   WHERE project_id = $1 AND account_id = $2 AND id > $3 ORDER BY id";
+        let sql = "SELECT gross_minor, currency, created_at_ms, purchased_at_ms, coalesce((
+                     SELECT track = 'partner' FROM track_change
+                     WHERE track_change.account_id = $1
+                       AND at_ms <= CASE WHEN purchased_at_ms > $2 THEN purchased_at_ms ELSE $2 END
+                     ORDER BY track_change.id DESC LIMIT 1), 0)
+                   FROM purchase WHERE project_id = $3 AND account_id = $4 AND id > $5 ORDER BY id";
         let mut purchases = self.connection.prepare_cached(sql)?;
-        let sql = "SELECT referral.id, referral.referee_id, referrer.track, referrer.disposable,
+        let sql = "SELECT referral.id, referral.referee_id, referral.referrer_id, referrer.disposable,
                           referee.disposable, referrer.erased_at_ms, coalesce(used.calls, 0),
                           referral.first_call_at_ms,
                           EXISTS (SELECT 1 FROM decision WHERE decision.referral_id = referral.id AND event = 'convert'),
@@ -33,18 +37,17 @@ impl Snapshot<'_> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(params![project.0])?;
         while let Some(row) = rows.next()? {
-            let (referral, referee, applied_at_ms): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(10)?);
-            let bought = purchases.query_map(params![project.0, referee, referral], |row| {
-                let before_referral_ms = (applied_at_ms - row.get::<_, i64>(3)?).max(0);
-                let (amount_minor, currency, told_at_ms) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                Ok(PastPurchase { amount_minor, currency, before_referral_ms, told_at_ms })
-            })?;
+            let (referral, referee, referrer): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let applied_at_ms: i64 = row.get(10)?;
+            let bought =
+                purchases.query_map(params![referrer, applied_at_ms, project.0, referee, referral], |row| {
+                    let before_referral_ms = (applied_at_ms - row.get::<_, i64>(3)?).max(0);
+                    let (amount_minor, currency, told_at_ms, by_partner) =
+                        (row.get(0)?, row.get(1)?, row.get(2)?, row.get(4)?);
+                    Ok(PastPurchase { amount_minor, currency, before_referral_ms, told_at_ms, by_partner })
+                })?;
             look(&History {
-                referrer: PastReferrer {
-                    partner: row.get::<_, String>(2)? == "partner",
-                    disposable: row.get(3)?,
-                    erased_at_ms: row.get(5)?,
-                },
+                referrer: PastReferrer { disposable: row.get(3)?, erased_at_ms: row.get(5)? },
                 referee_disposable: row.get(4)?,
                 calls: row.get(6)?,
                 first_call_at_ms: row.get(7)?,

@@ -171,6 +171,15 @@ impl Tx<'_> {
         if changed == 0 { Err(Error::not_found("No such key, or it is revoked already.")) } else { Ok(()) }
     }
 
+    /// Ends all good keys of an account.
+    pub fn revoke_keys_of(&self, project: ProjectId, account: AccountId) -> Result<()> {
+        let sql = "UPDATE api_key SET revoked_at_ms = $1
+                   WHERE project_id = $2 AND account_id = $3 AND revoked_at_ms IS NULL";
+        self.connection.execute(sql, params![self.machine_now_ms(), project.0, account.0])?;
+        self.staging.borrow_mut().note_keys();
+        Ok(())
+    }
+
     pub fn set_key_used(&self, id: KeyId, at_ms: i64) -> Result<()> {
         let sql = "UPDATE api_key SET last_used_at_ms = $1 WHERE id = $2";
         self.connection.prepare_cached(sql)?.execute(params![at_ms, id.0])?;

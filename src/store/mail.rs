@@ -45,6 +45,12 @@ impl Snapshot<'_> {
         found.ok_or_else(|| Error::not_found("No such account."))
     }
 
+    /// Whether a link that was mailed to the account's address was ever used.
+    pub fn is_address_proved(&self, project: ProjectId, account: AccountId) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM account WHERE project_id = $1 AND id = $2 AND address_proved = 1)";
+        Ok(self.connection.prepare_cached(sql)?.query_row(params![project.0, account.0], |row| row.get(0))?)
+    }
+
     pub fn is_unconfirmed(&self, project: ProjectId, account: AccountId) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM unconfirmed JOIN account ON account.id = account_id
                                   WHERE project_id = $1 AND account_id = $2)";
@@ -91,6 +97,12 @@ impl Tx<'_> {
                    RETURNING code_id";
         let mut statement = self.connection.prepare_cached(sql)?;
         Ok(statement.query_row(params![project.0, account.0], |row| row.get(0)).optional()?)
+    }
+
+    /// A link that was mailed to the account's address was used. Whether it is the first.
+    pub fn prove_address(&self, project: ProjectId, account: AccountId) -> Result<bool> {
+        let sql = "UPDATE account SET address_proved = 1 WHERE project_id = $1 AND id = $2 AND address_proved = 0";
+        Ok(self.connection.prepare_cached(sql)?.execute(params![project.0, account.0])? > 0)
     }
 
     /// Whether the account hears of what its referrals reach.

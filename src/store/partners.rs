@@ -1,5 +1,7 @@
 //! The partner track: agreements, who accepted them, what can be paid out, and partners' accounts at Stripe.
 
+use super::holdings::Written;
+use super::projection;
 use super::tx::{Snapshot, Tx};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
@@ -84,16 +86,29 @@ impl Snapshot<'_> {
     /// The open lots that came to a referrer because a referee bought or subscribed: what partners are paid. A signup
     /// bonus, or a reward for anything that is no purchase, is not among them.
     pub fn commission_lots(&self, project: ProjectId, account: AccountId) -> Result<Vec<Lot>> {
+        let commissions = self.open_commissions(project, account)?;
+        // What has been spent since is known in memory alone.
+        let open = |lots: &mut dyn Iterator<Item = Lot>| lots.filter(|lot| commissions.contains(&lot.seq)).collect();
+        Ok(self.with_holdings(project, account, |has| open(&mut has.lots()))?.unwrap_or_default())
+    }
+
+    /// What an account owes, and [`Snapshot::commission_lots`], by the rows: also beside a running server, which alone knows
+    /// what was spent within the last seconds.
+    pub fn written_commissions(&self, project: ProjectId, account: AccountId) -> Result<(i64, Vec<Lot>)> {
+        let commissions = self.open_commissions(project, account)?;
+        let written = projection::load(self.connection, account)?.filter(|written| written.project == project);
+        let Some(Written { totals, lots, .. }) = written else { return Ok((0, Vec::new())) };
+        Ok((totals.owed, lots.into_iter().filter(|lot| commissions.contains(&lot.seq)).collect()))
+    }
+
+    fn open_commissions(&self, project: ProjectId, account: AccountId) -> Result<HashSet<i64>> {
         let sql = "SELECT lot.seq FROM lot JOIN decision ON decision.id = lot.decision_id
                      JOIN referral ON referral.id = lot.referral_id
                    WHERE lot.account_id = $1 AND lot.side <> 0 AND lot.project_id = $2
                      AND decision.event IN ('purchase', 'subscription') AND referral.referrer_id = lot.account_id";
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map(params![account.0, project.0], |row| row.get::<_, i64>(0))?;
-        let commissions = rows.collect::<rusqlite::Result<HashSet<_>>>()?;
-        // What has been spent since is known in memory alone.
-        let open = |lots: &mut dyn Iterator<Item = Lot>| lots.filter(|lot| commissions.contains(&lot.seq)).collect();
-        Ok(self.with_holdings(project, account, |has| open(&mut has.lots()))?.unwrap_or_default())
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     /// All commissions that an account ever got, less what was taken back of them, whichever lots paid for that, and less
@@ -105,6 +120,18 @@ impl Snapshot<'_> {
                    WHERE entry.account_id = $1 AND entry.kind = 'grant' AND lot.project_id = $2
                      AND decision.event IN ('purchase', 'subscription') AND referral.referrer_id = lot.account_id";
         Ok(self.connection.prepare_cached(sql)?.query_row(params![account.0, project.0], |row| row.get(0))?)
+    }
+
+    /// Whether an account was a partner then.
+    pub fn was_partner_at(&self, project: ProjectId, account: AccountId, at_ms: i64) -> Result<bool> {
+        // Where the clock has gone back, the later change counts.
+        let sql = "SELECT track_change.track = 'partner' FROM track_change
+                     JOIN account ON account.id = track_change.account_id
+                   WHERE account.project_id = $1 AND track_change.account_id = $2 AND track_change.at_ms <= $3
+                   ORDER BY track_change.id DESC LIMIT 1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let found = statement.query_row(params![project.0, account.0, at_ms], |row| row.get(0)).optional()?;
+        Ok(found.unwrap_or(false))
     }
 
     pub fn stripe_account(&self, project: ProjectId, account: AccountId) -> Result<Option<StripeAccount>> {
@@ -156,10 +183,14 @@ impl Tx<'_> {
     }
 
     pub fn set_partner(&self, project: ProjectId, account: AccountId, partner: bool) -> Result<()> {
-        let sql = "UPDATE account SET track = $1, track_since_ms = $2
-                   WHERE project_id = $3 AND id = $4 AND track <> $1";
         let track = if partner { "partner" } else { "basic" };
-        self.connection.prepare_cached(sql)?.execute(params![track, self.now_ms(project), project.0, account.0])?;
+        let sql = "UPDATE account SET track = $1 WHERE project_id = $2 AND id = $3 AND track <> $1";
+        if self.connection.prepare_cached(sql)?.execute(params![track, project.0, account.0])? == 0 {
+            return Ok(());
+        }
+        let sql = "INSERT INTO track_change (id, account_id, track, at_ms)
+                   SELECT coalesce(max(id), 0) + 1, $1, $2, $3 FROM track_change";
+        self.connection.prepare_cached(sql)?.execute(params![account.0, track, self.now_ms(project)])?;
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use super::fault::known;
 use super::tx::{Snapshot, Tx};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, PayoutId, ProjectId};
-use crate::domain::ledger::Books;
+use crate::domain::ledger::{Books, Taken};
 use crate::domain::payout::{PayoutStatus, Sendings};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::BTreeMap;
@@ -154,14 +154,19 @@ impl Snapshot<'_> {
     }
 
     /// What a payout took, by lot.
-    pub fn taken_by_payout(&self, row: &PayoutRow) -> Result<Vec<(i64, i64)>> {
-        let sql = "SELECT lot, -amount FROM entry
-                   WHERE project_id = $1 AND seq >= $2 AND seq < $3 AND kind = 'payout' AND account_id = $4 ORDER BY seq";
+    pub fn taken_by_payout(&self, row: &PayoutRow) -> Result<Vec<Taken>> {
+        let sql = "SELECT entry.lot, -entry.amount, entry.at_ms, lot.expires_at_ms
+                   FROM entry JOIN lot ON lot.seq = entry.lot
+                   WHERE entry.project_id = $1 AND entry.seq >= $2 AND entry.seq < $3 AND entry.kind = 'payout'
+                     AND entry.account_id = $4
+                   ORDER BY entry.seq";
         let mut statement = self.connection.prepare_cached(sql)?;
         let values = params![row.project.0, row.group_seq, row.group_seq + row.entry_count, row.account.0];
-        let taken: Vec<(i64, i64)> =
-            statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
-        if taken.iter().map(|(_, amount)| amount).sum::<i64>() != row.amount_minor {
+        let rows = statement.query_map(values, |row| {
+            Ok(Taken { lot: row.get(0)?, amount: row.get(1)?, at_ms: row.get(2)?, expires_at_ms: row.get(3)? })
+        })?;
+        let taken = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        if taken.iter().map(|taken| taken.amount).sum::<i64>() != row.amount_minor {
             return Err(Error::internal(format!("{} is not what its entries say", row.id)));
         }
         Ok(taken)

@@ -71,6 +71,9 @@ pub fn render(letter: &Letter, public_url: &str) -> Result<Rendered> {
     Ok(Rendered { subject: words.subject, text, html, unsubscribe_url: unsubscribe })
 }
 
+const TAKES_OVER: &str = "You have not confirmed this address before, so somebody else may have signed up with it. With \
+    the new password all that they could have set up ends: API keys, a code that waits, and a connection to Stripe.";
+
 fn words(letter: &Letter, pages: &str) -> Words {
     let project = &letter.project_name;
     match &letter.content {
@@ -83,14 +86,17 @@ fn words(letter: &Letter, pages: &str) -> Words {
                 "If you did not sign up, there is nothing to do.".into(),
             ],
         },
-        LetterContent::ResetPassword { token } => Words {
+        LetterContent::ResetPassword { token, takes_over } => Words {
             subject: "Choose a new password".into(),
             paragraphs: vec![format!("Somebody, probably you, has asked for a new password at {project}.")],
             action: Some(("Choose a new password", format!("{pages}/reset?token={token}"))),
             notes: vec![
                 "The link is good for one hour, and once. Your old password works until you choose a new one.".into(),
                 "If it was not you, there is nothing to do: nobody but you has this link.".into(),
-            ],
+            ]
+            .into_iter()
+            .chain(takes_over.then(|| TAKES_OVER.to_owned()))
+            .collect(),
         },
         LetterContent::Milestone { milestone, referee, earned } => {
             let who = referee.as_deref().unwrap_or("Somebody you referred");
@@ -113,7 +119,7 @@ fn payout_words(project: &str, pages: &str, content: &LetterContent) -> Words {
             format!("Your payout of {amount} could not be sent"),
             vec![
                 format!("Your payout of {amount} from {project} could not be sent: {reason}"),
-                "The whole amount is back in your balance.".into(),
+                "The whole amount is back in your balance; if you owe something, it pays that first.".into(),
             ],
         ),
         LetterContent::PayoutRequested { amount, .. } => (
@@ -169,7 +175,7 @@ pub fn examples() -> Vec<(&'static str, Letter)> {
     };
     let contents = [
         ("confirm_address", LetterContent::ConfirmAddress { token: token.clone() }),
-        ("reset_password", LetterContent::ResetPassword { token }),
+        ("reset_password", LetterContent::ResetPassword { token, takes_over: false }),
         ("payout_requested", LetterContent::PayoutRequested { payout: payout.clone(), amount: amount.clone() }),
         ("payout_paid", LetterContent::PayoutPaid { payout: payout.clone(), amount: amount.clone() }),
         (

@@ -2,7 +2,7 @@
 
 use super::Receiver;
 use crate::domain::delivery::{DeliveryKind, Outcome};
-use crate::domain::payout::NextStep;
+use crate::domain::payout::{CLOCKS_DIFFER_MS, NextStep};
 use crate::domain::stripe::api::{self, AccountVerdict, Answer, ApiCall, LookUp, Reply, TransferVerdict};
 use crate::engine::{Begun, Content, Secret, TransferTask};
 use std::io::ErrorKind;
@@ -68,9 +68,16 @@ impl StripeClient {
         }
     }
 
+    /// That it is not there counts only where the clocks agree: what follows from it depends on how long ago things were.
     fn look_up(&self, task: &TransferTask) -> LookUp {
         let call = api::look_up_transfer(task.transfer.payout);
-        api::read_look_up(&self.call(&call, &task.api_key), &task.transfer)
+        let reply = self.call(&call, &task.api_key);
+        match api::read_look_up(&reply, &task.transfer) {
+            LookUp::None if api::differs(&reply, task.now_ms) > CLOCKS_DIFFER_MS => {
+                LookUp::Unclear("this machine's clock and Stripe's are too far apart: set it right".into())
+            }
+            found => found,
+        }
     }
 
     /// Whether the key is of the Stripe account that the destination is connected to.
@@ -105,10 +112,14 @@ impl StripeClient {
             return Outcome::Unclear(reason.into());
         }
         match task.step {
-            NextStep::Send { earlier } => self.send(task, earlier),
-            NextStep::LookThenSend => match self.look_up(task) {
+            NextStep::Send { earlier } => match self.look_up(task) {
                 LookUp::Found(transfer) => Outcome::Done(Some(transfer)),
-                LookUp::None => self.send(task, false),
+                LookUp::None => self.send(task, earlier),
+                LookUp::Unclear(reason) => Outcome::Retry(reason),
+            },
+            NextStep::CallOff => match self.look_up(task) {
+                LookUp::Found(transfer) => Outcome::Done(Some(transfer)),
+                LookUp::None => Outcome::Refused("it was called off".into()),
                 LookUp::Unclear(reason) => Outcome::Retry(reason),
             },
             NextStep::LookUp { certain } => match self.look_up(task) {

@@ -40,10 +40,8 @@ impl Market {
         assert_eq!(self.gateway.post("/v1/refunds", body).status, 201, "{id}");
     }
 
-    /// Alice's track, without what an upgrade asks for.
     fn set_track(&self, track: &str) {
-        let set = format!("UPDATE account SET track = '{track}' WHERE email = 'alice@alice.example'");
-        assert_eq!(self.app.sqlite3(&set), "");
+        self.app.set_track("Alice", track);
     }
 
     /// Earned, pending, available, reversed, owed.
@@ -70,7 +68,11 @@ impl Market {
     }
 
     fn deliver(&self, id: &str, kind: &str, object: Value) -> String {
-        let body = event(id, kind, self.app.now_ms(), object).to_string().into_bytes();
+        self.tell(&event(id, kind, self.app.now_ms(), object))
+    }
+
+    fn tell(&self, event: &Value) -> String {
+        let body = event.to_string().into_bytes();
         let signature = signed(&body, SECRET, self.app.now_ms());
         let headers = [("Content-Type", "application/json"), ("Stripe-Signature", signature.as_str())];
         let reply = self.app.anonymous().send("POST", "/webhooks/stripe/default", &headers, body);
@@ -166,18 +168,50 @@ fn a_purchase_that_is_told_late_pays_what_was_paid_when_it_was_made() {
     let versions = "SELECT group_concat(program_version) FROM decision WHERE rule = 'commission'";
     assert_eq!(market.app.sqlite3(versions).trim(), "2,3");
 
-    // The track counts the same way, as far back as its last change.
+    // The track counts the same way.
     market.app.advance_days(1);
     let on_basic = time::rfc3339(market.app.now_ms());
     market.app.advance_days(1);
-    let since = market.app.now_ms();
-    let upgrade =
-        format!("UPDATE account SET track = 'partner', track_since_ms = {since} WHERE email = 'alice@alice.example'");
-    assert_eq!(market.app.sqlite3(&upgrade), "");
+    market.set_track("partner");
     assert_eq!(market.try_buy(&market.bob.id, "before the upgrade", 10_000, Some(&on_basic)).status, 201);
     assert_eq!(market.net(), 4_500);
     market.buy("after it", 10_000);
     assert_eq!(market.net(), 7_500);
+}
+
+#[test]
+fn a_purchase_that_is_told_late_pays_by_the_track_of_its_time_however_often_that_has_changed_since() {
+    let market = market();
+    let mut times = Vec::new();
+    for track in ["basic", "partner", "basic", "partner", "basic"] {
+        market.app.advance_days(1);
+        if track != "basic" || !times.is_empty() {
+            market.set_track(track);
+        }
+        // The instant of the change is the first on the new track.
+        times.push((track, time::rfc3339(market.app.now_ms())));
+    }
+    market.app.advance_days(1);
+    for (n, (track, at)) in times.iter().enumerate().rev() {
+        let before = market.net();
+        assert_eq!(market.try_buy(&market.bob.id, &format!("late {n}"), 10_000, Some(at)).status, 201);
+        let commission = if *track == "partner" { 1_000 } else { 500 };
+        assert_eq!(market.net() - before, commission, "{track}, change {n}");
+    }
+    // A program that is tried on the same past finds the same.
+    let engine = &market.app.engine;
+    let project = engine.project_named("default").unwrap();
+    let (_, comparison) = engine.try_program(&project, &Preset::Commission.program()).unwrap();
+    let commission = comparison.rules.iter().find(|line| line.rule == "commission").unwrap();
+    assert_eq!((commission.current.amount, commission.proposed.amount), (3_500, 3_500));
+    // What is known of tracks is not rewritten.
+    for sql in [
+        "UPDATE track_change SET at_ms = 0",
+        "DELETE FROM track_change",
+        "INSERT OR REPLACE INTO track_change SELECT id, account_id, 'partner', 0 FROM track_change",
+    ] {
+        assert!(market.app.sqlite3(sql).contains("track_change"), "{sql}");
+    }
 }
 
 #[test]
@@ -232,6 +266,10 @@ fn one_purchase_told_by_the_api_and_by_stripe_is_one() {
     let again = market.try_buy(&market.bob.id, "in_2", 4_000, None);
     assert_eq!((again.status, &again.json()["status"]), (200, &json!("duplicate")));
     assert_eq!(market.lines(), lines(&[(100, "PENDING"), (200, "PENDING")]));
+    // Nor does what somebody sells at an account of their own pay them anything.
+    let mut forged = event("evt_0", "invoice.paid", market.app.now_ms(), invoice("in_0", 900_000));
+    forged["account"] = json!("acct_of_a_partner");
+    assert_eq!(market.tell(&forged), "ignored");
     // Each of the two may tell of a refund of either.
     market.refund("r1", "in_2", 1_000);
     assert_eq!(market.net(), 250);

@@ -115,6 +115,10 @@ impl App {
         self.clock.load(Ordering::SeqCst)
     }
 
+    pub fn clock(&self) -> Arc<AtomicI64> {
+        Arc::clone(&self.clock)
+    }
+
     pub fn advance_ms(&self, ms: i64) {
         self.clock.fetch_add(ms, Ordering::SeqCst);
     }
@@ -230,6 +234,17 @@ impl App {
     pub fn sqlite3_unprepared(&self, sql: &str) -> String {
         let output = Command::new("sqlite3").arg(self.db()).arg(sql).output().expect("sqlite3 is installed");
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    }
+
+    /// Puts everyone of this name on a track, as from now on, without what an upgrade asks for.
+    pub fn set_track(&self, name: &str, track: &str) {
+        let now_ms = self.now_ms();
+        let sql = format!(
+            "UPDATE account SET track = '{track}' WHERE name = '{name}';
+             INSERT INTO track_change SELECT (SELECT coalesce(max(id), 0) + 1 FROM track_change), id, '{track}', {now_ms}
+             FROM account WHERE name = '{name}'"
+        );
+        assert_eq!(self.sqlite3(&sql), "");
     }
 
     /// The secret of the first operator's one-time link.

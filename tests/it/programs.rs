@@ -184,7 +184,7 @@ fn the_commission_preset_pays_by_track_from_a_dollar_on() {
         app.change_program(|program| *program = serde_json::to_value(Preset::Commission.program()).unwrap());
         let (alice, gateway) = (app.developer("Alice"), app.gateway());
         let bob = app.referee("Bob", &alice.code());
-        app.sqlite3(&format!("UPDATE account SET track = '{track}' WHERE name = 'Alice'"));
+        app.set_track("Alice", track);
         let purchase = json!({ "id": "p1", "developer_id": bob.id, "amount": amount, "currency": "usd" });
         assert_eq!(gateway.post("/v1/purchases", purchase).status, 201);
         let line = || {

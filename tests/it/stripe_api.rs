@@ -6,8 +6,10 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 pub const API_KEY: &str = "sk_of_the_tests";
 pub const PLATFORM: &str = "acct_platform";
@@ -72,12 +74,19 @@ pub struct State {
     pub is_down: bool,
     /// `false`: this platform may not make accounts.
     pub makes_accounts: bool,
-    /// For `Date` headers.
-    pub now_ms: i64,
+    /// For `Date` headers: the test's clock, or this machine's.
+    pub clock: Option<Arc<AtomicI64>>,
+    /// How far Stripe's is ahead of it.
+    pub ahead_ms: i64,
     made: usize,
 }
 
 impl State {
+    fn now_ms(&self) -> i64 {
+        let of_machine = || i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
+        self.ahead_ms + self.clock.as_ref().map_or_else(of_machine, |clock| clock.load(Ordering::SeqCst))
+    }
+
     fn next_id(&mut self, prefix: &str) -> String {
         self.made += 1;
         format!("{prefix}_{:06}", self.made)
@@ -92,6 +101,7 @@ impl State {
 pub struct StandIn {
     pub url: String,
     state: Arc<Mutex<State>>,
+    called: Arc<Condvar>,
     blocked: Mutex<Receiver<()>>,
     release: Sender<()>,
 }
@@ -100,19 +110,25 @@ impl StandIn {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let state = State { makes_accounts: true, now_ms: crate::harness::START_MS, ..State::default() };
+        let state = State { makes_accounts: true, ..State::default() };
         let state = Arc::new(Mutex::new(state));
         state.lock().unwrap().api_keys.insert(API_KEY.into(), PLATFORM.into());
         let (block, blocked) = channel();
         let (release, released) = channel();
+        let called = Arc::new(Condvar::new());
         let (for_server, released) = (Arc::clone(&state), Arc::new(Mutex::new(released)));
+        let notify = Arc::clone(&called);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (state, block, released) = (Arc::clone(&for_server), block.clone(), Arc::clone(&released));
-                std::thread::spawn(move || serve(stream.unwrap(), &state, &block, &released));
+                let notify = Arc::clone(&notify);
+                std::thread::spawn(move || {
+                    serve(stream.unwrap(), &state, &block, &released);
+                    notify.notify_all();
+                });
             }
         });
-        Self { url, state, blocked: Mutex::new(blocked), release }
+        Self { url, state, called, blocked: Mutex::new(blocked), release }
     }
 
     pub fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
@@ -154,6 +170,18 @@ impl StandIn {
 
     pub fn requests_so_far(&self) -> usize {
         self.with(|state| state.requests.len())
+    }
+
+    /// Until so many calls have come, or none has for a while.
+    pub fn wait_for_calls(&self, calls: usize) {
+        let mut state = self.state.lock().unwrap();
+        while state.requests.len() < calls {
+            let (after, waited) = self.called.wait_timeout(state, Duration::from_millis(100)).unwrap();
+            state = after;
+            if waited.timed_out() {
+                return;
+            }
+        }
     }
 
     /// The calls of a method and path that have come.
@@ -213,7 +241,7 @@ fn serve(stream: TcpStream, state: &Mutex<State>, block: &Sender<()>, released: 
         let mut state = state.lock().unwrap();
         state.requests.push(request.clone());
         let fault = if is_transfer { state.script.pop_front() } else { None };
-        (fault.unwrap_or(Fault::None), state.is_down, state.now_ms)
+        (fault.unwrap_or(Fault::None), state.is_down, state.now_ms())
     };
     let wait = || {
         let _ = block.send(());
@@ -333,7 +361,7 @@ fn run(state: &mut State, request: &Request, platform: &str) -> (u16, Value) {
         ("GET", "/v1/transfers") => {
             let group = query.iter().find(|(name, _)| name == "transfer_group").map(|(_, value)| json!(value));
             let is_it = |transfer: &&Value| {
-                transfer["platform"] == platform && Some(&transfer["transfer_group"]) == group.as_ref()
+                Some(&transfer["transfer_group"]) == group.as_ref() && transfer["platform"] == platform
             };
             let found: Vec<_> = state.transfers.iter().filter(is_it).cloned().collect();
             (200, json!({ "object": "list", "url": "/v1/transfers", "has_more": false, "data": found }))

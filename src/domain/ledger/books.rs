@@ -99,10 +99,15 @@ impl Books {
             EntryKind::PayoutReturn => amount > 0 && after <= lot.granted,
             EntryKind::Repay => (amount < 0 && after >= 0) || (amount > 0 && after <= 0),
         };
+        let prolongs = entry.expires_at_ms.is_none_or(|expiry_ms| expiry_ms > lot.expires_at_ms);
+        if !prolongs || (entry.expires_at_ms.is_some() && kind != EntryKind::PayoutReturn) {
+            return Err(format!("{} that gives its lot another end", kind.as_str()));
+        }
         if !fits {
             return Err(format!("{} of {amount} on a lot that has {before} left", kind.as_str()));
         }
         lot.remaining = after;
+        lot.expires_at_ms = entry.expires_at_ms.unwrap_or(lot.expires_at_ms);
         let totals = self.totals.entry(entry.account).or_default();
         totals.open += after.max(0) - before.max(0);
         totals.owed += (-after).max(0) - (-before).max(0);
@@ -131,7 +136,7 @@ impl Books {
 mod tests {
     use super::*;
     use crate::domain::id::ProjectId;
-    use crate::domain::ledger::movement::{self, Draft, Movement, Terms};
+    use crate::domain::ledger::movement::{self, Draft, Movement, Taken, Terms};
     use crate::domain::ledger::{Balance, reversal_due};
     use crate::domain::program::Vesting;
     use crate::domain::time::DAY_MS;
@@ -149,6 +154,8 @@ mod tests {
         books: Books,
         entries: Vec<Entry>,
         now_ms: i64,
+        /// What the open payout has taken.
+        held: Vec<Taken>,
     }
 
     impl Ledger {
@@ -167,6 +174,25 @@ mod tests {
         fn settle(&mut self) {
             let drafts = movement::expire(&self.lots(), self.now_ms);
             self.append(drafts);
+        }
+
+        /// The payout is called off: nothing of it is lost by the time that it took.
+        fn give_back(&mut self) {
+            self.settle();
+            let before = at(&self.lots(), self.now_ms);
+            let held = std::mem::take(&mut self.held);
+            self.append(movement::payout_return(&held, self.now_ms));
+            let after = at(&self.lots(), self.now_ms);
+            let back: i64 = held.iter().map(|taken| taken.amount).sum();
+            assert_eq!(
+                after.available + after.pending - after.owed - back,
+                before.available + before.pending - before.owed
+            );
+            assert_eq!(after.lapsed, 0);
+            for taken in held {
+                let (lot, left_ms) = (&self.books.lots[&taken.lot], taken.expires_at_ms.saturating_sub(taken.at_ms));
+                assert!(lot.expires_at_ms >= self.now_ms.saturating_add(left_ms), "{lot:?}");
+            }
         }
 
         fn run(&mut self, step: &Step) {
@@ -207,6 +233,20 @@ mod tests {
                     self.append(drafts);
                     assert!(!all || reversal_due(&self.books.lots[&seq], None) == 0);
                 }
+                Step::Payout(amount) if self.held.is_empty() => {
+                    self.settle();
+                    let drafts = movement::payout(&self.lots(), amount, self.now_ms);
+                    let taken = |draft: &Draft| Taken {
+                        lot: draft.lot.unwrap(),
+                        amount: -draft.amount,
+                        at_ms: self.now_ms,
+                        expires_at_ms: self.books.lots[&draft.lot.unwrap()].expires_at_ms,
+                    };
+                    self.held = drafts.iter().map(taken).collect();
+                    self.append(drafts);
+                }
+                Step::Payout(_) | Step::Paid => self.held.clear(),
+                Step::Return => self.give_back(),
                 Step::Wait(hours) => self.now_ms += hours * 3_600_000,
                 Step::Sweep => self.settle(),
             }
@@ -223,6 +263,9 @@ mod tests {
         Grant { amount: i64, hold_days: i64, linear: bool, expires_days: Option<i64> },
         Spend(i64),
         Reverse { which: usize, all: bool },
+        Payout(i64),
+        Paid,
+        Return,
         Wait(i64),
         Sweep,
     }
@@ -240,6 +283,9 @@ mod tests {
             3 => grant,
             3 => (0..1_500_i64).prop_map(Step::Spend),
             2 => (any::<usize>(), any::<bool>()).prop_map(|(which, all)| Step::Reverse { which, all }),
+            2 => (1..1_500_i64).prop_map(Step::Payout),
+            1 => Just(Step::Paid),
+            2 => Just(Step::Return),
             3 => (0..200_i64).prop_map(Step::Wait),
             1 => Just(Step::Sweep),
         ]
@@ -266,7 +312,10 @@ mod tests {
             for lot in ledger.books.lots.values() {
                 let sum: i64 = ledger.entries.iter().filter(|e| e.lot == lot.seq).map(|e| e.amount).sum();
                 prop_assert_eq!(sum, lot.remaining, "what is left of a lot is the sum of its entries");
-                prop_assert!(lot.reversed + lot.expired <= lot.granted);
+                prop_assert!(lot.reversed <= lot.granted && lot.expired <= lot.granted);
+                // What came back after others had paid for its reversal is there to expire.
+                let came_back = ledger.entries.iter().any(|e| e.lot == lot.seq && e.kind == EntryKind::PayoutReturn);
+                prop_assert!(came_back || lot.reversed + lot.expired <= lot.granted);
             }
         }
 
@@ -302,6 +351,7 @@ mod tests {
             referral: None,
             purchase: None,
             grant: None,
+            new_expiry_ms: None,
         };
         let origin = Some(Some(1));
         for (account, draft, problem) in [
@@ -314,6 +364,7 @@ mod tests {
             (ME, Draft { kind: EntryKind::Reverse, origin: Some(Some(9)), ..good.clone() }, "never granted"),
             (ME, Draft { kind: EntryKind::Reverse, amount: -101, origin, ..good.clone() }, "more than was granted"),
             (ME, Draft { kind: EntryKind::Grant, amount: 5, ..good.clone() }, "without terms"),
+            (ME, Draft { new_expiry_ms: Some(9), ..good.clone() }, "another end"),
         ] {
             let movement = Movement { project: ProjectId(1), account, reason: "test".into(), drafts: vec![draft] };
             let mut books = Books::default();

@@ -60,6 +60,7 @@ pub struct Entry {
     pub program_version: Option<i64>,
     pub vests_at_ms: Option<i64>,
     pub vesting: Option<Vesting>,
+    /// Of a grant; of a return from a payout, the later one that the lot has from now on.
     pub expires_at_ms: Option<i64>,
     pub at_ms: i64,
     pub prev_hash: [u8; 32],

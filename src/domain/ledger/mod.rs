@@ -10,6 +10,6 @@ pub use books::{Books, Totals};
 pub use entry::{Entry, EntryKind, Head, SignedHead};
 pub use lot::{Balance, LINE_STATUSES, Lot, NEVER_MS, line_status};
 pub use movement::{
-    Draft, Grant, Movement, Purchase, Terms, expire, grant, payout, payout_return, reversal_due, reverse, spend,
+    Draft, Grant, Movement, Purchase, Taken, Terms, expire, grant, payout, payout_return, reversal_due, reverse, spend,
 };
 pub use schedule::{Due, Schedule};

@@ -1,7 +1,7 @@
 //! Plans of movements: which lots a spend, an expiry, a reversal or a grant touches, and by how much.
 
 use super::entry::{Entry, EntryKind, Head};
-use super::lot::Lot;
+use super::lot::{Lot, NEVER_MS};
 use crate::domain::id::{AccountId, ProjectId, ReferralId};
 use crate::domain::money;
 use crate::domain::program::Vesting;
@@ -19,6 +19,8 @@ pub struct Draft {
     pub referral: Option<ReferralId>,
     pub purchase: Option<i64>,
     pub grant: Option<Terms>,
+    /// When what is left of the lot expires from now on, where this movement changes that.
+    pub new_expiry_ms: Option<i64>,
 }
 
 /// What a grant's entry says beyond the amount.
@@ -64,7 +66,7 @@ impl Movement {
                 program_version: terms.and_then(|terms| terms.program_version),
                 vests_at_ms: terms.map(|terms| terms.vests_at_ms),
                 vesting: terms.map(|terms| terms.vesting),
-                expires_at_ms: terms.and_then(|terms| terms.expires_at_ms),
+                expires_at_ms: terms.and_then(|terms| terms.expires_at_ms).or(draft.new_expiry_ms),
                 at_ms: now_ms,
                 prev_hash: head.hash,
                 hash: [0; 32],
@@ -78,7 +80,12 @@ impl Movement {
 }
 
 fn take(kind: EntryKind, lot: &Lot, amount: i64) -> Draft {
-    Draft { kind, amount: -amount, lot: Some(lot.seq), origin: None, referral: None, purchase: None, grant: None }
+    moving(kind, lot.seq, -amount)
+}
+
+fn moving(kind: EntryKind, lot: i64, amount: i64) -> Draft {
+    let (origin, referral, purchase, grant, new_expiry_ms) = (None, None, None, None, None);
+    Draft { kind, amount, lot: Some(lot), origin, referral, purchase, grant, new_expiry_ms }
 }
 
 /// What a grant brings, and why.
@@ -101,6 +108,7 @@ pub fn grant(lots: &[Lot], grant: Grant) -> Vec<Draft> {
         referral: grant.referral,
         purchase: grant.purchase,
         grant: Some(grant.terms),
+        new_expiry_ms: None,
     }];
     let mut debts: Vec<&Lot> = lots.iter().filter(|lot| lot.owed() > 0).collect();
     debts.sort_by_key(|lot| lot.seq);
@@ -118,6 +126,7 @@ pub fn grant(lots: &[Lot], grant: Grant) -> Vec<Draft> {
             referral: None,
             purchase: None,
             grant: None,
+            new_expiry_ms: None,
         };
         drafts.extend([repay(-paid, None), repay(paid, Some(debt.seq))]);
     }
@@ -161,17 +170,33 @@ pub fn payout(lots: &[Lot], amount: i64, now_ms: i64) -> Vec<Draft> {
     drafts
 }
 
-/// Gives back what a payout took, to the very lots: pairs of a lot and the amount. Where such a lot was reversed
-/// meanwhile, this settles its debt.
-pub fn payout_return(taken: &[(i64, i64)]) -> Vec<Draft> {
-    let back = |&(lot, amount): &(i64, i64)| Draft {
-        kind: EntryKind::PayoutReturn,
-        amount,
-        lot: Some(lot),
-        origin: None,
-        referral: None,
-        purchase: None,
-        grant: None,
+/// What a payout took from a lot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// `seq` of its grant.
+    pub lot: i64,
+    pub amount: i64,
+    pub at_ms: i64,
+    /// The lot's.
+    pub expires_at_ms: i64,
+}
+
+impl Taken {
+    /// A lot's time stands still while it is in a payout: what comes back has as long to live as it had. `None` where
+    /// nothing changes by that, as with what never expires.
+    fn new_expiry_ms(&self, now_ms: i64) -> Option<i64> {
+        let held_ms = (now_ms - self.at_ms).max(0);
+        let expiry_ms = self.expires_at_ms.saturating_add(held_ms);
+        (self.expires_at_ms < NEVER_MS && held_ms > 0).then_some(expiry_ms)
+    }
+}
+
+/// Gives back what a payout took, to the very lots. Where such a lot was reversed meanwhile, this settles its debt.
+/// What else has expired of these lots is booked before (`expire`), so that it does not come to life again.
+pub fn payout_return(taken: &[Taken], now_ms: i64) -> Vec<Draft> {
+    let back = |taken: &Taken| Draft {
+        new_expiry_ms: taken.new_expiry_ms(now_ms),
+        ..moving(EntryKind::PayoutReturn, taken.lot, taken.amount)
     };
     taken.iter().map(back).collect()
 }
@@ -228,7 +253,6 @@ pub fn reversal_due(lot: &Lot, purchase: Option<Purchase>) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ledger::NEVER_MS;
 
     fn lot(seq: i64, remaining: i64) -> Lot {
         Lot {
@@ -282,7 +306,17 @@ mod tests {
         assert_eq!(moved(&payout(&lots, 100, 10)), [(Some(4), -30), (Some(1), -70)]);
         assert_eq!(moved(&payout(&lots, 999, 10)), [(Some(4), -30), (Some(1), -100), (Some(2), -60), (Some(3), -100)]);
         assert!(payout(&lots, 0, 10).is_empty());
-        assert_eq!(moved(&payout_return(&[(4, 30), (1, 70)])), [(Some(4), 30), (Some(1), 70)]);
+    }
+
+    #[test]
+    fn what_a_payout_gives_back_lives_as_long_as_it_had_left() {
+        let taken = |lot, amount, expires_at_ms| Taken { lot, amount, at_ms: 10, expires_at_ms };
+        let both = [taken(4, 30, 50), taken(1, 70, NEVER_MS)];
+        for (now_ms, expiry_ms) in [(60, Some(100)), (11, Some(51)), (10, None), (5, None)] {
+            let drafts = payout_return(&both, now_ms);
+            assert_eq!(moved(&drafts), [(Some(4), 30), (Some(1), 70)]);
+            assert_eq!(drafts.iter().map(|draft| draft.new_expiry_ms).collect::<Vec<_>>(), [expiry_ms, None]);
+        }
     }
 
     #[test]

@@ -178,6 +178,14 @@ pub fn read_transfer(reply: &Reply, asked: &Transfer) -> TransferVerdict {
     }
 }
 
+/// How far the clock of whoever gave this answer is from `now_ms`; 0 where it does not say.
+pub fn differs(reply: &Reply, now_ms: i64) -> i64 {
+    match reply {
+        Reply::Answer(answer) => answer.at_ms.map_or(0, |at_ms| at_ms.saturating_sub(now_ms).saturating_abs()),
+        Reply::NotSent(_) | Reply::Lost(_) => 0,
+    }
+}
+
 /// `None` only when Stripe says in full that there is no transfer of this payout.
 pub fn read_look_up(reply: &Reply, asked: &Transfer) -> LookUp {
     let answer = match reply {

@@ -146,6 +146,9 @@ impl StripeEvent {
 
     fn read(&mut self, object: &Object, before: Option<&Value>, connected: Option<String>) {
         let fact = match self.kind.as_str() {
+            // What is sold, refunded or transferred at somebody else's account is no business of the team's: else who has
+            // one could buy from themselves, and be paid a commission for it.
+            kind if connected.is_some() && !["account.updated", "payout.failed"].contains(&kind) => Some(Fact::Other),
             "checkout.session.completed" => self.session(object, false),
             "checkout.session.async_payment_succeeded" => self.session(object, true),
             "customer.subscription.created" => self.subscription(object, true),
@@ -392,6 +395,22 @@ mod tests {
         assert_eq!(event.fact, Fact::Conversion { object: "cs_1".into() });
         let links = [link("sub_1", "in_1", true), link("cs_1", "sub_1", false), link("cs_1", "in_1", true)];
         assert_eq!(event.links, links);
+    }
+
+    #[test]
+    fn what_is_sold_at_a_connected_account_is_no_purchase() {
+        for (kind, object) in [
+            ("invoice.paid", json!({ "id": "in_1", "customer": "cus_1", "amount_paid": 500, "currency": "usd" })),
+            ("checkout.session.completed", json!({ "id": "cs_1", "customer": "cus_1", "payment_status": "paid" })),
+            ("charge.refunded", json!({ "id": "ch_1", "payment_intent": "pi_1", "amount_refunded": 700 })),
+            ("customer.created", json!({ "id": "cus_1", "metadata": { "customer_id": "pc_1" } })),
+            ("charge.succeeded", json!({ "id": "ch_1", "payment_intent": "pi_1", "invoice": "in_1" })),
+        ] {
+            let body = json!({ "id": "evt_1", "type": kind, "account": "acct_1", "data": { "object": object } });
+            let event = StripeEvent::parse(body.to_string().as_bytes()).unwrap();
+            assert_ne!(read(kind, &object).fact, Fact::Other, "{kind} at one's own account");
+            assert_eq!((event.fact, event.customer, event.names, event.links), (Fact::Other, None, vec![], vec![]));
+        }
     }
 
     #[test]

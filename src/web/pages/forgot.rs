@@ -9,6 +9,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 const FORGOT: &str = "/forgot";
 const RESET: &str = "/reset";
+const TAKES_OVER: &str = "You have not confirmed this address before, so somebody else may have signed up with it. You will \
+                          be signed out everywhere, and all API keys end, and a connection to Stripe if there is one.";
+
+const TAKEN_OVER: &str = "You are signed out everywhere. The API keys made so far have ended, and a connection to Stripe if \
+                          there was one, as this address was not confirmed before. It is now: sign in and make new ones.";
 
 fn ask_address(typed: String) -> Ask {
     Ask {
@@ -22,10 +27,10 @@ fn ask_address(typed: String) -> Ask {
     }
 }
 
-fn ask_password(token: String) -> Ask {
+fn ask_password(token: String, takes_over: bool) -> Ask {
     Ask {
         heading: "Choose a new password",
-        lead: "You will be signed out everywhere.",
+        lead: if takes_over { TAKES_OVER } else { "You will be signed out everywhere." },
         action: RESET.into(),
         hidden: vec![("token", token)],
         field: Some(Field::NewPassword),
@@ -66,7 +71,7 @@ async fn open_reset(request: &HttpRequest, context: &Context) -> Result<HttpResp
     let visit = mail_visit(context, request).await?;
     let token = Query::parse(request.query_string())?.get("token").unwrap_or_default().to_owned();
     match context.engine.check_reset(visit.project.id, token.clone()).await {
-        Ok(_) => show(request, context, &visit, ask_password(token), None),
+        Ok(link) => show(request, context, &visit, ask_password(token, link.takes_over), None),
         Err(error) => stale_link(&visit, ("Ask for a new link", FORGOT), error),
     }
 }
@@ -85,11 +90,19 @@ async fn take_reset(request: &HttpRequest, payload: web::Payload, context: &Cont
     let mut field = |name: &str| fields.remove(name).unwrap_or_default();
     let (token, password) = (field("token"), field("password"));
     match context.engine.reset_password(visit.project.id, token.clone(), password).await {
-        Ok(()) => {
-            let text = "You are signed out everywhere. Your API keys work as before.".to_owned();
-            Ok(say(&visit, "Your password is changed", text, Some(("Sign in", super::login::LOGIN))))
+        Ok(link) => {
+            let text = if link.takes_over {
+                TAKEN_OVER
+            } else {
+                "You are signed out everywhere. Your API keys work as before."
+            };
+            Ok(say(&visit, "Your password is changed", text.into(), Some(("Sign in", super::login::LOGIN))))
         }
-        Err(error) if error.kind == Kind::Invalid => show(request, context, &visit, ask_password(token), Some(error)),
+        Err(error) if error.kind == Kind::Invalid => {
+            let link = context.engine.check_reset(visit.project.id, token.clone()).await;
+            let ask = ask_password(token, link.is_ok_and(|link| link.takes_over));
+            show(request, context, &visit, ask, Some(error))
+        }
         Err(error) => stale_link(&visit, ("Ask for a new link", FORGOT), error),
     }
 }

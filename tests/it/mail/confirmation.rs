@@ -68,6 +68,41 @@ fn until_then_no_code_is_used_or_made() {
 }
 
 #[test]
+fn the_team_vouches_for_its_own_customers_and_not_for_who_signed_up_here() {
+    let (office, alice, code) = alice_s_office();
+    let bob = office.app.developer("Bob");
+    let token = office.the_mail().token();
+    let told = |what: &str, body: Value| {
+        let path = format!("/api/billstack/teams/default/projects/default/referrals/{what}");
+        office.app.gateway().post(&path, body)
+    };
+    let apply = |who: &str| told("apply", json!({ "code": code, "refereeCustomerId": who }));
+    assert_eq!(told("codes", json!({ "customerId": bob.id })).problem(409), "address_unconfirmed");
+    assert_eq!(apply(&bob.id).problem(409), "address_unconfirmed");
+    assert_eq!(figures(&alice), (json!(0), json!(0)));
+    // Who has no address here has none to confirm.
+    assert_eq!(told("codes", json!({ "customerId": "pc_carol" })).status, 201);
+    assert_eq!(apply("pc_dave").status, 201);
+    assert_eq!(figures(&alice), (json!(1), json!(500)));
+    confirm(&office, &token);
+    assert_eq!((apply(&bob.id).status, told("codes", json!({ "customerId": bob.id })).status), (201, 201));
+    assert_eq!(figures(&alice), (json!(2), json!(1_000)));
+}
+
+#[test]
+fn until_then_nobody_becomes_a_partner() {
+    let office = Office::open();
+    let project = office.app.engine.project_named("default").unwrap();
+    office.app.engine.set_program(&project, Preset::Commission.program(), "test").unwrap();
+    office.confirm_addresses();
+    let bob = office.app.developer("Bob");
+    let signature = json!({ "agreement_version": 1, "signature": "Bob", "accept": true });
+    assert_eq!(bob.post("/v1/partner/upgrade", signature).problem(409), "address_unconfirmed");
+    confirm(&office, &office.the_mail().token());
+    crate::payouts::upgrade(&bob);
+}
+
+#[test]
 fn what_was_done_in_the_meantime_counts() {
     let (office, alice, code) = alice_s_office();
     let (early, late) = (office.app.referee("Early", &code), office.app.referee("Late", &code));

@@ -132,7 +132,7 @@ fn begun(to: &str, name: &str, project_name: &str) -> Begun {
         host: None,
         unsubscribe: Some("/unsubscribe?account=a&token=b".into()),
         at_ms: 0,
-        content: LetterContent::ResetPassword { token: "0a".into() },
+        content: LetterContent::ResetPassword { token: "0a".into(), takes_over: false },
     };
     Begun { delivery, content: Content::Letter(Box::new(letter)) }
 }

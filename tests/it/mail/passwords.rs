@@ -1,8 +1,10 @@
 //! Forgotten passwords.
 
 use super::{Office, fill_in, signs_in};
-use crate::harness::{App, PASSWORD};
+use crate::harness::{App, Client, PASSWORD};
+use crate::payouts::upgrade;
 use crate::visitor::{FORM, Visitor, assert_page, encode, input};
+use refloop::domain::program::Preset;
 use refloop::web::Quota;
 use std::time::Duration;
 
@@ -48,12 +50,97 @@ fn a_new_password_by_a_link() {
     assert!(done.body.contains("Your password is changed"));
     assert!(signs_in(&office.app, ALICE, "another-password") && !signs_in(&office.app, ALICE, PASSWORD));
     assert_ne!(visitor.get("/dashboard").status, 200, "signed out everywhere");
-    assert_eq!(alice.get("/v1/developers/me").status, 200, "the key still works");
+    assert_eq!(alice.get("/v1/developers/me").status, 401, "nobody had shown before that the address is theirs");
 
     assert_page(&visitor.get(&format!("/reset?token={token}")), 404);
     let again = [("token", token.as_str()), ("password", "third-password")];
     assert_page(&fill_in(&visitor, "/forgot", "/reset", &again), 404);
     assert!(signs_in(&office.app, ALICE, "another-password"));
+}
+
+/// A key that the owner makes on the page.
+fn sign_in_and_make_key(office: &Office, email: &str, password: &str) -> Client {
+    let visitor = Visitor::new(&office.app);
+    fill_in(&visitor, "/login", "/login", &[("email", email), ("password", password)]);
+    let page = fill_in(&visitor, "/dashboard/keys", "/dashboard/keys", &[("name", "mine")]).body;
+    let from = page.find("bw_live_").unwrap();
+    let secret: String = page[from..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    office.app.anonymous().with_key(&secret)
+}
+
+/// Somebody signed up with Bob's address; Bob takes the account over.
+#[test]
+fn whoever_signed_up_with_somebody_else_s_address_loses_it_all() {
+    const BOB: &str = "bob@bob.example";
+    let office = Office::open();
+    let (alice, mallory) = (office.app.developer("Alice"), office.app.developer("Mallory"));
+    let project = office.app.engine.project_named("default").unwrap();
+    for asks in [true, false] {
+        office.app.engine.set_program(&project, Preset::Commission.program(), "test").unwrap();
+        office.app.change_program(|program| program["mail"]["confirm_address"] = serde_json::json!(asks));
+        let name = if asks { "Bob" } else { "Carl" };
+        let bob = BOB.replace("bob", &name.to_lowercase());
+        let stranger = office.app.referee(name, &mallory.code());
+        let other_key = stranger.post("/v1/developers/api-keys", serde_json::json!({})).json()["key"].clone();
+        let other_key = office.app.anonymous().with_key(other_key.as_str().unwrap());
+        let session = Visitor::new(&office.app);
+        fill_in(&session, "/login", "/login", &[("email", &bob), ("password", PASSWORD)]);
+        assert_eq!(session.get("/dashboard").status, 200);
+        if !asks {
+            upgrade(&stranger);
+            let stripe = "INSERT INTO stripe_account (account_id, project_id, stripe_account_id, ready)
+                          SELECT id, project_id, 'acct_mallory', 1 FROM account WHERE name = 'Carl'";
+            assert_eq!(office.app.sqlite3(stripe), "");
+        }
+        office.deliver();
+
+        forget(&office, &bob);
+        let mail = office.the_mail();
+        assert!(mail.text().contains("somebody else may have signed up with it"), "{}", mail.text());
+        let page = Visitor::new(&office.app).get(&format!("/reset?token={}", mail.token()));
+        assert!(page.body.contains("all API keys end"), "{}", page.body);
+        assert!(choose(&office, &mail.token(), "x").body.contains("all API keys end"));
+        let done = choose(&office, &mail.token(), "another-password");
+        assert!(done.body.contains("The API keys made so far have ended"), "{}", done.body);
+        for status in [stranger.get("/v1/developers/me").status, other_key.get("/v1/developers/me").status] {
+            assert_eq!(status, 401);
+        }
+        assert_ne!(session.get("/dashboard").status, 200);
+        let kept = "SELECT count(*) FROM unconfirmed; SELECT count(*) FROM mail_token;
+                    SELECT count(*) FROM stripe_account WHERE stripe_account_id IS NOT NULL OR ready = 1";
+        assert_eq!(office.app.sqlite3(kept), "0\n0\n0\n");
+        if asks {
+            assert_eq!(mallory.stats()["total_referrals"], 0, "the stranger's code is the stranger's");
+        }
+
+        // From now on the address is the owner's: keys made since live through the next new password.
+        let key = sign_in_and_make_key(&office, &bob, "another-password");
+        assert_eq!(key.get("/v1/developers/me").status, 200);
+        if asks {
+            let applied = key.post("/v1/developers/referrals/apply", serde_json::json!({ "code": alice.code() }));
+            assert_eq!(applied.status, 201, "with a code of the owner's own: {}", applied.body);
+        }
+        office.deliver();
+        forget(&office, &bob);
+        let mail = office.the_mail();
+        assert!(!mail.text().contains("somebody else may have signed up"), "{}", mail.text());
+        let done = choose(&office, &mail.token(), "third-password");
+        assert!(done.body.contains("Your API keys work as before."), "{}", done.body);
+        assert_eq!(key.get("/v1/developers/me").status, 200);
+    }
+}
+
+#[test]
+fn who_has_confirmed_the_address_keeps_keys_when_the_password_is_forgotten() {
+    let office = Office::open();
+    office.confirm_addresses();
+    let alice = office.app.developer("Alice");
+    let token = office.the_mail().token();
+    let visitor = Visitor::new(&office.app);
+    fill_in(&visitor, &format!("/confirm?token={token}"), "/confirm", &[("token", &token)]);
+    forget(&office, ALICE);
+    assert_page(&choose(&office, &office.the_mail().token(), "another-password"), 200);
+    assert_eq!(alice.get("/v1/developers/me").status, 200);
 }
 
 fn names_of_headers(reply: &crate::harness::Reply) -> Vec<&str> {

@@ -1,7 +1,7 @@
 //! Whatever Stripe answers, or does not: the money leaves once, or comes back.
 
 use super::Stage;
-use crate::stripe_api::{Fault, Request, State};
+use crate::stripe_api::{API_KEY, Fault, PLATFORM, Request, State};
 use refloop::domain::setting::Setting;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -119,6 +119,11 @@ fn what_stripe_has_not_even_begun_with_can_still_be_called_off() {
         assert_eq!(stage.status(&id), "queued", "{fault:?}");
         stage.app.engine.cancel_payout(id.parse().unwrap()).unwrap();
         stage.work();
+        if fault.is_none() {
+            assert_eq!(stage.status(&id), "queued", "Stripe does not say that it is not there");
+            stage.stripe.with(|state| state.api_keys.insert(API_KEY.into(), PLATFORM.into()));
+            stage.work_later();
+        }
         assert_eq!(stage.status(&id), "cancelled");
         assert_eq!((stage.balance(), stage.sent()), ([5_000, 0, 0, 0, 0], 0));
     }
@@ -193,18 +198,6 @@ fn a_transfer_that_is_there_is_found_after_any_time() {
 }
 
 #[test]
-fn a_clock_that_went_back_tells_nothing_again() {
-    let (stage, id) = asked();
-    stage.stripe.script(&[Fault::BreakBefore]);
-    stage.work();
-    let before = sent(&stage).len();
-    stage.app.advance_ms(-HOUR_MS);
-    stage.app.engine.retry_payout(id.parse().unwrap(), false).unwrap();
-    stage.work();
-    assert_eq!((stage.status(&id).as_str(), sent(&stage).len()), ("reconciling", before));
-}
-
-#[test]
 fn another_key_of_the_same_stripe_goes_on_and_one_of_another_stripe_does_not() {
     let change = |stage: &Stage, key: &str, platform: &str| {
         stage.stripe.with(|state| state.api_keys.insert(key.into(), platform.into()));
@@ -218,7 +211,7 @@ fn another_key_of_the_same_stripe_goes_on_and_one_of_another_stripe_does_not() {
     assert_eq!((stage.status(&id).as_str(), sent(&stage).len()), ("reconciling", 1), "not told to the other");
     stage.work_later();
     assert_eq!((stage.status(&id).as_str(), sent(&stage).len()), ("reconciling", 1));
-    change(&stage, "sk_rolled", crate::stripe_api::PLATFORM);
+    change(&stage, "sk_rolled", PLATFORM);
     stage.work_later();
     assert_eq!((stage.status(&id).as_str(), stage.sent()), ("paid", 3_000));
 }
@@ -265,6 +258,9 @@ fn events_of_other_transfers_settle_nothing() {
         other[name] = value;
         assert_eq!(stage.tell(&stage.event(&format!("evt_{n}"), "transfer.created", &other)), "ignored");
     }
+    let mut elsewhere = stage.event("evt_9", "transfer.created", &good);
+    elsewhere["account"] = account.clone();
+    assert_eq!(stage.tell(&elsewhere), "ignored", "made by a connected account");
     assert_eq!(stage.status(&id), "reconciling");
 }
 

@@ -1,14 +1,17 @@
 //! Partners and their payouts, against a stand-in for Stripe.
 
 mod answers;
+mod clocks;
 mod connect;
 pub mod crash;
+mod expiry;
 mod model;
 mod operators;
 mod partner;
 mod refunds;
 mod requests;
 mod sdk;
+mod simulation;
 
 use crate::harness::{App, Client, Developer, Reply};
 use crate::stripe_api::{API_KEY, StandIn};
@@ -42,6 +45,7 @@ impl Stage {
         let caller = client.clone();
         let caller = StripeCaller::new(move |call, key| caller.call(call, key));
         let app = App::start_for(Settings { stripe: caller, sends_mail: true, ..Settings::default() });
+        stripe.with(|state| state.clock = Some(app.clock()));
         let project = app.engine.project_named("default").unwrap();
         app.engine.set_program(&project, Preset::Commission.program(), "test").unwrap();
         app.sqlite3(&format!(
@@ -115,6 +119,15 @@ impl Stage {
         let payout = &reply.json()["payout"];
         assert_eq!(payout["status"], "queued");
         payout["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A payout of all there is that Stripe was told of, and nobody knows whether it has sent it.
+    pub fn request_and_try(&self) -> String {
+        let id = self.request(json!({}));
+        self.stripe.script(&[crate::stripe_api::Fault::BreakBefore]);
+        self.work();
+        assert_eq!(self.status(&id), "reconciling");
+        id
     }
 
     pub fn payout(&self, id: &str) -> Value {

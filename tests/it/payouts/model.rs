@@ -1,5 +1,6 @@
 //! Random histories, which a seed repeats: requests, refunds, usage, every fault of Stripe's, steps that are begun and
-//! never ended as by a crash, events twice and in any order, days that pass. What Stripe has sent is what was paid.
+//! never ended as by a crash, events twice and in any order, days that pass and commissions that expire, clocks that are
+//! wrong. What Stripe has sent is what was paid.
 
 use super::{Stage, upgrade};
 use crate::harness::Developer;
@@ -12,7 +13,7 @@ use refloop::work::Receiver;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-const STEPS: usize = 250;
+const STEPS: usize = 300;
 const FAULTS: [Fault; 14] = [
     Fault::None,
     Fault::None,
@@ -48,6 +49,7 @@ impl Model {
         stage.app.change_program(|program| {
             program["payouts"]["minimum"] = json!(1);
             program["rules"][1]["hold_days"] = json!(0);
+            program["rules"][1]["expires_days"] = json!(3);
         });
         let mut pairs = Vec::new();
         for n in 0..3 {
@@ -72,7 +74,7 @@ impl Model {
     }
 
     fn step(&mut self) {
-        match self.dice.between(1, 12) {
+        match self.dice.between(1, 14) {
             1 | 2 => self.buy(),
             3 => self.refund(),
             4 => {
@@ -95,7 +97,12 @@ impl Model {
             }
             9 => self.deliver_events(),
             10 => self.crash(),
+            13 => self.jump(),
             _ => {
+                // Time and again somebody sets the clock right.
+                if self.stage.stripe.with(|state| state.ahead_ms) != 0 && self.dice.one_in(2) {
+                    self.jump();
+                }
                 let fault = self.dice.pick(&FAULTS);
                 self.stage.stripe.script(&[fault]);
                 self.stage.work();
@@ -134,6 +141,17 @@ impl Model {
                 3 => engine.retry_payout(id, false),
                 _ => engine.retry_payout(id, true),
             };
+        }
+    }
+
+    /// This machine's clock goes wrong, or is set right again.
+    fn jump(&mut self) {
+        let minutes = self.dice.pick(&[-1_560, -180, -10, 10, 180, 1_560]);
+        let ahead_ms = self.stage.stripe.with(|state| std::mem::take(&mut state.ahead_ms));
+        self.stage.app.advance_ms(ahead_ms);
+        if ahead_ms == 0 {
+            self.stage.app.advance_ms(minutes * 60_000);
+            self.stage.stripe.with(|state| state.ahead_ms = -minutes * 60_000);
         }
     }
 
@@ -194,6 +212,9 @@ impl Model {
     /// With nothing in the way any more, everything is settled.
     fn finish(&mut self) {
         let engine = std::sync::Arc::clone(&self.stage.app.engine);
+        if self.stage.stripe.with(|state| state.ahead_ms) != 0 {
+            self.jump();
+        }
         for _ in 0..5 {
             self.stage.app.advance_days(2);
             self.stage.stripe.with(State::forget_keys);
@@ -211,6 +232,12 @@ impl Model {
         let paid = self.stage.app.sqlite3("SELECT coalesce(sum(amount_minor), 0) FROM payout WHERE status = 'paid'");
         assert_eq!(sums.iter().sum::<i64>(), paid.trim().parse::<i64>().unwrap());
         assert_eq!(sums.iter().sum::<i64>(), self.stage.paid_by_ledger());
+        // What came back lived as long as it was promised.
+        let early = "SELECT count(*) FROM entry AS back JOIN entry AS gone
+                     ON gone.kind = 'expire' AND gone.lot = back.lot AND gone.seq > back.seq
+                       AND gone.at_ms < back.expires_at_ms
+                     WHERE back.kind = 'payout_return'";
+        assert_eq!(self.stage.app.sqlite3(early).trim(), "0");
     }
 }
 

@@ -74,6 +74,87 @@ fn what_is_called_off_before_it_is_sent_comes_back() {
 }
 
 #[test]
+fn what_is_owed_by_now_is_shown_and_stops_the_approval() {
+    let (stage, id) = waiting();
+    stage.refund("r-1", "p-1", 35_000);
+    assert_eq!(stage.balance(), [0, 0, 3_000, 0, 1_500]);
+    let dir = stage.app.db().parent().unwrap().to_owned();
+    let listed = run(&dir, &["payout", "list", "--json"]).json()["payouts"][0].clone();
+    assert_eq!((&listed["owed"], &listed["waits_for"]), (&json!(1_500), &json!("cancel")));
+    let said = run(&dir, &["payout", "list"]).out;
+    assert!(said.contains("waits for: cancel  owes: 1500 usd"), "{said}");
+    let refusal = stage.app.engine.approve_payout(id_of(&id)).unwrap_err();
+    assert_eq!(refusal.code, "not_covered");
+    assert!(refusal.message.starts_with("15.00 USD of it is refunded or owed by now."), "{}", refusal.message);
+    assert_eq!((stage.work_later(), stage.status(&id).as_str()), (0, "queued"));
+    stage.app.engine.cancel_payout(id_of(&id)).unwrap();
+    stage.work();
+    let payout = stage.payout(&id);
+    assert_eq!((&payout["status"], &payout["failure"]), (&json!("cancelled"), &Value::Null));
+    assert_eq!((stage.balance(), stage.sent()), ([1_500, 0, 0, 0, 0], 0));
+}
+
+#[test]
+fn an_approved_one_that_is_refunded_before_it_is_sent_stays_here() {
+    let (stage, id) = waiting();
+    stage.app.engine.approve_payout(id_of(&id)).unwrap();
+    stage.refund("r-1", "p-1", 50_000);
+    stage.work();
+    assert_eq!((stage.status(&id).as_str(), stage.balance(), stage.sent()), ("cancelled", [0, 0, 0, 0, 0], 0));
+}
+
+#[test]
+fn what_is_called_off_in_an_older_copy_of_the_file_does_not_come_back_if_it_was_sent() {
+    let (stage, id) = waiting();
+    let account = stage.partner()["stripe"]["account_id"].clone();
+    let sent = json!({ "id": "tr_before", "object": "transfer", "amount": 3_000, "currency": "usd",
+        "destination": account, "transfer_group": id, "platform": crate::stripe_api::PLATFORM });
+    stage.stripe.with(|state| state.transfers.push(sent.clone()));
+    stage.app.engine.cancel_payout(id_of(&id)).unwrap();
+    stage.stripe.with(|state| state.is_down = true);
+    stage.work();
+    assert_eq!((stage.status(&id).as_str(), stage.balance()), ("queued", [2_000, 0, 3_000, 0, 0]), "nobody knows yet");
+    stage.stripe.with(|state| state.is_down = false);
+    stage.work_later();
+    assert_eq!((stage.status(&id).as_str(), stage.balance()), ("paid", [2_000, 0, 0, 3_000, 0]));
+
+    // An event says it, too, also of one that seems not to be sent.
+    let (stage, id) = waiting();
+    let account = stage.partner()["stripe"]["account_id"].clone();
+    let sent = json!({ "id": "tr_before", "object": "transfer", "amount": 3_000, "currency": "usd",
+        "destination": account, "transfer_group": id });
+    assert_eq!(stage.tell(&stage.event("evt_1", "transfer.created", &sent)), "transfer");
+    assert_eq!((stage.status(&id).as_str(), stage.balance()), ("paid", [2_000, 0, 0, 3_000, 0]));
+    assert_eq!(stage.app.engine.approve_payout(id_of(&id)).unwrap_err().code, "not_waiting");
+}
+
+#[test]
+fn a_call_off_that_stripe_does_not_answer_is_parked_and_goes_on_when_it_is_told_to() {
+    let (stage, id) = waiting();
+    stage.app.engine.cancel_payout(id_of(&id)).unwrap();
+    stage.stripe.with(|state| state.is_down = true);
+    for _ in 0..12 {
+        stage.work_later();
+    }
+    assert_eq!(stage.work_later(), 0, "parked");
+    let listed = stage.app.engine.payouts_of_project("default", true).unwrap();
+    assert_eq!(listed[0].waits_for(), Some("retry"));
+    stage.stripe.with(|state| state.is_down = false);
+    stage.app.engine.retry_payout(id_of(&id), false).unwrap();
+    stage.work();
+    assert_eq!((stage.status(&id).as_str(), stage.balance()), ("cancelled", [5_000, 0, 0, 0, 0]));
+}
+
+#[test]
+fn without_a_key_nothing_was_sent_and_what_is_called_off_comes_back() {
+    let (stage, id) = waiting();
+    stage.app.sqlite3("UPDATE project SET stripe_api_key = NULL");
+    stage.app.engine.cancel_payout(id_of(&id)).unwrap();
+    stage.work();
+    assert_eq!((stage.status(&id).as_str(), stage.balance()), ("cancelled", [5_000, 0, 0, 0, 0]));
+}
+
+#[test]
 fn what_was_sent_is_not_called_off() {
     let (stage, id) = waiting();
     stage.app.engine.approve_payout(id_of(&id)).unwrap();
@@ -162,7 +243,7 @@ fn the_command_line_does_it_beside_a_running_server() {
     let command = |args: &[&str]| run(&dir, &[&["payout"], args, &["--json"]].concat());
     let listed = command(&["list", "--open"]).json()["payouts"].clone();
     let expected = json!({ "id": id, "developer_id": stage.alice.id, "amount": 3_000, "currency": "usd",
-        "status": "queued", "waits_for": "approval", "problem": null, "failure": null, "times_sent": 0,
+        "status": "queued", "waits_for": "approval", "owed": 0, "problem": null, "failure": null, "times_sent": 0,
         "last_sent_at": null, "transfer_id": null, "reversed_amount": 0, "created_at": listed[0]["created_at"],
         "paid_at": null });
     assert_eq!(listed, json!([expected]));
