@@ -43,9 +43,16 @@ impl Engine {
         self.store.read(look).await
     }
 
-    /// Sets a new password and signs the account out everywhere; what else ends with it is in the answer. `NotFound` for
-    /// a link that is not good, or was used; `Invalid` for a password that is none: the link stays good then.
-    pub async fn reset_password(&self, project: ProjectId, token: String, password: String) -> Result<ResetLink> {
+    /// Sets a new password and signs the account out everywhere; what else ends with it is in the answer. With `keeps`
+    /// nothing else does: the owner says that they have signed up themselves. `NotFound` for a link that is not good, or
+    /// was used; `Invalid` for a password that is none: the link stays good then.
+    pub async fn reset_password(
+        &self,
+        project: ProjectId,
+        token: String,
+        password: String,
+        keeps: bool,
+    ) -> Result<ResetLink> {
         text::password("password", &password)?;
         // Before the work of hashing; what counts is the second look.
         self.check_reset(project, token.clone()).await?;
@@ -57,7 +64,7 @@ impl Engine {
                 tx.end_mail_tokens(account, Some(TokenPurpose::Reset))?;
                 tx.set_password(project, account, &password_hash)?;
                 tx.end_account_sessions(account)?;
-                let takes_over = tx.prove_address(project, account)?;
+                let takes_over = tx.prove_address(project, account)? && !keeps;
                 if takes_over {
                     confirmation::take_over(tx, project, account)?;
                 }

@@ -72,7 +72,8 @@ pub fn render(letter: &Letter, public_url: &str) -> Result<Rendered> {
 }
 
 const TAKES_OVER: &str = "You have not confirmed this address before, so somebody else may have signed up with it. With \
-    the new password all that they could have set up ends: API keys, a code that waits, and a connection to Stripe.";
+    the new password all that they could have set up ends, unless you say that it was you: API keys, a code that \
+    waits, and a connection to Stripe.";
 
 fn words(letter: &Letter, pages: &str) -> Words {
     let project = &letter.project_name;

@@ -18,12 +18,20 @@ pub enum Field {
     NewPassword,
 }
 
+/// A box to tick.
+pub struct Choice {
+    pub name: &'static str,
+    pub label: &'static str,
+    pub is_ticked: bool,
+}
+
 pub struct Ask {
     pub heading: &'static str,
     pub lead: &'static str,
     pub action: String,
     pub hidden: Vec<(&'static str, String)>,
     pub field: Option<Field>,
+    pub choice: Option<Choice>,
     pub button: &'static str,
     /// On the button while the form is on its way.
     pub busy: &'static str,

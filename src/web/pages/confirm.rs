@@ -20,6 +20,7 @@ fn ask_click(token: String) -> Ask {
         action: CONFIRM.into(),
         hidden: vec![("token", token)],
         field: None,
+        choice: None,
         button: "Confirm the address",
         busy: "Confirming…",
     }
@@ -32,6 +33,7 @@ fn ask_address(typed: String) -> Ask {
         action: AGAIN.1.into(),
         hidden: Vec::new(),
         field: Some(Field::Email(typed)),
+        choice: None,
         button: "Send the link",
         busy: "Sending…",
     }

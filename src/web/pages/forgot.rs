@@ -1,6 +1,6 @@
 //! `/forgot` and `/reset`: a new password by a link in a mail.
 
-use super::ask::{Ask, Field, asked_address, mail_visit, say, sent, show, stale_link};
+use super::ask::{Ask, Choice, Field, asked_address, mail_visit, say, sent, show, stale_link};
 use crate::domain::error::{Kind, Result};
 use crate::web::Context;
 use crate::web::page::error_page;
@@ -11,6 +11,7 @@ const FORGOT: &str = "/forgot";
 const RESET: &str = "/reset";
 const TAKES_OVER: &str = "You have not confirmed this address before, so somebody else may have signed up with it. You will \
                           be signed out everywhere, and all API keys end, and a connection to Stripe if there is one.";
+const KEEPS: &str = "I signed up myself: keep the API keys and the connection to Stripe";
 
 const TAKEN_OVER: &str = "You are signed out everywhere. The API keys made so far have ended, and a connection to Stripe if \
                           there was one, as this address was not confirmed before. It is now: sign in and make new ones.";
@@ -22,18 +23,20 @@ fn ask_address(typed: String) -> Ask {
         action: FORGOT.into(),
         hidden: Vec::new(),
         field: Some(Field::Email(typed)),
+        choice: None,
         button: "Send the link",
         busy: "Sending…",
     }
 }
 
-fn ask_password(token: String, takes_over: bool) -> Ask {
+fn ask_password(token: String, takes_over: bool, keeps: bool) -> Ask {
     Ask {
         heading: "Choose a new password",
         lead: if takes_over { TAKES_OVER } else { "You will be signed out everywhere." },
         action: RESET.into(),
         hidden: vec![("token", token)],
         field: Some(Field::NewPassword),
+        choice: takes_over.then_some(Choice { name: "keep", label: KEEPS, is_ticked: keeps }),
         button: "Set the password",
         busy: "Setting…",
     }
@@ -71,7 +74,7 @@ async fn open_reset(request: &HttpRequest, context: &Context) -> Result<HttpResp
     let visit = mail_visit(context, request).await?;
     let token = Query::parse(request.query_string())?.get("token").unwrap_or_default().to_owned();
     match context.engine.check_reset(visit.project.id, token.clone()).await {
-        Ok(link) => show(request, context, &visit, ask_password(token, link.takes_over), None),
+        Ok(link) => show(request, context, &visit, ask_password(token, link.takes_over, false), None),
         Err(error) => stale_link(&visit, ("Ask for a new link", FORGOT), error),
     }
 }
@@ -88,8 +91,8 @@ async fn take_reset(request: &HttpRequest, payload: web::Payload, context: &Cont
         Err(refusal) => return Ok(refusal),
     };
     let mut field = |name: &str| fields.remove(name).unwrap_or_default();
-    let (token, password) = (field("token"), field("password"));
-    match context.engine.reset_password(visit.project.id, token.clone(), password).await {
+    let (token, password, keeps) = (field("token"), field("password"), field("keep") == "1");
+    match context.engine.reset_password(visit.project.id, token.clone(), password, keeps).await {
         Ok(link) => {
             let text = if link.takes_over {
                 TAKEN_OVER
@@ -100,7 +103,7 @@ async fn take_reset(request: &HttpRequest, payload: web::Payload, context: &Cont
         }
         Err(error) if error.kind == Kind::Invalid => {
             let link = context.engine.check_reset(visit.project.id, token.clone()).await;
-            let ask = ask_password(token, link.is_ok_and(|link| link.takes_over));
+            let ask = ask_password(token, link.is_ok_and(|link| link.takes_over), keeps);
             show(request, context, &visit, ask, Some(error))
         }
         Err(error) => stale_link(&visit, ("Ask for a new link", FORGOT), error),

@@ -54,6 +54,7 @@ fn ask(link: &Link, choice: &MailChoice) -> Ask {
         action: link.url(),
         hidden: vec![("milestones", wanted.into())],
         field: None,
+        choice: None,
         button,
         busy: "One moment…",
     }

@@ -143,6 +143,28 @@ fn who_has_confirmed_the_address_keeps_keys_when_the_password_is_forgotten() {
     assert_eq!(alice.get("/v1/developers/me").status, 200);
 }
 
+#[test]
+fn who_signed_up_themselves_can_say_so_and_keeps_keys() {
+    let office = Office::open();
+    let alice = office.app.developer("Alice");
+    forget(&office, ALICE);
+    let token = office.the_mail().token();
+    let form = Visitor::new(&office.app).get(&format!("/reset?token={token}"));
+    assert!(input(&form, "keep").contains("checkbox") && !input(&form, "keep").contains("checked"));
+    let choose = |password: &str| {
+        let fields = [("token", token.as_str()), ("password", password), ("keep", "1")];
+        fill_in(&Visitor::new(&office.app), &format!("/reset?token={token}"), "/reset", &fields)
+    };
+    assert!(input(&choose("short"), "keep").contains("checked"), "what was chosen is kept");
+    let done = choose("another-password");
+    assert!(done.body.contains("Your API keys work as before."), "{}", done.body);
+    assert_eq!(alice.get("/v1/developers/me").status, 200);
+    // The link was one to this address: the next one does not ask again.
+    forget(&office, ALICE);
+    let page = format!("/reset?token={}", office.the_mail().token());
+    assert!(!Visitor::new(&office.app).get(&page).body.contains("name=\"keep\""));
+}
+
 fn names_of_headers(reply: &crate::harness::Reply) -> Vec<&str> {
     let mut names: Vec<_> = reply.headers.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
