@@ -24,6 +24,10 @@ pub enum Step {
     BeListed(usize),
     RotateKey(usize),
     Leave(usize),
+    /// Becomes a partner, to be paid out.
+    Upgrade(usize),
+    /// Has everything paid out, and again some weeks later.
+    PayOut(usize),
     /// Makes calls, and comes back so many times.
     Call(usize, u32),
     /// Spends some of the credits that referrals brought, and goes on doing so.

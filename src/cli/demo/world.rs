@@ -2,11 +2,12 @@
 
 use super::DemoSettings;
 use super::calendar::Calendar;
-use super::deeds::{Outcome, begin};
+use super::deeds::{Outcome, begin, pay_out};
 use super::history::{History, Kind};
 use super::interrupted::Interrupted;
 use super::people::THROW_AWAY;
 use crate::domain::access::Scope;
+use crate::domain::delivery::DeliveryKind;
 use crate::domain::email::DisposableDomains;
 use crate::domain::error::{Error, Result};
 use crate::domain::program::Preset;
@@ -69,13 +70,15 @@ impl World {
         let store = Store::fill(db, Clock::Manual(Arc::clone(&clock)), Capacity::default())?;
         let rules = Settings { disposable_domains: DisposableDomains::parse(THROW_AWAY)?, ..Settings::default() };
         let engine = Engine::new(Arc::new(store), rules);
-        let market = engine.create_project("default", MARKET, "Demo Market", Preset::Commission, "live")?;
+        // A sandbox, so that its payouts go nowhere, and its clock can be moved on.
+        let market = engine.create_project("default", MARKET, "Demo Market", Preset::Commission, "test")?;
         engine.set_project(MARKET, vec![(Setting::Host, MARKET_HOST.into())])?;
         engine.set_project("default", vec![(Setting::Name, "Demo API".into())])?;
         for slug in ["default", MARKET] {
             let project = engine.project_named(slug)?;
             let mut program = (*engine.program(&project)?.0).clone();
             program.leaderboard.enabled = true;
+            program.payouts.approval = true;
             engine.set_program(&project, program, "demo")?;
         }
         // The server's own first start has nothing to say any more.
@@ -118,13 +121,38 @@ impl World {
         }
         self.clock.store(Clock::System.now_ms(), Ordering::SeqCst);
         self.tidy_up()?;
+        self.ask_for_last_payouts()?;
         progress.end();
         self.sum_up()
     }
 
     /// Books what has expired, and forgets what is due to be forgotten.
     fn tidy_up(&self) -> Result<()> {
+        self.approve_payouts()?;
         while work::run_once(&self.engine)?.is_full() {}
+        Ok(())
+    }
+
+    /// The operator looks at each payout, some days after it was asked for; and then it is paid.
+    fn approve_payouts(&self) -> Result<()> {
+        let before_ms = self.clock.load(Ordering::SeqCst) - 3 * DAY_MS;
+        for listed in self.engine.payouts_of_project(MARKET, true)? {
+            if listed.waits_for() == Some("approval") && listed.payout.created_at_ms < before_ms {
+                self.engine.approve_payout(listed.payout.id)?;
+            }
+        }
+        match self.engine.next_delivery(DeliveryKind::Transfer)? {
+            None => Ok(()),
+            Some(_) => Err(Error::internal("a demo has no Stripe to tell of a payout")),
+        }
+    }
+
+    /// So that there are payouts for the operator to look at.
+    fn ask_for_last_payouts(&self) -> Result<()> {
+        let stars = self.history.people.iter().filter(|person| person.is_star && person.kind == Kind::Commission);
+        for account in stars.filter_map(|star| star.account) {
+            self.runtime.block_on(pay_out(&self.engine, self.history.project(Kind::Commission), account))?;
+        }
         Ok(())
     }
 
