@@ -78,6 +78,13 @@ fn it_makes_a_year_that_looks_like_one() {
         "SELECT count(DISTINCT payout.status) FROM payout JOIN account ON account.id = account_id WHERE email = '{star}'"
     );
     assert_eq!(count(&of_star), 2);
+    let debtor = made["projects"][1]["in_debt"].as_str().unwrap();
+    let owed = format!(
+        "SELECT owed FROM balance_now JOIN account ON account.id = account_id
+         WHERE email = '{debtor}' AND track = 'partner'"
+    );
+    assert!(debtor != star && count(&owed) > 0);
+    assert_eq!(made["projects"][0]["in_debt"], Value::Null);
     assert_eq!(count("SELECT count(*) FROM balance WHERE open > granted OR open < 0"), 0);
     assert_eq!(count("SELECT count(*) FROM account WHERE email NOT LIKE '%.example' AND email IS NOT NULL"), 0);
 }

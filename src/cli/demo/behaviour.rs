@@ -220,6 +220,7 @@ impl History {
     pub fn buy(&mut self, who: usize, cents: i64) -> Option<Deed> {
         let known = self.known(who)?;
         let number = self.count();
+        self.sold.push((who, number));
         if self.dice.happens(0.86) {
             self.after(30.0, Step::Buy(who, cents));
         }

@@ -71,6 +71,8 @@ pub struct History {
     pub password: HashedPassword,
     /// Everyone who shares a code.
     pub sharers: Vec<usize>,
+    /// Who bought, and the number of the purchase.
+    pub sold: Vec<(usize, u32)>,
     /// For ids, and for addresses of visitors.
     pub counted: u32,
     calendar: Calendar,
@@ -96,6 +98,7 @@ impl History {
             dice: Dice::new(seed),
             password,
             sharers: Vec::new(),
+            sold: Vec::new(),
             counted: 0,
             calendar,
             coming: BinaryHeap::new(),

@@ -59,6 +59,8 @@ pub struct DemoProject {
     /// Of the star who has brought in most.
     pub email: String,
     pub referrals: u32,
+    /// Of a partner in debt.
+    pub in_debt: Option<String>,
     pub gateway_key: String,
 }
 
@@ -122,8 +124,9 @@ impl World {
         self.clock.store(Clock::System.now_ms(), Ordering::SeqCst);
         self.tidy_up()?;
         self.ask_for_last_payouts()?;
+        let debtor = self.leave_a_debt()?;
         progress.end();
-        self.sum_up()
+        self.sum_up(debtor)
     }
 
     /// Books what has expired, and forgets what is due to be forgotten.
@@ -156,7 +159,31 @@ impl World {
         Ok(())
     }
 
-    fn sum_up(self) -> Result<Lived> {
+    /// A partner who was paid for what is refunded now: the one with the second most referrals. Nobody, where there is too
+    /// little history for it.
+    fn leave_a_debt(&mut self) -> Result<Option<usize>> {
+        const MOST_REFUNDS: usize = 100;
+        let people = &self.history.people;
+        let is_star = |who: &usize| people[*who].is_star && people[*who].kind == Kind::Commission;
+        let mut stars: Vec<usize> = (0..people.len()).filter(is_star).collect();
+        stars.sort_by_key(|who| std::cmp::Reverse(people[*who].referrals));
+        let Some((who, account)) = stars.get(1).and_then(|who| Some((*who, people[*who].account?))) else {
+            return Ok(None);
+        };
+        let bought = self.history.sold.iter().copied().filter(|(buyer, _)| people[*buyer].via == Some(who));
+        let bought: Vec<_> = bought.take(MOST_REFUNDS).collect();
+        let project = self.history.project(Kind::Commission);
+        for (buyer, number) in bought {
+            let deed = self.history.refund(buyer, number, i64::from(u32::MAX));
+            self.runtime.block_on(begin(&self.engine, &self.reader, deed))?;
+            if self.runtime.block_on(self.engine.partner(project, account))?.balance.owed > 0 {
+                return Ok(Some(who));
+            }
+        }
+        Ok(None)
+    }
+
+    fn sum_up(self, debtor: Option<usize>) -> Result<Lived> {
         let head = self.runtime.block_on(self.engine.signed_head())?;
         let people = &self.history.people;
         let most = |kind: Kind| {
@@ -170,6 +197,7 @@ impl World {
             url,
             email: star.address.clone(),
             referrals: star.referrals,
+            in_debt: debtor.map(|who| people[who].address.clone()).filter(|_| star.kind == Kind::Commission),
             gateway_key,
         };
         let (own_key, market_key) = self.gateway_keys;
