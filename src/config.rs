@@ -1,6 +1,7 @@
 //! Flags and environment as one plain value.
 
 use crate::domain::email::DisposableDomains;
+use crate::domain::stripe::connect::pages_of;
 use crate::engine::{self, StripeCaller};
 use crate::store::Capacity;
 use crate::web::{Limits, Quota, TrustedProxies, WebSettings};
@@ -163,6 +164,7 @@ impl ServeSettings {
             usage_id_days: self.usage_id_days,
             disposable_domains,
             stripe,
+            stripe_pages: pages_of(&self.stripe_api_url),
             sends_mail: self.mail_server().is_some(),
             ..engine::Settings::default()
         }

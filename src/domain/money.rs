@@ -25,9 +25,44 @@ pub fn grouped(amount: i64) -> String {
     text
 }
 
+/// An amount as people type it, in hundredths: `25`, `25.5` or `25.50`. `None` for everything else: a comma is one thing
+/// to one reader and another to the next.
+pub fn typed_hundredths(text: &str) -> Option<i64> {
+    let (whole, part) = text.split_once('.').map_or((text, None), |(whole, part)| (whole, Some(part)));
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    if !is_number(whole) || part.is_some_and(|part| !is_number(part) || part.len() > 2) {
+        return None;
+    }
+    let hundredths = part.map_or(Some(0), |part| format!("{part:0<2}").parse::<i64>().ok())?;
+    whole.parse::<i64>().ok()?.checked_mul(100)?.checked_add(hundredths)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_plain_decimal_number_is_an_amount() {
+        for (text, hundredths) in [
+            ("25", Some(2_500)),
+            ("25.5", Some(2_550)),
+            ("25.50", Some(2_550)),
+            ("0.01", Some(1)),
+            ("00025.00", Some(2_500)),
+            ("0", Some(0)),
+            ("92233720368547758.07", Some(i64::MAX)),
+            ("92233720368547758.08", None),
+            ("99999999999999999999", None),
+        ] {
+            assert_eq!(typed_hundredths(text), hundredths, "{text}");
+        }
+        for text in [
+            "", ".", "25.", ".5", "25.505", "25,50", "1,000.00", "-25", "+25", " 25", "25 ", "2 5", "1e3", "0x19",
+            "25.5.0", "٢٥", "$25", "NaN",
+        ] {
+            assert_eq!(typed_hundredths(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn half_a_cent_goes_up() {

@@ -3,11 +3,11 @@
 use super::accounts::{ProfileView, profile};
 use super::logins::{address, wrong};
 use super::sessions::SESSION_DAYS;
-use super::{Attempt, BegunSession, Browser, Credentials, Devices, Engine, secrets};
+use super::{Attempt, BegunSession, Browser, Credentials, Devices, Engine, LetterChoice, letters, secrets};
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{AccountId, ProjectId, SessionId};
 use crate::domain::time::{DAY_MS, HOUR_MS};
-use crate::domain::{access, text};
+use crate::domain::{access, partner, text};
 use crate::store::{AccountSession, NewSession, Reader, SessionRow, TokenPurpose, Tx};
 
 /// What someone sees of their own account.
@@ -16,6 +16,9 @@ pub struct OwnAccount {
     /// Newest first.
     pub sessions: Vec<SessionRow>,
     pub has_leaderboard: bool,
+    pub has_partner_track: bool,
+    /// What is mailed to them that they may decline; `None` for who is written to by the team alone.
+    pub letters: Option<LetterChoice>,
     /// What can be spent, in the words of the program; `None` when there is nothing.
     pub available: Option<String>,
 }
@@ -125,6 +128,8 @@ impl Engine {
                 Ok(OwnAccount {
                     sessions: db.account_sessions(project, account)?,
                     has_leaderboard: program.leaderboard.enabled,
+                    has_partner_track: partner::currency(&program).is_ok(),
+                    letters: letters::own_choice(db, project, account)?,
                     available: (available > 0).then(|| program.amount_text(available)),
                     profile,
                 })

@@ -9,7 +9,7 @@ use crate::domain::sharing::base_url;
 use crate::domain::stripe::api::{self, AccountVerdict, ApiCall, Reply};
 use crate::domain::stripe::connect::AccountState;
 use crate::domain::{delivery, partner, payout};
-use crate::store::{StripeAccount, Tx};
+use crate::store::{Snapshot, StripeAccount, Tx};
 use std::sync::Arc;
 
 type Call = dyn Fn(&ApiCall, &Secret) -> Reply + Send + Sync;
@@ -63,28 +63,47 @@ struct Start {
     known: Option<StripeAccount>,
 }
 
+impl Start {
+    fn of(db: &Snapshot<'_>, project: ProjectId, account: AccountId, public_url: &str) -> Result<Self> {
+        partner::currency(&*db.program(project)?)?;
+        let found = db.account(project, account)?;
+        if !found.partner {
+            return Err(payout::not_partner());
+        }
+        let known = db.stripe_account(project, account)?;
+        let project_row = db.project(project)?;
+        let api_key = match project_row.mode.as_str() {
+            "test" => None,
+            _ => Some(Secret(db.stripe_api_key(project)?.ok_or_else(payout::stripe_not_configured)?)),
+        };
+        let pages = base_url(public_url, project_row.host.as_deref());
+        Ok(Self { pages, api_key, email: found.email, known })
+    }
+}
+
 impl Engine {
+    /// The origin of the pages that Stripe leads partners to.
+    pub fn stripe_pages(&self) -> &str {
+        &self.settings.stripe_pages
+    }
+
+    /// Has Stripe tell how the partner's account stands, if there is one; what it then is. `Conflict` for who is no
+    /// partner, and in a project without a Stripe key; `Busy` when Stripe does not answer as it should.
+    pub async fn ask_stripe(&self, project: ProjectId, account: AccountId) -> Result<Option<StripeAccount>> {
+        let start = self.store.read(move |db| Start::of(db, project, account, "")).await?;
+        let id = start.known.as_ref().and_then(|known| known.stripe_account.clone());
+        match (start.api_key, id) {
+            (Some(api_key), Some(id)) => self.ask_account(project, account, api::retrieve_account(&id), &api_key).await,
+            _ => Ok(start.known),
+        }
+    }
+
     /// Has Stripe make the partner's account, if there is none yet, or tell how it stands; and asks for a link to the
     /// page where it is completed. The account's id is kept before anything else is asked for. `Conflict` for who is no
     /// partner, and in a project without a Stripe key; `Busy` when Stripe does not answer as it should.
     pub async fn connect(&self, project: ProjectId, account: AccountId, links: ConnectLinks) -> Result<Connected> {
         let ConnectLinks { public_url, return_to, refresh_at } = links;
-        let start = self.store.read(move |db| {
-            partner::currency(&*db.program(project)?)?;
-            let found = db.account(project, account)?;
-            if !found.partner {
-                return Err(payout::not_partner());
-            }
-            let known = db.stripe_account(project, account)?;
-            let project_row = db.project(project)?;
-            let api_key = match project_row.mode.as_str() {
-                "test" => None,
-                _ => Some(Secret(db.stripe_api_key(project)?.ok_or_else(payout::stripe_not_configured)?)),
-            };
-            let pages = base_url(&public_url, project_row.host.as_deref());
-            Ok(Start { pages, api_key, email: found.email, known })
-        });
-        let start = start.await?;
+        let start = self.store.read(move |db| Start::of(db, project, account, &public_url)).await?;
         let return_url = format!("{}{return_to}", start.pages);
         let refresh_url = format!("{}{refresh_at}", start.pages);
         let Some(api_key) = start.api_key else { return self.connect_simulated(project, account, return_url).await };

@@ -280,7 +280,40 @@ pub struct MailChoice {
     pub milestones: bool,
 }
 
+/// The same for an account's own page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LetterChoice {
+    pub milestones: bool,
+    /// The program has such letters.
+    pub are_written: bool,
+    /// There is a server to send mail through.
+    pub are_sent: bool,
+}
+
+/// `None` for who is not written to: without an address, or signed in by the team's own app.
+pub fn own_choice(db: &Snapshot<'_>, project: ProjectId, account: AccountId) -> Result<Option<LetterChoice>> {
+    let reader = db.account(project, account)?;
+    if reader.email.is_none() || !reader.has_password {
+        return Ok(None);
+    }
+    Ok(Some(LetterChoice {
+        milestones: db.wants_milestone_mail(project, account)?,
+        are_written: db.program(project)?.mail.milestones,
+        are_sent: db.sends_mail(project)?,
+    }))
+}
+
 impl Engine {
+    /// Whether an account wants to hear of milestones, as it says itself.
+    pub async fn choose_own_letters(&self, project: ProjectId, account: AccountId, milestones: bool) -> Result<()> {
+        self.store
+            .write(move |tx| {
+                tx.account(project, account)?;
+                tx.set_milestone_mail(project, account, milestones)
+            })
+            .await
+    }
+
     fn declined_by(&self, account: &str, token: &str) -> Result<AccountId> {
         let unknown = || Error::new(Kind::NotFound, "not_found", "This is not a link from one of our mails.");
         let account: AccountId = account.parse().map_err(|_| unknown())?;

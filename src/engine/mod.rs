@@ -15,6 +15,7 @@ mod logins;
 mod operators;
 mod outbox;
 mod overview;
+mod partner_desk;
 mod partners;
 mod passwords;
 mod payouts;
@@ -45,11 +46,14 @@ pub use connect::{ConnectLinks, Connected, StripeCaller};
 pub use conversion::Conversion;
 pub use customers::{AppliedCode, CustomerCode, ReferredCustomer, Slice};
 pub use keys::MadeKey;
-pub use letters::{Letter, LetterContent, MailChoice, Milestone, payout_paid, payout_refused, payout_requested};
+pub use letters::{
+    Letter, LetterChoice, LetterContent, MailChoice, Milestone, payout_paid, payout_refused, payout_requested,
+};
 pub use logins::{Attempt, BegunSession, Browser, Credentials, Devices, Guess};
 pub use operators::MadeOperator;
 pub use outbox::{Begun, Content};
 pub use overview::{Overview, OwnCode};
+pub use partner_desk::{PartnerDesk, PartnerGlance};
 pub use partners::{NewSignature, PartnerView, SignedAgreement};
 pub use payouts::ListedPayout;
 pub use projects::ProjectView;
@@ -68,9 +72,10 @@ pub use usage::{UsageAnswer, UsageEvent, UsageStatus, Who};
 use crate::domain::email::DisposableDomains;
 use crate::domain::error::Result;
 use crate::domain::id::{KeyId, ProjectId, SessionId};
+use crate::domain::stripe::connect::pages_of;
 pub use crate::store::{
     AccountSession, Delivery, DeliveryRow, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, PayoutRow,
-    Project, Reader, Refusal, SessionRow, Team, UnsignedClicks, VersionedProgram,
+    Project, Reader, Refusal, SessionRow, StripeAccount, Team, UnsignedClicks, VersionedProgram,
 };
 
 use crate::store::Store;
@@ -89,6 +94,8 @@ pub struct Settings {
     /// Beside the shipped list.
     pub disposable_domains: DisposableDomains,
     pub stripe: StripeCaller,
+    /// The origin of the pages that Stripe leads partners to.
+    pub stripe_pages: String,
     /// Whether there is a server to send mail through.
     pub sends_mail: bool,
 }
@@ -101,6 +108,7 @@ impl Default for Settings {
             disposable_domains: DisposableDomains::default(),
             sends_mail: false,
             stripe: StripeCaller::default(),
+            stripe_pages: pages_of("https://api.stripe.com"),
         }
     }
 }

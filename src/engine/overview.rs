@@ -1,6 +1,7 @@
 //! What an account sees of itself beside its figures: its code, the program, what is to come, what was refused.
 
 use super::Engine;
+use super::partner_desk::{self, PartnerGlance};
 use crate::domain::error::Result;
 use crate::domain::id::{AccountId, ProjectId, ReferralId};
 use crate::domain::ledger::Schedule;
@@ -26,6 +27,10 @@ pub struct Overview {
     pub code: OwnCode,
     pub program: VersionedProgram,
     pub schedule: Schedule,
+    /// The address is to be confirmed before there can be a code.
+    pub is_unconfirmed: bool,
+    pub sends_mail: bool,
+    pub partner: Option<PartnerGlance>,
 }
 
 impl Engine {
@@ -43,6 +48,9 @@ impl Engine {
                     code,
                     program: db.program(project)?,
                     schedule: schedule.unwrap_or_default(),
+                    is_unconfirmed: db.is_unconfirmed(project, account)?,
+                    sends_mail: db.sends_mail(project)?,
+                    partner: partner_desk::glance(db, project, account)?,
                 })
             })
             .await

@@ -21,6 +21,20 @@ pub struct PartnerView {
     pub balance: PartnerBalance,
 }
 
+impl PartnerView {
+    /// What keeps Stripe from paying out, in words.
+    pub fn missing(&self) -> Vec<String> {
+        let Some(stripe) = self.stripe.as_ref().filter(|stripe| stripe.stripe_account.is_some()) else {
+            return Vec::new();
+        };
+        let bank = stripe
+            .bank_refusal
+            .as_ref()
+            .map(|reason| format!("Your bank refused money from Stripe ({reason}): check the bank account there."));
+        stripe.missing.iter().cloned().chain(bank).collect()
+    }
+}
+
 /// An agreement as it is signed.
 #[derive(Debug, Clone)]
 pub struct NewSignature {
@@ -38,7 +52,7 @@ pub struct SignedAgreement {
     pub text: String,
 }
 
-fn view(db: &Snapshot<'_>, project: ProjectId, account: AccountId) -> Result<PartnerView> {
+pub fn view(db: &Snapshot<'_>, project: ProjectId, account: AccountId) -> Result<PartnerView> {
     let program = db.program(project)?;
     Ok(PartnerView {
         currency: partner::currency(&program)?.to_owned(),

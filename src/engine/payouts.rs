@@ -160,7 +160,7 @@ fn queue(tx: &Tx<'_>, project: ProjectId, id: PayoutId) -> Result<()> {
     tx.set_payout_delivery(project, id, delivery.0)
 }
 
-fn request(tx: &Tx<'_>, project: ProjectId, account: AccountId, amount_minor: Option<i64>) -> Result<PayoutRow> {
+pub fn request(tx: &Tx<'_>, project: ProjectId, account: AccountId, amount_minor: Option<i64>) -> Result<PayoutRow> {
     let program = tx.program(project)?;
     let currency = partner::currency(&program)?;
     let is_partner = tx.account(project, account)?.partner;

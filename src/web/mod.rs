@@ -21,7 +21,7 @@ mod unread;
 pub use limit::{Limits, Quota, TrustedProxies};
 
 use crate::domain::sharing::base_url;
-use crate::engine::Engine;
+use crate::engine::{ConnectLinks, Engine};
 use actix_web::body::MessageBody;
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
@@ -62,6 +62,15 @@ impl Context {
     /// Where the pages of the project with this host are, without a slash at the end.
     fn url_of(&self, host: Option<&str>) -> String {
         base_url(&self.settings.public_url, host)
+    }
+
+    /// Where Stripe leads back to: the partner's page.
+    fn connect_links(&self) -> ConnectLinks {
+        ConnectLinks {
+            public_url: self.settings.public_url.clone(),
+            return_to: "/dashboard/partner?stripe=return",
+            refresh_at: "/dashboard/partner?stripe=refresh",
+        }
     }
 
     /// Whether browsers reach this server over TLS: then cookies are bound to it.

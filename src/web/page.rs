@@ -32,6 +32,8 @@ pub struct Frame {
 pub struct Menu {
     pub here: Place,
     pub csrf: String,
+    /// The program has one.
+    pub has_partner_track: bool,
 }
 
 /// The pages of the menu.
@@ -40,6 +42,7 @@ pub enum Place {
     Overview,
     Referrals,
     Ledger,
+    Partner,
     Keys,
     Account,
     /// Not of the menu: it is there only where the program has one.
@@ -47,13 +50,15 @@ pub enum Place {
 }
 
 impl Place {
-    pub const ALL: [Self; 5] = [Self::Overview, Self::Referrals, Self::Ledger, Self::Keys, Self::Account];
+    pub const ALL: [Self; 6] =
+        [Self::Overview, Self::Referrals, Self::Ledger, Self::Partner, Self::Keys, Self::Account];
 
     pub fn title(self) -> &'static str {
         match self {
             Self::Overview => "Overview",
             Self::Referrals => "Referrals",
             Self::Ledger => "Ledger",
+            Self::Partner => "Partner",
             Self::Keys => "API keys",
             Self::Account => "Account",
             Self::Leaderboard => "Leaderboard",
@@ -65,6 +70,7 @@ impl Place {
             Self::Overview => "/dashboard",
             Self::Referrals => "/dashboard/referrals",
             Self::Ledger => "/dashboard/ledger",
+            Self::Partner => "/dashboard/partner",
             Self::Keys => "/dashboard/keys",
             Self::Account => "/account",
             Self::Leaderboard => "/leaderboard",
@@ -81,7 +87,8 @@ impl Place {
 
 impl Menu {
     pub fn places(&self) -> impl Iterator<Item = (Place, bool)> {
-        Place::ALL.into_iter().map(|place| (place, place == self.here))
+        let is_there = |place: &Place| *place != Place::Partner || self.has_partner_track;
+        Place::ALL.into_iter().filter(is_there).map(|place| (place, place == self.here))
     }
 }
 
@@ -90,8 +97,8 @@ impl Frame {
         Self { css_url: CSS_URL, js_url: JS_URL, project_name: project_name.to_owned(), menu: None }
     }
 
-    pub fn with_menu(project_name: &str, here: Place, csrf: String) -> Self {
-        Self { menu: Some(Menu { here, csrf }), ..Self::new(project_name) }
+    pub fn with_menu(project_name: &str, menu: Menu) -> Self {
+        Self { menu: Some(menu), ..Self::new(project_name) }
     }
 }
 
@@ -114,6 +121,14 @@ pub fn page(status: StatusCode, template: &impl Template) -> HttpResponse {
             tracing::error!(%fault, "a page does not render");
             problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong here; it has been logged.")
         }
+    }
+}
+
+/// Has the page's forms lead on to another site. Chromium holds `form-action` against what a form is redirected to, too.
+pub fn let_forms_lead_to(origin: &str, response: &mut HttpResponse) {
+    let policy = PAGE_POLICY.replace("form-action 'self'", &format!("form-action 'self' {origin}"));
+    if let Ok(policy) = header::HeaderValue::try_from(policy) {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     }
 }
 

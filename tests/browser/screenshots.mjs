@@ -36,6 +36,8 @@ const PICTURES = [
   { name: 'dashboard', project: api, path: '/dashboard?days=365', device: tall, colorScheme: 'light' },
   { name: 'dashboard-dark', project: market, path: '/dashboard', device: tall, colorScheme: 'dark' },
   { name: 'dashboard-phone', project: api, path: '/dashboard', device: phone, colorScheme: 'light' },
+  { name: 'partner', project: market, path: '/dashboard/partner', device: tall, colorScheme: 'light' },
+  { name: 'partner-phone', project: market, path: '/dashboard/partner', device: phone, colorScheme: 'dark' },
   { name: 'leaderboard', project: api, path: '/leaderboard', device: desktop, colorScheme: 'light' },
   { name: 'leaderboard-phone', project: market, path: '/leaderboard?period=month', device: phone, colorScheme: 'dark' },
 ];

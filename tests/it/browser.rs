@@ -2,10 +2,13 @@
 
 use crate::harness::{App, PASSWORD};
 use crate::pages::dashboard::story::{self, Story};
+use crate::payouts::Stage;
 use refloop::domain::setting::Setting;
+use serde_json::json;
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// A script of tests/browser.
 fn node(script: &str) -> Command {
@@ -84,4 +87,42 @@ fn alice_likes_to_open_her_dashboard() {
         .env("REFLOOP_SHOTS", "target/screenshots")
         .output();
     passed(&output.expect("node is on the PATH; tests/run says what else is needed"));
+}
+
+/// From the agreement to the money, in one walk each, with and without JavaScript. What happens elsewhere meanwhile, at
+/// Stripe and at the team's, the script asks for line by line.
+#[test]
+fn alice_and_dora_become_partners_and_are_paid() {
+    let stage = Stage::with_pages();
+    stage.app.change_program(|program| program["payouts"] = json!({ "minimum": 2_500, "approval": true }));
+    let dora = stage.app.developer("Dora");
+    let eve = stage.app.referee("Eve", &dora.code());
+    let bought = json!({ "id": "p-2", "developer_id": eve.id, "amount": 100_000, "currency": "usd" });
+    assert_eq!(stage.app.gateway().post("/v1/purchases", bought).status, 201);
+    stage.earn("p-1", 15_000);
+    let mut script = node("partner.mjs");
+    script.env("REFLOOP_URL", &stage.app.url).env("REFLOOP_STRIPE", &stage.stripe.url);
+    script.env("REFLOOP_PASSWORD", PASSWORD).env("REFLOOP_SHOTS", "target/screenshots");
+    script.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut running = script.spawn().expect("node is on the PATH; tests/run says what else is needed");
+    let (mut answers, asked) = (running.stdin.take().unwrap(), BufReader::new(running.stdout.take().unwrap()));
+    let mut last = String::new();
+    for line in asked.lines() {
+        last = line.unwrap();
+        match last.as_str() {
+            "approve" => {
+                let open = stage.app.engine.payouts_of_project("default", true).unwrap();
+                stage.app.engine.approve_payout(open[0].payout.id).unwrap();
+            }
+            "work" => assert_eq!(stage.work(), 1),
+            "stripe down" => stage.stripe.with(|state| state.is_down = true),
+            "stripe up" => stage.stripe.with(|state| state.is_down = false),
+            _ => continue,
+        }
+        writeln!(answers, "done").unwrap();
+    }
+    assert!(running.wait().unwrap().success() && last.contains("\"ok\":true"), "{last}");
+    let paid = stage.stripe.transfers().iter().map(|transfer| transfer["amount"].clone()).collect::<Vec<_>>();
+    assert_eq!(paid, [json!(3_000), json!(4_500), json!(5_000)]);
+    assert_eq!(stage.balance(), [0, 0, 0, 7_500, 0]);
 }

@@ -53,6 +53,9 @@ fn it_makes_a_year_that_looks_like_one() {
         ("refund", 3),
         ("purchase", 60),
         ("click_day", 100),
+        ("account WHERE track = 'partner'", 1),
+        ("payout WHERE status = 'paid'", 1),
+        ("payout WHERE status = 'queued' AND approved_at_ms IS NULL", 1),
     ] {
         let found = count(&format!("SELECT count(*) FROM {what}"));
         assert!(found >= least, "{found} of {what}");
@@ -69,6 +72,19 @@ fn it_makes_a_year_that_looks_like_one() {
         ));
         assert!((55..=90).contains(&growth), "{growth} % came in the second half of the year");
     }
+    // Whoever signs in as the market's star finds both on their page.
+    let star = made["projects"][1]["email"].as_str().unwrap();
+    let of_star = format!(
+        "SELECT count(DISTINCT payout.status) FROM payout JOIN account ON account.id = account_id WHERE email = '{star}'"
+    );
+    assert_eq!(count(&of_star), 2);
+    let debtor = made["projects"][1]["in_debt"].as_str().unwrap();
+    let owed = format!(
+        "SELECT owed FROM balance_now JOIN account ON account.id = account_id
+         WHERE email = '{debtor}' AND track = 'partner'"
+    );
+    assert!(debtor != star && count(&owed) > 0);
+    assert_eq!(made["projects"][0]["in_debt"], Value::Null);
     assert_eq!(count("SELECT count(*) FROM balance WHERE open > granted OR open < 0"), 0);
     assert_eq!(count("SELECT count(*) FROM account WHERE email NOT LIKE '%.example' AND email IS NOT NULL"), 0);
 }

@@ -98,8 +98,8 @@ fn look_at_the_leaderboard(server: &Server, dir: &Path) {
     }
 }
 
-/// Signs in on the page, and looks at every page of the dashboard.
-fn look_at_the_dashboard(server: &Server, email: &str, code: &str) {
+/// Signs in on the page: a client, its cookies, and the token of its forms.
+fn signed_in(server: &Server, email: &str) -> (Client, String, String) {
     let client = Client::new(&server.url, None);
     let cookies = |reply: &Reply| {
         let set = reply.headers.iter().filter(|(name, _)| name == "set-cookie");
@@ -111,6 +111,12 @@ fn look_at_the_dashboard(server: &Server, email: &str, code: &str) {
     let reply = client.send("POST", "/login", &[FORM, ("Cookie", &guard)], fields.into_bytes());
     assert_eq!(reply.status, 303, "{}", reply.body);
     let jar = format!("{guard}; {}", cookies(&reply));
+    (client, jar, csrf)
+}
+
+/// Signs in, and looks at every page of the dashboard.
+fn look_at_the_dashboard(server: &Server, email: &str, code: &str) {
+    let (client, jar, _) = signed_in(server, email);
     client.send("GET", &format!("/r/{code}"), &[("User-Agent", "Mozilla/5.0")], Vec::new());
     for path in [
         "dashboard",
@@ -127,6 +133,20 @@ fn look_at_the_dashboard(server: &Server, email: &str, code: &str) {
         let page = client.send("GET", &format!("/{path}"), &[("Cookie", &jar)], Vec::new());
         assert_eq!(page.status, 200, "{path}: {}", page.body);
     }
+}
+
+/// A partner with payouts looks at them, and asks for one more than there can be.
+fn look_at_the_partner_s_page(world: &World) {
+    let (client, jar, csrf) = signed_in(&world.server, "me@partner0.example");
+    for (path, status) in [("", 200), ("?stripe=return", 303), ("?cursor=cur_0000000000001", 200), ("/agreement", 200)]
+    {
+        let page = client.send("GET", &format!("/dashboard/partner{path}"), &[("Cookie", &jar)], Vec::new());
+        assert_eq!(page.status, status, "{path}: {}", page.body);
+    }
+    assert_eq!(client.send("GET", "/dashboard", &[("Cookie", &jar)], Vec::new()).status, 200);
+    let form = encode(&[("csrf", &csrf), ("form", "payout"), ("newest", ""), ("amount", "5.00")]);
+    let again = client.send("POST", "/dashboard/partner", &[FORM, ("Cookie", &jar)], form.into_bytes());
+    assert_eq!(again.status, 303, "{}", again.body);
 }
 
 /// Clicks, a signup that comes of one, and old ones for the last step of the background work.
@@ -323,6 +343,7 @@ fn no_query_of_a_payout_scans() {
         let reply = request.header("Authorization", format!("Bearer {partner}")).call().unwrap();
         assert_eq!(reply.status(), 200, "{path}");
     }
+    look_at_the_partner_s_page(&world);
     let account = world.stripe.account_ids()[0].clone();
     let now_ms = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
     let objects =

@@ -78,6 +78,10 @@ pub struct State {
     pub clock: Option<Arc<AtomicI64>>,
     /// How far Stripe's is ahead of it.
     pub ahead_ms: i64,
+    /// Where account links lead, when it has pages of its own: its address.
+    pub pages: Option<String>,
+    /// The last link of each account: where it leads back, and where when it has expired.
+    links: HashMap<String, (String, String)>,
     made: usize,
 }
 
@@ -90,6 +94,15 @@ impl State {
     fn next_id(&mut self, prefix: &str) -> String {
         self.made += 1;
         format!("{prefix}_{:06}", self.made)
+    }
+
+    fn complete(&mut self, id: &str) -> Value {
+        let account = self.accounts.get_mut(id).unwrap();
+        account["payouts_enabled"] = json!(true);
+        account["details_submitted"] = json!(true);
+        account["capabilities"]["transfers"] = json!("active");
+        account["requirements"] = json!({ "currently_due": [], "past_due": [], "disabled_reason": null });
+        account.clone()
     }
 
     /// Stripe forgets keys that are a day old.
@@ -148,16 +161,14 @@ impl StandIn {
         self.release.send(()).unwrap();
     }
 
+    /// From now on account links lead to a page of this server, where a person can give it everything or come back later.
+    pub fn serve_pages(&self) {
+        self.with(|state| state.pages = Some(self.url.clone()));
+    }
+
     /// The person has given Stripe everything.
     pub fn complete_account(&self, id: &str) -> Value {
-        self.with(|state| {
-            let account = state.accounts.get_mut(id).unwrap();
-            account["payouts_enabled"] = json!(true);
-            account["details_submitted"] = json!(true);
-            account["capabilities"]["transfers"] = json!("active");
-            account["requirements"] = json!({ "currently_due": [], "past_due": [], "disabled_reason": null });
-            account.clone()
-        })
+        self.with(|state| state.complete(id))
     }
 
     pub fn account_ids(&self) -> Vec<String> {
@@ -236,6 +247,9 @@ fn hang(mut stream: &TcpStream) {
 
 fn serve(stream: TcpStream, state: &Mutex<State>, block: &Sender<()>, released: &Mutex<Receiver<()>>) {
     let Some(request) = read_request(&stream) else { return };
+    if let Some(path) = request.path.strip_prefix("/setup/e/") {
+        return onboard(&stream, &request.method, path, &mut state.lock().unwrap());
+    }
     let is_transfer = request.method == "POST" && request.path == "/v1/transfers";
     let (fault, is_down, now_ms) = {
         let mut state = state.lock().unwrap();
@@ -271,6 +285,25 @@ fn serve(stream: TcpStream, state: &Mutex<State>, block: &Sender<()>, released: 
         }
         _ => reply(status, &body),
     }
+}
+
+/// The page that an account link leads to, and the form on it.
+fn onboard(mut stream: &TcpStream, method: &str, id: &str, state: &mut State) {
+    let (return_url, refresh_url) = state.links[id].clone();
+    if method == "POST" {
+        state.complete(id);
+        let head =
+            format!("HTTP/1.1 303 X\r\nLocation: {return_url}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let _ = write!(stream, "{head}");
+        return;
+    }
+    let page = format!(
+        "<!doctype html><html lang=en><title>Stand-in</title><link rel=icon href=data:,><h1>Stand-in</h1>\
+         <form method=post><button id=complete>Give everything</button></form>\
+         <p><a id=later href=\"{return_url}\">Later</a> <a id=expired href=\"{refresh_url}\">Expired</a>"
+    );
+    let head = "HTTP/1.1 200 X\r\nContent-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\n";
+    let _ = write!(stream, "{head}Content-Length: {}\r\nConnection: close\r\n\r\n{page}", page.len());
 }
 
 /// One call, within the rules of its idempotency key.
@@ -339,7 +372,10 @@ fn run(state: &mut State, request: &Request, platform: &str) -> (u16, Value) {
         }
         ("POST", "/v1/account_links") => match field("account").and_then(|id| owned(state, &id)) {
             Some(account) => {
-                let url = format!("https://connect.stripe.com/setup/e/{}", account["id"].as_str().unwrap());
+                let pages = state.pages.as_deref().unwrap_or("https://connect.stripe.com");
+                let id = account["id"].as_str().unwrap();
+                let url = format!("{pages}/setup/e/{id}");
+                state.links.insert(id.to_owned(), (field("return_url").unwrap(), field("refresh_url").unwrap()));
                 (200, json!({ "object": "account_link", "url": url }))
             }
             None => (400, error("invalid_request_error", "resource_missing", "No such account.")),

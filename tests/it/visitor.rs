@@ -139,6 +139,16 @@ pub fn encode(fields: &[(&str, &str)]) -> String {
 
 /// An HTML page of this status, with the headers that keep others from meddling with it.
 pub fn assert_page(reply: &Reply, status: u16) {
+    assert_page_to(reply, status, "");
+}
+
+/// [`assert_page`] for one whose forms lead on to another site, too.
+pub fn assert_page_to(reply: &Reply, status: u16, site: &str) {
+    let leads_to = if site.is_empty() { String::new() } else { format!(" {site}") };
+    let policy = format!(
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action 'self'{leads_to}; \
+         base-uri 'none'; frame-ancestors 'none'"
+    );
     assert_eq!(reply.status, status, "{:.2000}", reply.body);
     for (name, value) in [
         ("Content-Type", "text/html; charset=utf-8"),
@@ -146,11 +156,7 @@ pub fn assert_page(reply: &Reply, status: u16) {
         ("X-Frame-Options", "DENY"),
         ("Referrer-Policy", "same-origin"),
         ("Cache-Control", "no-store"),
-        (
-            "Content-Security-Policy",
-            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action 'self'; \
-             base-uri 'none'; frame-ancestors 'none'",
-        ),
+        ("Content-Security-Policy", policy.as_str()),
     ] {
         assert_eq!(reply.header(name), Some(value), "{name}");
     }

@@ -175,6 +175,9 @@ impl History {
                 maybe(self, calls, 3.0, Step::Call(who, visits));
             }
             Kind::Commission => {
+                if is_star {
+                    self.after(45.0, Step::Upgrade(who));
+                }
                 if was_referred {
                     maybe(self, 0.5, 8.0, Step::Call(who, 2));
                 }
@@ -217,6 +220,7 @@ impl History {
     pub fn buy(&mut self, who: usize, cents: i64) -> Option<Deed> {
         let known = self.known(who)?;
         let number = self.count();
+        self.sold.push((who, number));
         if self.dice.happens(0.86) {
             self.after(30.0, Step::Buy(who, cents));
         }
@@ -249,8 +253,13 @@ impl History {
     // --- one's own account ---
 
     pub fn of_account(&mut self, step: Step) -> Option<Deed> {
-        let (Step::Share(who) | Step::StopSharing(who) | Step::BeListed(who) | Step::RotateKey(who) | Step::Leave(who)) =
-            step
+        let (Step::Share(who)
+        | Step::StopSharing(who)
+        | Step::BeListed(who)
+        | Step::RotateKey(who)
+        | Step::Upgrade(who)
+        | Step::PayOut(who)
+        | Step::Leave(who)) = step
         else {
             return None;
         };
@@ -271,6 +280,17 @@ impl History {
                 Deed::BeListed { project, account, name }
             }
             Step::RotateKey(_) => Deed::RotateKey { project, account },
+            Step::Upgrade(_) => {
+                self.after(60.0, Step::PayOut(who));
+                Deed::Upgrade { project, account, name: self.people[who].name.clone() }
+            }
+            Step::PayOut(_) => {
+                // What comes in the last weeks is left for the last day.
+                if self.progress() < 0.7 {
+                    self.after(45.0, Step::PayOut(who));
+                }
+                Deed::PayOut { project, account }
+            }
             _ => {
                 self.people[who].has_left = true;
                 Deed::Leave { project, account }

@@ -1,10 +1,13 @@
 //! What people do, as calls of the engine, and what comes of it.
 
 use crate::domain::code::Code;
-use crate::domain::error::{Error, Result};
+use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{AccountId, ProjectId};
-use crate::engine::{Applied, Arrival, Change, Engine, NewPurchase, NewRefund, Reader, Signup, UsageEvent};
+use crate::engine::{
+    Applied, Arrival, Change, ConnectLinks, Engine, NewPurchase, NewRefund, NewSignature, Reader, Signup, UsageEvent,
+};
 use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 
 /// One call, with everything that it needs.
@@ -16,6 +19,8 @@ pub enum Deed {
     BeListed { project: ProjectId, account: AccountId, name: String },
     RotateKey { project: ProjectId, account: AccountId },
     Leave { project: ProjectId, account: AccountId },
+    Upgrade { project: ProjectId, account: AccountId, name: String },
+    PayOut { project: ProjectId, account: AccountId },
     Use { project: ProjectId, people: Vec<usize>, events: Vec<UsageEvent> },
     Buy { project: ProjectId, purchase: NewPurchase },
     Refund { project: ProjectId, refund: NewRefund },
@@ -80,9 +85,28 @@ async fn perform(engine: &Engine, reader: &Reader, deed: Deed) -> Result<Outcome
             engine.make_key(project, account, Some("rotated".into())).await?;
             engine.revoke_key(project, account, first.id).await?;
         }
+        Deed::Upgrade { project, account, name } => upgrade(engine, project, account, name).await?,
+        Deed::PayOut { project, account } => pay_out(engine, project, account).await?,
         Deed::Leave { project, account } => engine.erase_account(project, account).await?,
         Deed::Buy { project, purchase } => drop(engine.record_purchase(project, purchase).await?),
         Deed::Refund { project, refund } => drop(engine.record_refund(project, refund).await?),
     }
     Ok(Outcome::Nothing)
+}
+
+/// Signs the agreement, and connects the Stripe that a test project makes up.
+async fn upgrade(engine: &Engine, project: ProjectId, account: AccountId, name: String) -> Result<()> {
+    let version = engine.partner(project, account).await?.agreement.version;
+    let address = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1));
+    engine.upgrade(project, account, NewSignature { version, name, address }).await?;
+    let links = ConnectLinks { public_url: String::new(), return_to: "", refresh_at: "" };
+    engine.connect(project, account, links).await.map(drop)
+}
+
+/// All there is, if it is enough and no other payout is under way.
+pub async fn pay_out(engine: &Engine, project: ProjectId, account: AccountId) -> Result<()> {
+    match engine.request_payout(project, account, None).await {
+        Err(refusal) if !matches!(refusal.kind, Kind::Conflict | Kind::Invalid) => Err(refusal),
+        _ => Ok(()),
+    }
 }

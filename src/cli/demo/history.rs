@@ -24,6 +24,10 @@ pub enum Step {
     BeListed(usize),
     RotateKey(usize),
     Leave(usize),
+    /// Becomes a partner, to be paid out.
+    Upgrade(usize),
+    /// Has everything paid out, and again some weeks later.
+    PayOut(usize),
     /// Makes calls, and comes back so many times.
     Call(usize, u32),
     /// Spends some of the credits that referrals brought, and goes on doing so.
@@ -67,6 +71,8 @@ pub struct History {
     pub password: HashedPassword,
     /// Everyone who shares a code.
     pub sharers: Vec<usize>,
+    /// Who bought, and the number of the purchase.
+    pub sold: Vec<(usize, u32)>,
     /// For ids, and for addresses of visitors.
     pub counted: u32,
     calendar: Calendar,
@@ -92,6 +98,7 @@ impl History {
             dice: Dice::new(seed),
             password,
             sharers: Vec::new(),
+            sold: Vec::new(),
             counted: 0,
             calendar,
             coming: BinaryHeap::new(),

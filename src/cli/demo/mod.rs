@@ -120,7 +120,7 @@ fn report(file: &Path, lived: &Lived) -> Report {
         .map(|project| {
             json!({
                 "slug": project.slug, "name": project.name, "url": project.url, "email": project.email,
-                "referrals": project.referrals, "gateway_key": project.gateway_key,
+                "referrals": project.referrals, "in_debt": project.in_debt, "gateway_key": project.gateway_key,
             })
         })
         .collect();
@@ -139,6 +139,9 @@ fn report(file: &Path, lived: &Lived) -> Report {
     );
     for project in &lived.projects {
         let _ = writeln!(text, "  {:<12} {:<38} {}", project.name, format!("{}/login", project.url), project.email);
+        if let Some(email) = &project.in_debt {
+            let _ = writeln!(text, "  {:<12} {:<38} {email}", "  in debt", "");
+        }
     }
     let _ = writeln!(text, "  {:<12} {:<38} {}", "Operator", format!("{}/admin/login", world::URL), lived.operator);
     let _ = writeln!(text, "\n  Password     {}  (everyone's)\n", lived.password);

@@ -2,11 +2,12 @@
 
 use super::DemoSettings;
 use super::calendar::Calendar;
-use super::deeds::{Outcome, begin};
+use super::deeds::{Outcome, begin, pay_out};
 use super::history::{History, Kind};
 use super::interrupted::Interrupted;
 use super::people::THROW_AWAY;
 use crate::domain::access::Scope;
+use crate::domain::delivery::DeliveryKind;
 use crate::domain::email::DisposableDomains;
 use crate::domain::error::{Error, Result};
 use crate::domain::program::Preset;
@@ -58,6 +59,8 @@ pub struct DemoProject {
     /// Of the star who has brought in most.
     pub email: String,
     pub referrals: u32,
+    /// Of a partner in debt.
+    pub in_debt: Option<String>,
     pub gateway_key: String,
 }
 
@@ -69,13 +72,15 @@ impl World {
         let store = Store::fill(db, Clock::Manual(Arc::clone(&clock)), Capacity::default())?;
         let rules = Settings { disposable_domains: DisposableDomains::parse(THROW_AWAY)?, ..Settings::default() };
         let engine = Engine::new(Arc::new(store), rules);
-        let market = engine.create_project("default", MARKET, "Demo Market", Preset::Commission, "live")?;
+        // A sandbox, so that its payouts go nowhere, and its clock can be moved on.
+        let market = engine.create_project("default", MARKET, "Demo Market", Preset::Commission, "test")?;
         engine.set_project(MARKET, vec![(Setting::Host, MARKET_HOST.into())])?;
         engine.set_project("default", vec![(Setting::Name, "Demo API".into())])?;
         for slug in ["default", MARKET] {
             let project = engine.project_named(slug)?;
             let mut program = (*engine.program(&project)?.0).clone();
             program.leaderboard.enabled = true;
+            program.payouts.approval = true;
             engine.set_program(&project, program, "demo")?;
         }
         // The server's own first start has nothing to say any more.
@@ -118,17 +123,67 @@ impl World {
         }
         self.clock.store(Clock::System.now_ms(), Ordering::SeqCst);
         self.tidy_up()?;
+        self.ask_for_last_payouts()?;
+        let debtor = self.leave_a_debt()?;
         progress.end();
-        self.sum_up()
+        self.sum_up(debtor)
     }
 
     /// Books what has expired, and forgets what is due to be forgotten.
     fn tidy_up(&self) -> Result<()> {
+        self.approve_payouts()?;
         while work::run_once(&self.engine)?.is_full() {}
         Ok(())
     }
 
-    fn sum_up(self) -> Result<Lived> {
+    /// The operator looks at each payout, some days after it was asked for; and then it is paid.
+    fn approve_payouts(&self) -> Result<()> {
+        let before_ms = self.clock.load(Ordering::SeqCst) - 3 * DAY_MS;
+        for listed in self.engine.payouts_of_project(MARKET, true)? {
+            if listed.waits_for() == Some("approval") && listed.payout.created_at_ms < before_ms {
+                self.engine.approve_payout(listed.payout.id)?;
+            }
+        }
+        match self.engine.next_delivery(DeliveryKind::Transfer)? {
+            None => Ok(()),
+            Some(_) => Err(Error::internal("a demo has no Stripe to tell of a payout")),
+        }
+    }
+
+    /// So that there are payouts for the operator to look at.
+    fn ask_for_last_payouts(&self) -> Result<()> {
+        let stars = self.history.people.iter().filter(|person| person.is_star && person.kind == Kind::Commission);
+        for account in stars.filter_map(|star| star.account) {
+            self.runtime.block_on(pay_out(&self.engine, self.history.project(Kind::Commission), account))?;
+        }
+        Ok(())
+    }
+
+    /// A partner who was paid for what is refunded now: the one with the second most referrals. Nobody, where there is too
+    /// little history for it.
+    fn leave_a_debt(&mut self) -> Result<Option<usize>> {
+        const MOST_REFUNDS: usize = 100;
+        let people = &self.history.people;
+        let is_star = |who: &usize| people[*who].is_star && people[*who].kind == Kind::Commission;
+        let mut stars: Vec<usize> = (0..people.len()).filter(is_star).collect();
+        stars.sort_by_key(|who| std::cmp::Reverse(people[*who].referrals));
+        let Some((who, account)) = stars.get(1).and_then(|who| Some((*who, people[*who].account?))) else {
+            return Ok(None);
+        };
+        let bought = self.history.sold.iter().copied().filter(|(buyer, _)| people[*buyer].via == Some(who));
+        let bought: Vec<_> = bought.take(MOST_REFUNDS).collect();
+        let project = self.history.project(Kind::Commission);
+        for (buyer, number) in bought {
+            let deed = self.history.refund(buyer, number, i64::from(u32::MAX));
+            self.runtime.block_on(begin(&self.engine, &self.reader, deed))?;
+            if self.runtime.block_on(self.engine.partner(project, account))?.balance.owed > 0 {
+                return Ok(Some(who));
+            }
+        }
+        Ok(None)
+    }
+
+    fn sum_up(self, debtor: Option<usize>) -> Result<Lived> {
         let head = self.runtime.block_on(self.engine.signed_head())?;
         let people = &self.history.people;
         let most = |kind: Kind| {
@@ -142,6 +197,7 @@ impl World {
             url,
             email: star.address.clone(),
             referrals: star.referrals,
+            in_debt: debtor.map(|who| people[who].address.clone()).filter(|_| star.kind == Kind::Commission),
             gateway_key,
         };
         let (own_key, market_key) = self.gateway_keys;

@@ -2,6 +2,18 @@
 
 use serde_json::{Map, Value};
 
+/// The origin of the pages that an account link leads to: Stripe's own, or those of whatever stands in for its API.
+pub fn pages_of(api_url: &str) -> String {
+    const STRIPE: &str = "https://connect.stripe.com";
+    let origin = match api_url.split_once("://") {
+        Some((scheme, rest)) => format!("{scheme}://{}", rest.split(['/', '?', '#']).next().unwrap_or_default()),
+        None => return STRIPE.into(),
+    };
+    // It goes into a header, where other signs mean something.
+    let is_plain = origin.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:/[]".contains(&b));
+    if origin == "https://api.stripe.com" || !is_plain { STRIPE.into() } else { origin }
+}
+
 /// Whether a connected account can be paid out to, and what is in the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountState {
@@ -89,8 +101,12 @@ fn words(requirement: &str) -> String {
         "tax number"
     } else if has("business_type") {
         "kind of business"
+    } else if has("business_profile") && has("url") {
+        "website"
+    } else if has("business_profile") && has("mcc") {
+        "line of business"
     } else if has("business_profile") {
-        "line of business and website"
+        "description of what you do"
     } else if has("email") {
         "e-mail address"
     } else if has("phone") {
@@ -113,6 +129,19 @@ fn readable(requirement: &str) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn the_pages_are_stripe_s_or_the_stand_in_s() {
+        for (api_url, pages) in [
+            ("https://api.stripe.com", "https://connect.stripe.com"),
+            ("https://api.stripe.com/", "https://connect.stripe.com"),
+            ("http://127.0.0.1:9000/base", "http://127.0.0.1:9000"),
+            ("http://x; script-src *", "https://connect.stripe.com"),
+            ("nonsense", "https://connect.stripe.com"),
+        ] {
+            assert_eq!(pages_of(api_url), pages);
+        }
+    }
 
     fn read(object: &Value) -> AccountState {
         AccountState::read(object.as_object().unwrap()).unwrap()
@@ -149,6 +178,10 @@ mod tests {
             "external_account",
             "company.tax_id",
             "person_1.verification.document",
+            "tos_acceptance.date",
+            "business_profile.url",
+            "business_profile.mcc",
+            "business_profile.product_description",
             "some_new.thing",
         ];
         let object = json!({ "id": "acct_1", "requirements": {
@@ -160,6 +193,10 @@ mod tests {
                 "Your date of birth",
                 "The company's tax number",
                 "A person's identity document",
+                "Your consent to Stripe's terms",
+                "Your website",
+                "Your line of business",
+                "Your description of what you do",
                 "Some new thing"
             ]
         );

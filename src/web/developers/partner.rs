@@ -2,7 +2,7 @@
 
 use crate::domain::error::Error;
 use crate::domain::{partner, time};
-use crate::engine::{ConnectLinks, NewSignature, PartnerView, SignedAgreement};
+use crate::engine::{NewSignature, PartnerView, SignedAgreement};
 use crate::web::auth::{ClientAddress, Developer};
 use crate::web::body::{Fields, Json};
 use crate::web::error::ApiError;
@@ -49,11 +49,8 @@ struct BalanceBody {
 
 impl From<PartnerView> for PartnerBody {
     fn from(view: PartnerView) -> Self {
+        let requirements = view.missing();
         let stripe = view.stripe.as_ref().filter(|stripe| stripe.stripe_account.is_some());
-        let mut requirements = stripe.map_or_else(Vec::new, |stripe| stripe.missing.clone());
-        if let Some(reason) = stripe.and_then(|stripe| stripe.bank_refusal.as_ref()) {
-            requirements.push(format!("Your bank refused money from Stripe ({reason}): check the bank account there."));
-        }
         let acceptance = view.acceptance;
         Self {
             track: if view.partner { "partner" } else { "basic" },
@@ -114,12 +111,7 @@ pub async fn downgrade(developer: Developer, context: web::Data<Context>) -> Res
 }
 
 pub async fn connect(developer: Developer, context: web::Data<Context>) -> Result<HttpResponse, ApiError> {
-    let links = ConnectLinks {
-        public_url: context.settings.public_url.clone(),
-        return_to: "/dashboard?stripe=return",
-        refresh_at: "/dashboard?stripe=refresh",
-    };
-    let connected = context.engine.connect(developer.project, developer.account, links).await?;
+    let connected = context.engine.connect(developer.project, developer.account, context.connect_links()).await?;
     let body = document!({
         "account_id": connected.account.stripe_account,
         "onboarding_url": connected.onboarding_url,

@@ -5,11 +5,13 @@ use super::login::{LOGIN, see, sign_in_first};
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::SessionId;
 use crate::domain::time::{self, DAY_MS, HOUR_MS};
-use crate::engine::{AccountSession, Attempt, Browser, Change, OwnAccount, SESSION_DAYS, SessionRow};
+use crate::engine::{AccountSession, Attempt, Browser, Change, LetterChoice, OwnAccount, SESSION_DAYS, SessionRow};
 use crate::web::Context;
 use crate::web::auth::{Visit, visit};
 use crate::web::error::status;
-use crate::web::page::{FormGuard, Frame, MessagePage, Place, add_headers, error_page, error_page_of, form, page};
+use crate::web::page::{
+    FormGuard, Frame, Menu, MessagePage, Place, add_headers, error_page, error_page_of, form, page,
+};
 use crate::web::session::Session;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -33,6 +35,7 @@ struct AccountPage {
     has_password: bool,
     sessions: Vec<SessionItem>,
     available: Option<String>,
+    letters: Option<LetterChoice>,
     session_days: i64,
     confirmation: &'static str,
     confirmed: String,
@@ -175,8 +178,9 @@ fn render(
     // What was typed stays, whatever was wrong with it.
     let typed = |asked: &str, field: &str| refused.filter(|refused| refused.asked == asked)?.fields.get(field).cloned();
     let csrf = guard.token(context);
+    let menu = Menu { here: Place::Account, csrf: csrf.clone(), has_partner_track: own.has_partner_track };
     AccountPage {
-        frame: Frame::with_menu(&visit.project.name, Place::Account, csrf.clone()),
+        frame: Frame::with_menu(&visit.project.name, menu),
         name: typed("profile", "name").or(account.name).unwrap_or_default(),
         leaderboard_name: own
             .has_leaderboard
@@ -186,6 +190,7 @@ fn render(
         has_password: account.has_password,
         sessions,
         available: own.available,
+        letters: own.letters,
         session_days: SESSION_DAYS,
         confirmation: CONFIRMATION,
         confirmed: typed("erase", "erase_confirmation").unwrap_or_default(),
@@ -223,6 +228,7 @@ async fn take_change(request: &HttpRequest, payload: web::Payload, context: &Con
     let outcome = match asked.field("form") {
         "profile" => asked.save_profile().await,
         "password" => asked.change_password().await,
+        "letters" => asked.choose_letters().await,
         "session" => asked.end_session().await,
         "others" => asked.end_others().await,
         "erase" => asked.erase().await,
@@ -233,7 +239,7 @@ async fn take_change(request: &HttpRequest, payload: web::Payload, context: &Con
             done.leave(context, &guard, &mut response)?;
             Ok(response)
         }
-        Err(error) if matches!(error.kind, Kind::Invalid | Kind::RateLimited) => {
+        Err(error) if matches!(error.kind, Kind::Invalid | Kind::RateLimited | Kind::Conflict) => {
             let refused = Refused { asked: asked.field("form"), fields: &fields, error };
             show_account(request, context, &visit, session, Some(refused)).await
         }
@@ -279,6 +285,13 @@ impl Asked<'_> {
         let (done, mut response) = Self::back(Done::PasswordChanged);
         Session::Account.begin(self.context, &begun, &mut response)?;
         Ok((done, response))
+    }
+
+    /// A box that is not ticked is not sent.
+    async fn choose_letters(&self) -> Result<(Done, HttpResponse)> {
+        let milestones = self.field("milestones") == "1";
+        self.context.engine.choose_own_letters(self.session.project, self.session.account, milestones).await?;
+        Ok(Self::back(Done::LettersChosen))
     }
 
     async fn end_session(&self) -> Result<(Done, HttpResponse)> {

@@ -2,10 +2,11 @@
 
 use crate::domain::error::{Kind, Result};
 use crate::domain::money::grouped;
+use crate::domain::partner::currency;
 use crate::engine::{Leader, Period, Standing};
 use crate::web::Context;
 use crate::web::auth::visit;
-use crate::web::page::{FormGuard, Frame, Place, error_page, error_page_of, page};
+use crate::web::page::{FormGuard, Frame, Menu, Place, error_page, error_page_of, page};
 use crate::web::query::Query;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -71,10 +72,12 @@ async fn show_leaderboard(request: &HttpRequest, context: &Context) -> Result<Ht
     let guard = FormGuard::of(context, request)?;
     let (frame, standing) = match &visit.session {
         None => (Frame::new(name), None),
-        Some(session) => (
-            Frame::with_menu(name, Place::Leaderboard, guard.token(context)),
-            Some(context.engine.standing(project, session.account, &board).await?),
-        ),
+        Some(session) => {
+            let has_partner_track = currency(&*context.engine.program_of(project).await?).is_ok();
+            let menu = Menu { here: Place::Leaderboard, csrf: guard.token(context), has_partner_track };
+            let standing = context.engine.standing(project, session.account, &board).await?;
+            (Frame::with_menu(name, menu), Some(standing))
+        }
     };
     let own = |leader: &Leader| visit.session.as_ref().is_some_and(|session| session.account == leader.account);
     let link = |(of, word, title): &(Period, &str, &'static str)| PeriodLink {

@@ -1,6 +1,7 @@
 //! The outbox, and the mail that goes through it.
 
 mod browser;
+mod choices;
 mod confirmation;
 mod couriers;
 mod crash;

@@ -24,7 +24,9 @@ fn an_account_is_made_once_and_what_is_missing_is_said_in_words() {
     assert_eq!(made.header("authorization"), Some("Bearer sk_of_the_tests"));
     assert!(made.header("stripe-version").is_some());
     let link = &stage.stripe.requests("POST", "/v1/account_links")[0];
-    assert!(link.body.contains("type=account_onboarding") && link.body.contains("%2Fdashboard%3Fstripe%3Dreturn"));
+    assert!(
+        link.body.contains("type=account_onboarding") && link.body.contains("%2Fdashboard%2Fpartner%3Fstripe%3Dreturn")
+    );
 
     stage.stripe.complete_account(&id);
     assert_eq!(stage.partner()["stripe"]["ready"], false, "nobody has told yet");
@@ -148,7 +150,7 @@ fn links_lead_to_the_project_s_own_pages() {
     let link = crate::stripe_api::form(&stage.stripe.requests("POST", "/v1/account_links")[0].body);
     let port = stage.app.url.rsplit_once(':').unwrap().1;
     for (name, what) in [("return_url", "return"), ("refresh_url", "refresh")] {
-        let expected = format!("http://acme.example:{port}/dashboard?stripe={what}");
+        let expected = format!("http://acme.example:{port}/dashboard/partner?stripe={what}");
         assert!(link.contains(&(name.to_owned(), expected)), "{link:?}");
     }
 }

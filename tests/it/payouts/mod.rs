@@ -40,11 +40,23 @@ impl Stage {
     }
 
     pub fn with_patience(timeout: Duration) -> Self {
+        Self::over(StandIn::start(), timeout, Settings::default())
+    }
+
+    /// Alice is on the basic track, and Stripe's pages can be opened.
+    pub fn with_pages() -> Self {
         let stripe = StandIn::start();
+        stripe.serve_pages();
+        let settings = Settings { stripe_pages: stripe.url.clone(), ..Settings::default() };
+        Self::over(stripe, Duration::from_secs(20), settings)
+    }
+
+    fn over(stripe: StandIn, timeout: Duration, settings: Settings) -> Self {
         let client = StripeClient::with_timeout(&stripe.url, timeout);
         let caller = client.clone();
         let caller = StripeCaller::new(move |call, key| caller.call(call, key));
-        let app = App::start_for(Settings { stripe: caller, sends_mail: true, ..Settings::default() });
+        let settings = Settings { stripe: caller, sends_mail: true, ..settings };
+        let app = App::start_for(settings);
         stripe.with(|state| state.clock = Some(app.clock()));
         let project = app.engine.project_named("default").unwrap();
         app.engine.set_program(&project, Preset::Commission.program(), "test").unwrap();

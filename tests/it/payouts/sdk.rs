@@ -18,8 +18,8 @@ client.v1.accounts.create({'type': 'express', 'email': 'alice@alice.example',
     'capabilities': {'transfers': {'requested': True}}, 'metadata': {'developer_id': developer}},
     {'idempotency_key': developer})
 client.v1.accounts.retrieve(account)
-client.v1.account_links.create({'account': account, 'refresh_url': page + '/dashboard?stripe=refresh',
-    'return_url': page + '/dashboard?stripe=return', 'type': 'account_onboarding'})
+client.v1.account_links.create({'account': account, 'refresh_url': page + '/dashboard/partner?stripe=refresh',
+    'return_url': page + '/dashboard/partner?stripe=return', 'type': 'account_onboarding'})
 made = client.v1.transfers.create({'amount': 3000, 'currency': 'usd', 'destination': account,
     'transfer_group': payout, 'metadata': {'payout_id': payout}}, {'idempotency_key': payout})
 found = client.v1.transfers.list({'limit': 100, 'transfer_group': payout})

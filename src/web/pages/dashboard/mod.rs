@@ -4,16 +4,21 @@ mod chart;
 mod figures;
 mod keys;
 mod ledger;
+mod markdown;
 mod overview;
+mod partner;
+mod partner_page;
 mod referrals;
+mod tracks;
 mod words;
 
 use super::login::sign_in_first;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::AccountId;
+use crate::domain::partner::currency;
 use crate::engine::Project;
 use crate::web::auth::visit;
-use crate::web::page::{FormGuard, Frame, Place, error_page_of, form, page};
+use crate::web::page::{FormGuard, Frame, Menu, Place, error_page_of, form, page};
 use crate::web::{Context, readable};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -27,6 +32,9 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(readable(Place::Referrals.url(), referrals::show))
         .service(readable(Place::Ledger.url(), ledger::show))
         .service(readable("/dashboard/ledger.csv", ledger::export))
+        .service(web::resource("/dashboard/confirm").route(web::post().to(overview::confirm_again)))
+        .service(readable(Place::Partner.url(), partner::show).route(web::post().to(partner::take)))
+        .service(readable(partner::AGREEMENT, partner::agreement))
         .service(
             web::scope(Place::Keys.url())
                 .service(readable("", keys::show).route(web::post().to(keys::make)))
@@ -39,6 +47,7 @@ struct Member {
     project: Project,
     account: AccountId,
     guard: FormGuard,
+    has_partner_track: bool,
 }
 
 impl Member {
@@ -47,11 +56,13 @@ impl Member {
         let visit = visit(context, request).await?;
         let Some(session) = visit.session else { return Ok(None) };
         let guard = FormGuard::of(context, request)?;
-        Ok(Some(Self { project: visit.project, account: session.account, guard }))
+        let has_partner_track = currency(&*context.engine.program_of(visit.project.id).await?).is_ok();
+        Ok(Some(Self { project: visit.project, account: session.account, guard, has_partner_track }))
     }
 
     fn frame(&self, context: &Context, here: Place) -> Frame {
-        Frame::with_menu(&self.project.name, here, self.guard.token(context))
+        let has_partner_track = self.has_partner_track;
+        Frame::with_menu(&self.project.name, Menu { here, csrf: self.guard.token(context), has_partner_track })
     }
 
     fn page(&self, context: &Context, status: StatusCode, template: &impl Template) -> HttpResponse {

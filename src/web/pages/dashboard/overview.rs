@@ -3,8 +3,10 @@
 use super::chart::Shape;
 use super::figures::{Charts, PERIODS, USUAL_DAYS};
 use super::referrals::ReferralRow;
-use super::words::{Day, Earning, share_text};
+use super::tracks::Tracks;
+use super::words::{Day, Earning};
 use super::{Member, failed, sign_in_first};
+use crate::domain::email::Email;
 use crate::domain::error::Result;
 use crate::domain::ledger::{Due, Schedule};
 use crate::domain::money::{grouped, percent};
@@ -13,6 +15,7 @@ use crate::domain::sharing::Invitation;
 use crate::engine::{Overview, OwnCode, Project, Reader, Stats};
 use crate::web::Context;
 use crate::web::page::{Frame, Place};
+use crate::web::pages::done::Done;
 use crate::web::pages::login::see;
 use crate::web::query::Query;
 use actix_web::http::StatusCode;
@@ -43,8 +46,17 @@ struct OverviewPage {
     periods: Vec<(i64, &'static str, bool)>,
     earnings: Vec<Earning>,
     tracks: Option<Tracks>,
+    done: Option<Done>,
+    unconfirmed: Option<Unconfirmed>,
     recent: Vec<ReferralRow>,
     has_leaderboard: bool,
+}
+
+/// An address that has to be confirmed before there can be a code.
+struct Unconfirmed {
+    address: String,
+    /// Another link can be sent.
+    sends_mail: bool,
 }
 
 /// Everything to share a code with.
@@ -87,13 +99,6 @@ struct DueRow {
     gradual: bool,
 }
 
-/// What the two tracks give of a purchase.
-struct Tracks {
-    basic: String,
-    partner: String,
-    is_partner: bool,
-}
-
 pub async fn show(request: HttpRequest, context: web::Data<Context>, reader: web::Data<Reader>) -> HttpResponse {
     show_overview(&request, &context, &reader).await.unwrap_or_else(failed)
 }
@@ -104,7 +109,9 @@ async fn show_overview(request: &HttpRequest, context: &Context, reader: &Reader
     let (project, account) = (member.project.id, member.account);
     context.engine.give_way().await;
     let stats = context.engine.stats(reader, project, account, days).await?;
-    let Overview { account: owner, code, program, schedule } = context.engine.overview(project, account).await?;
+    let overview = context.engine.overview(project, account).await?;
+    let tracks = Tracks::of(&overview);
+    let Overview { account: owner, code, program, schedule, is_unconfirmed, sends_mail, .. } = overview;
     let recent = context.engine.referrals(project, account, None, None, RECENT).await?;
     let bonus = program.signup_bonus();
     let bonus = (bonus > 0).then(|| program.amount_text(bonus));
@@ -117,9 +124,10 @@ async fn show_overview(request: &HttpRequest, context: &Context, reader: &Reader
         OwnCode::None => (None, None),
     };
     let mine = program.rules.iter().filter(|rule| rule.to == Party::Referrer);
+    let done = Done::of(context, request, &member.guard);
     let template = OverviewPage {
         frame: member.frame(context, Place::Overview),
-        name: owner.name.or(owner.email).unwrap_or_default(),
+        name: owner.name.clone().or(owner.email.clone()).unwrap_or_default(),
         csrf: member.guard.token(context),
         share,
         revoked,
@@ -132,11 +140,17 @@ async fn show_overview(request: &HttpRequest, context: &Context, reader: &Reader
         charts: Charts::of(&stats, &program),
         periods: PERIODS.map(|(length, label)| (length, label, length == days)).to_vec(),
         earnings: mine.map(|rule| Earning::of(rule, &program, owner.partner)).collect(),
-        tracks: Tracks::of(&program, owner.partner),
+        tracks,
+        done,
+        unconfirmed: is_unconfirmed.then(|| Unconfirmed { address: owner.email.unwrap_or_default(), sends_mail }),
         recent: recent.items.into_iter().map(|item| ReferralRow::new(item, &program, &[])).collect(),
         has_leaderboard: program.leaderboard.enabled,
     };
-    Ok(member.page(context, StatusCode::OK, &template))
+    let mut response = member.page(context, StatusCode::OK, &template);
+    if done.is_some() {
+        Done::forget(context, &mut response)?;
+    }
+    Ok(response)
 }
 
 /// A code for who has none. Where there is one already, it stays.
@@ -147,8 +161,32 @@ pub async fn make_code(request: HttpRequest, payload: web::Payload, context: web
 async fn take_code(request: &HttpRequest, payload: web::Payload, context: &Context) -> Result<HttpResponse> {
     let Some(member) = Member::of(request, context).await? else { return Ok(sign_in_first(Place::Overview)) };
     member.form(request, payload, context).await?;
-    context.engine.referral_code(member.project.id, member.account, None, None).await?;
-    Ok(see(Place::Overview.url()))
+    match context.engine.referral_code(member.project.id, member.account, None, None).await {
+        Ok(_) => Ok(see(Place::Overview.url())),
+        // The page says what to do about it.
+        Err(error) if error.code == "address_unconfirmed" => Ok(see(Place::Overview.url())),
+        Err(error) => Err(error),
+    }
+}
+
+/// Another letter with a link to confirm one's own address.
+pub async fn confirm_again(request: HttpRequest, payload: web::Payload, context: web::Data<Context>) -> HttpResponse {
+    send_again(&request, payload, &context).await.unwrap_or_else(failed)
+}
+
+async fn send_again(request: &HttpRequest, payload: web::Payload, context: &Context) -> Result<HttpResponse> {
+    let Some(member) = Member::of(request, context).await? else { return Ok(sign_in_first(Place::Overview)) };
+    member.form(request, payload, context).await?;
+    let overview = context.engine.overview(member.project.id, member.account).await?;
+    let mut response = see(Place::Overview.url());
+    let address = overview.account.email.filter(|_| overview.is_unconfirmed && overview.sends_mail);
+    if let Some(address) = address {
+        let address = Email::parse("email", &address)?;
+        context.limiter.mail(member.project.id, &address.address())?;
+        context.engine.confirm_again(member.project.id, address).await?;
+        Done::LinkSent.leave(context, &member.guard, &mut response)?;
+    }
+    Ok(response)
 }
 
 impl Share {
@@ -228,15 +266,5 @@ impl BalanceCard {
 
     fn is_quiet(&self) -> bool {
         self.vesting.is_empty() && self.in_review.is_none()
-    }
-}
-
-impl Tracks {
-    /// `None` where both get the same.
-    fn of(program: &Program, is_partner: bool) -> Option<Self> {
-        let shares =
-            program.rules.iter().filter(|rule| rule.to == Party::Referrer).find_map(|rule| rule.basis_points)?;
-        let (basic, partner) = (share_text(shares.basic), share_text(shares.partner));
-        (basic != partner).then_some(Self { basic, partner, is_partner })
     }
 }

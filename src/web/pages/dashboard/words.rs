@@ -19,6 +19,20 @@ impl Day {
     }
 }
 
+/// A time to the minute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    pub text: String,
+    pub iso: String,
+}
+
+impl Moment {
+    pub fn of(at_ms: i64) -> Self {
+        let iso = time::rfc3339(at_ms);
+        Self { text: format!("{}, {}", Day::of(at_ms).text, iso.get(11..16).unwrap_or_default()), iso }
+    }
+}
+
 /// `15 Jan` of `2026-01-15`.
 pub fn day_and_month(iso: &str) -> String {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -142,7 +156,7 @@ pub fn share_text(basis_points: u32) -> String {
     }
 }
 
-fn days_text(days: u32) -> String {
+pub fn days_text(days: u32) -> String {
     if days == 1 { "1 day".to_owned() } else { format!("{days} days") }
 }
 
@@ -231,6 +245,8 @@ mod tests {
         }
         assert_eq!(Day::of(0), Day { text: "1 Jan 1970".into(), iso: "1970-01-01".into() });
         assert_eq!(day_and_month("2026-12-31"), "31 Dec");
+        let moment = Moment { text: "1 Jan 1970, 01:02".into(), iso: "1970-01-01T01:02:03Z".into() };
+        assert_eq!(Moment::of(3_723_000), moment);
         assert_eq!(reason_text("launch_week-bonus"), "Launch week bonus");
         assert_eq!(reason_text("commission"), "Commission");
     }

@@ -11,8 +11,9 @@ const PAGES: [(&str, &str); 5] = [
     ("/dashboard/ledger.csv", "/dashboard/ledger"),
     ("/dashboard/keys", "/dashboard/keys"),
 ];
-const FORMS: [(&str, &str); 3] = [
+const FORMS: [(&str, &str); 4] = [
     ("/dashboard/code", "/dashboard"),
+    ("/dashboard/confirm", "/dashboard"),
     ("/dashboard/keys", "/dashboard/keys"),
     ("/dashboard/keys/key_0000000000000/revoke", "/dashboard/keys"),
 ];

@@ -5,5 +5,8 @@ mod figures;
 mod keys;
 mod ledger;
 mod overview;
+mod partner;
+mod partner_payouts;
+mod partner_stripe;
 mod referrals;
 pub mod story;
