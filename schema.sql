@@ -10,6 +10,7 @@ CREATE TABLE instance (
   signing_key      BLOB    NOT NULL CHECK (length(signing_key) = 32),
   pepper           BLOB    NOT NULL CHECK (length(pepper) = 32),
   setup_token_hash BLOB    CHECK (length(setup_token_hash) = 32),  -- the first operator's one-time link
+  setup_used_at_ms INTEGER,
   visitor_key      BLOB    CHECK (length(visitor_key) = 32),       -- of visitors' hashes, for one UTC day
   visitor_key_day  INTEGER,                                        -- days since 1970-01-01
   created_at_ms    INTEGER NOT NULL,
@@ -42,22 +43,53 @@ CREATE TABLE project (
   CHECK (mode = 'test' OR clock_ahead_ms = 0)
 ) STRICT;
 
--- Who runs a team's projects. Sessions are stored as hashes, like keys.
+-- Who runs a team's projects. Sessions are stored as hashes, like keys. Who was removed keeps the row, as the audit log
+-- names it, without anything that says who it was.
 CREATE TABLE operator (
   id            INTEGER PRIMARY KEY,
   team_id       INTEGER NOT NULL REFERENCES team,
-  email         TEXT    NOT NULL UNIQUE,                           -- lower case, the domain in ASCII
-  password_hash TEXT    NOT NULL,
-  created_at_ms INTEGER NOT NULL
+  email         TEXT    UNIQUE,                                    -- lower case, the domain in ASCII
+  password_hash TEXT,
+  role          TEXT    NOT NULL CHECK (role IN ('owner', 'operator', 'read_only')),
+  totp_secret   BLOB    CHECK (length(totp_secret) = 20),          -- of the second factor; NULL: has none
+  totp_step     INTEGER,                                           -- of the newest code that was taken
+  created_at_ms INTEGER NOT NULL,
+  removed_at_ms INTEGER,
+  CHECK ((removed_at_ms IS NULL) = (email IS NOT NULL)),
+  CHECK ((email IS NULL) = (password_hash IS NULL)),
+  CHECK ((totp_secret IS NULL) = (totp_step IS NULL)),
+  CHECK (removed_at_ms IS NULL OR totp_secret IS NULL)
 ) STRICT;
+CREATE INDEX operator_team ON operator (team_id, id) WHERE removed_at_ms IS NULL;
+
+-- For when the second factor is lost: hashes, each of a code that is taken once.
+CREATE TABLE operator_recovery (
+  operator_id INTEGER NOT NULL REFERENCES operator,
+  hash        BLOB    NOT NULL CHECK (length(hash) = 32),
+  PRIMARY KEY (operator_id, hash)
+) STRICT, WITHOUT ROWID;
+
+-- One-time links for new operators, by the hash of their secret. The first operator's is kept with the instance.
+CREATE TABLE operator_invitation (
+  id            INTEGER PRIMARY KEY,
+  team_id       INTEGER NOT NULL REFERENCES team,
+  role          TEXT    NOT NULL CHECK (role IN ('owner', 'operator', 'read_only')),
+  hash          BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32),
+  invited_by    INTEGER NOT NULL REFERENCES operator,
+  created_at_ms INTEGER NOT NULL,
+  expires_at_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX operator_invitation_team ON operator_invitation (team_id, id);
 
 CREATE TABLE operator_session (
   id            INTEGER PRIMARY KEY,
   operator_id   INTEGER NOT NULL REFERENCES operator,
   hash          BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32),
+  device        TEXT,                                              -- such as: Firefox on Linux
   created_at_ms INTEGER NOT NULL,
   expires_at_ms INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX operator_session_operator ON operator_session (operator_id, id);
 
 -- A project's rules, all versions of them: every grant names the version that decided it.
 CREATE TABLE program (
@@ -213,6 +245,8 @@ CREATE TABLE referral (
 ) STRICT;
 CREATE INDEX referral_referrer ON referral (referrer_id, id);
 CREATE INDEX referral_review ON referral (referrer_id) WHERE status = 'review';
+CREATE INDEX referral_held ON referral (project_id, id) WHERE status = 'review';
+CREATE INDEX referral_converted ON referral (project_id, converted_at_ms) WHERE converted_at_ms IS NOT NULL;
 CREATE INDEX referral_counted ON referral (referrer_id, signed_up_at_ms) WHERE status NOT IN ('rejected', 'review');
 CREATE INDEX referral_mailbox ON referral (project_id, referee_mailbox) WHERE referee_mailbox IS NOT NULL;
 CREATE UNIQUE INDEX referral_once_per_household ON referral (referrer_id, referee_household)
@@ -470,6 +504,26 @@ CREATE TABLE entry (
 ) STRICT;
 CREATE INDEX entry_grant ON entry (account_id, at_ms) WHERE kind = 'grant';
 
+-- The audit log: what operators, keys with the scope admin and the command line did. Append-only, in a hash chain of its
+-- own; each row names the ledger's head of its time, so that neither is rewritten without the other. It holds nobody's
+-- name or address: people appear by their ids.
+CREATE TABLE audit (
+  seq         INTEGER PRIMARY KEY CHECK (seq > 0),
+  team_id     INTEGER NOT NULL REFERENCES team,                    -- whose operators see it
+  project_id  INTEGER REFERENCES project,                          -- NULL: about the team itself
+  actor       TEXT    NOT NULL,
+  action      TEXT    NOT NULL CHECK (length(action) BETWEEN 1 AND 40),
+  subject     TEXT,
+  reason      TEXT    CHECK (length(reason) <= 500),
+  details     TEXT    NOT NULL,                                    -- JSON; figures, ids, old and new
+  entry_seq   INTEGER NOT NULL,
+  entry_hash  BLOB    NOT NULL CHECK (length(entry_hash) = 32),
+  at_ms       INTEGER NOT NULL,
+  prev_hash   BLOB    NOT NULL CHECK (length(prev_hash) = 32),
+  hash        BLOB    NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+CREATE INDEX audit_team ON audit (team_id, seq);
+
 -- Usage events as they came. Only ever appended to, and pruned from the front by age.
 CREATE TABLE usage_event (
   seq        INTEGER PRIMARY KEY CHECK (seq > 0),
@@ -521,6 +575,7 @@ CREATE TABLE lot (
 ) STRICT;
 CREATE INDEX lot_open ON lot (account_id, expires_at_ms, seq) WHERE side <> 0;
 CREATE INDEX lot_due ON lot (project_id, expires_at_ms) WHERE side = 1 AND expires_at_ms < 9223372036854775807;
+CREATE INDEX lot_project ON lot (project_id, granted_at_ms);
 CREATE INDEX lot_referral ON lot (referral_id) WHERE referral_id IS NOT NULL;
 CREATE INDEX lot_purchase ON lot (purchase_id) WHERE purchase_id IS NOT NULL;
 
@@ -612,6 +667,23 @@ CREATE TRIGGER entry_no_update BEFORE UPDATE ON entry
 BEGIN SELECT RAISE(ABORT, 'entry: the ledger is append-only'); END;
 CREATE TRIGGER entry_no_delete BEFORE DELETE ON entry
 BEGIN SELECT RAISE(ABORT, 'entry: the ledger is append-only'); END;
+
+CREATE TRIGGER audit_follows BEFORE INSERT ON audit
+BEGIN
+  SELECT CASE
+    WHEN NEW.prev_hash IS NOT coalesce(
+      (SELECT CASE seq WHEN NEW.seq - 1 THEN hash ELSE x'' END FROM audit ORDER BY seq DESC LIMIT 1),
+      CASE NEW.seq WHEN 1 THEN zeroblob(32) END)
+    THEN RAISE(ABORT, 'audit: not the next in the chain')
+    WHEN NEW.entry_hash IS NOT coalesce(
+      (SELECT hash FROM entry WHERE seq = NEW.entry_seq), CASE NEW.entry_seq WHEN 0 THEN zeroblob(32) END)
+    THEN RAISE(ABORT, 'audit: not the ledger''s head')
+  END AS refusal;
+END;
+CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'audit: the log is append-only'); END;
+CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
+BEGIN SELECT RAISE(ABORT, 'audit: the log is append-only'); END;
 
 -- One trigger, as a second one would cost every spend as much again only to find that it has nothing to do.
 CREATE TRIGGER entry_moves_lot AFTER INSERT ON entry WHEN NEW.kind <> 'spend'

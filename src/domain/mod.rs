@@ -1,6 +1,7 @@
 //! What is right. No I/O, no clock, no randomness: `now` and entropy are arguments.
 
 pub mod access;
+pub mod audit;
 pub mod click;
 pub mod code;
 pub mod delivery;
@@ -10,7 +11,9 @@ pub mod error;
 pub mod id;
 pub mod jwt;
 pub mod ledger;
+pub mod limit;
 pub mod money;
+pub mod operator;
 pub mod partner;
 pub mod payout;
 pub mod program;
@@ -23,5 +26,6 @@ pub mod sharing;
 pub mod stripe;
 pub mod text;
 pub mod time;
+pub mod totp;
 
 pub use error::{Error, FieldError, Kind};

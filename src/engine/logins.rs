@@ -76,6 +76,13 @@ pub struct Attempt<Id> {
     found: Option<(Id, String)>,
 }
 
+impl<Id: Copy> Attempt<Id> {
+    /// Whose password is tried, if it is anybody's.
+    pub(super) fn owner(&self) -> Option<Id> {
+        self.found.as_ref().map(|(id, _)| *id)
+    }
+}
+
 /// Who has a password.
 #[derive(Clone, Copy)]
 pub enum Owner {
@@ -159,6 +166,15 @@ impl Engine {
         hasher.update(nonce.unwrap_or_default().as_bytes()).update(b" ").update(email.as_bytes());
         let counted_by = u64::from_le_bytes(hasher.finalize().as_bytes()[..8].try_into().unwrap_or_default());
         Attempt { guess: Guess { counted_by, by_known_browser: nonce.is_some() }, password, found }
+    }
+
+    /// By what tries at the code of an operator's second factor are counted.
+    pub(super) fn code_guess(&self, operator: OperatorId, password_hash: &str, devices: &Devices) -> Guess {
+        let nonce = self.known_by(operator.into(), password_hash, devices);
+        let mut hasher = self.keyed("refloop 2026 tries at a code");
+        hasher.update(&operator.0.to_le_bytes()).update(nonce.unwrap_or_default().as_bytes());
+        let counted_by = u64::from_le_bytes(hasher.finalize().as_bytes()[..8].try_into().unwrap_or_default());
+        Guess { counted_by, by_known_browser: nonce.is_some() }
     }
 
     /// Who it is, with the hash of the password. `Unauthenticated` for an address or a password that is wrong: the same

@@ -2,10 +2,12 @@
 
 mod account_sessions;
 mod accounts;
+mod audit;
 mod clicks;
 mod codes;
 mod confirmation;
 mod connect;
+mod console;
 mod conversion;
 mod customers;
 mod keys;
@@ -24,6 +26,7 @@ mod purchases;
 mod referrals;
 mod reports;
 mod rewards;
+mod second_factor;
 mod secrets;
 mod sessions;
 mod setup;
@@ -31,6 +34,7 @@ mod signup;
 mod stripe;
 mod subjects;
 mod sweep;
+mod team;
 mod test_clock;
 mod transfers;
 mod usage;
@@ -42,6 +46,7 @@ pub use clicks::{Arrival, CameFrom, Clicked, Remembered};
 pub use codes::CodeView;
 pub use confirmation::Confirmed;
 pub use connect::{ConnectLinks, Connected, StripeCaller};
+pub use console::ProjectOverview;
 pub use conversion::Conversion;
 pub use customers::{AppliedCode, CustomerCode, ReferredCustomer, Slice};
 pub use keys::MadeKey;
@@ -56,21 +61,24 @@ pub use projects::ProjectView;
 pub use purchases::{NewPurchase, NewRefund, Recorded};
 pub use referrals::{Applied, ReferralCredit, ReferralItem, ReferralPage, mask};
 pub use reports::{DayRow, Leader, Milestones, Period, SeriesDay, Standing, Stats};
+pub use second_factor::{CodeAttempt, RecoveryCodes, SignIn};
 pub use sessions::{SESSION_DAYS, SignedIn};
 pub use setup::FirstStart;
 pub use signup::{HashedPassword, SignedUp, Signup};
 pub use stripe::Delivered;
 pub use subjects::SubjectStats;
 pub use sweep::Swept;
+pub use team::{Door, INVITATION_DAYS, OwnOperator};
 pub use transfers::{Secret, TransferTask};
 pub use usage::{UsageAnswer, UsageEvent, UsageStatus, Who};
 
 use crate::domain::email::DisposableDomains;
-use crate::domain::error::Result;
+use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{KeyId, ProjectId, SessionId};
 pub use crate::store::{
-    AccountSession, Delivery, DeliveryRow, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, PayoutRow,
-    Project, Reader, Refusal, SessionRow, Team, UnsignedClicks, VersionedProgram,
+    AccountSession, AuditFilter, AuditPage, Delivery, DeliveryRow, Invitation, KeyRow, LedgerFilter, LedgerLine,
+    LedgerPage, OperatorRow, OperatorSessionRow, PayoutRow, Population, Project, ProjectBooks, Reader, Refusal,
+    SessionRow, Team, UnsignedClicks, VersionedProgram, Waiting,
 };
 
 use crate::store::Store;
@@ -169,6 +177,14 @@ impl Engine {
     /// A team's project, each by its slug or its id. `NotFound`, for another team's too.
     pub fn project_of_team(&self, reader: &Reader, team: &str, project: &str) -> Result<Project> {
         reader.read(|db| db.project_of_team(team, project))
+    }
+
+    /// The project of this slug or id. `NotFound`, in the same words for an id that does not read.
+    pub fn project_for_admin(&self, reader: &Reader, name: &str) -> Result<Project> {
+        reader.read(|db| db.project_named(name)).map_err(|error| match error.kind {
+            Kind::NotFound => Error::not_found("No such project."),
+            _ => error,
+        })
     }
 
     /// A keyed hash for a purpose, by which a page's form token is bound to its visitor.

@@ -4,12 +4,13 @@
 
 use super::letters::Letter;
 use super::transfers::{self, TransferTask};
-use super::{Engine, letters};
+use super::{Engine, audit, letters};
+use crate::domain::audit::{Actor, action};
 use crate::domain::delivery::{self, DeliveryKind, Fate, Outcome};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::DeliveryId;
 use crate::store::{Delivery, DeliveryRow, Tx};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What a receiver is to be told, complete.
 #[derive(Debug, Clone)]
@@ -79,8 +80,13 @@ impl Engine {
 
     /// Has a delivery tried again now, whether it is parked or waits for its next try. `NotFound` when it is done.
     pub fn retry_delivery(&self, id: DeliveryId) -> Result<()> {
-        let found = self.store.write_blocking(move |tx| tx.retry_delivery(id))?;
-        if found { Ok(()) } else { Err(Error::not_found("There is no such delivery, or it is done.")) }
+        self.store.write_blocking(move |tx| {
+            if !tx.retry_delivery(id)? {
+                return Err(Error::not_found("There is no such delivery, or it is done."));
+            }
+            let project = tx.project_of_delivery(id)?;
+            audit::note(tx, project, &Actor::CommandLine, action::DELIVERY_RETRY, &id.to_string(), &json!({}))
+        })
     }
 }
 

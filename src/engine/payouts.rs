@@ -2,7 +2,8 @@
 
 use super::partners::{has_stripe, standing};
 use super::rewards::settle;
-use super::{Engine, letters};
+use super::{Engine, audit, letters};
+use crate::domain::audit::{Actor, action};
 use crate::domain::delivery::DeliveryKind;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, DeliveryId, PayoutId, ProjectId};
@@ -85,6 +86,7 @@ impl Engine {
             if tx.payout(project, id)?.cancel_asked || !tx.approve_payout(project, id)? {
                 return Err(Error::conflict("not_waiting", "This payout does not wait for an approval."));
             }
+            audit::note(tx, project, &Actor::CommandLine, action::PAYOUT_APPROVE, &id.to_string(), &json!({}))?;
             queue(tx, project, id)
         })
     }
@@ -98,6 +100,7 @@ impl Engine {
                 let message = "Stripe may have been told of this payout, or it is settled: it cannot be called off.";
                 return Err(Error::conflict("already_sent", message));
             }
+            audit::note(tx, project, &Actor::CommandLine, action::PAYOUT_CANCEL, &id.to_string(), &json!({}))?;
             queue(tx, project, id)
         })
     }
@@ -119,6 +122,8 @@ impl Engine {
                     return Err(Error::conflict("too_early", message));
                 }
             }
+            let action = if resolve { action::PAYOUT_RESOLVE } else { action::PAYOUT_RETRY };
+            audit::note(tx, project, &Actor::CommandLine, action, &id.to_string(), &json!({}))?;
             queue(tx, project, id)
         })
     }

@@ -286,6 +286,15 @@ pub(super) fn open_lots(connection: &Connection, account: AccountId) -> Result<V
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// A project's lots with something left or owed, for [`whole_lot`].
+pub(super) fn open_lots_of_project_sql() -> String {
+    format!("SELECT {LOT_COLUMNS} FROM lot WHERE project_id = $1 AND side <> 0")
+}
+
+pub(super) fn whole_lot(row: &Row<'_>) -> rusqlite::Result<Lot> {
+    lot(row, 0)
+}
+
 /// The first lot that names another project or decision than its grant, or another side: columns that [`Lot`] does not
 /// carry.
 pub(super) fn misplaced_lot_sql() -> &'static str {

@@ -9,6 +9,8 @@
 //! rows has them completed before. Only the process that holds the file's lock keeps accounts in memory.
 
 mod accounts;
+mod audit;
+mod books;
 mod bulk;
 mod cache;
 mod checkpoint;
@@ -41,6 +43,7 @@ mod settings;
 mod staging;
 mod stripe_events;
 mod stripe_refunds;
+mod team;
 mod test_clocks;
 mod tx;
 mod usage;
@@ -49,6 +52,8 @@ mod write_back;
 mod writer;
 
 pub use accounts::{Account, NewAccount, Profile};
+pub use audit::{AuditFilter, AuditPage, KeptHeads, NewAudit};
+pub use books::{Population, ProjectBooks, Waiting};
 pub use clicks::{NewClick, UnsignedClicks};
 pub use codes::CodeRow;
 pub use decisions::{DecidedRule, NewDecision, Refusal};
@@ -71,9 +76,10 @@ pub use reports::{DayRow, Figures, ReferralCounts};
 pub use sessions::{AccountSession, NewSession, SessionRow};
 pub use stripe_events::{NewStripeEvent, WaitingEvent};
 pub use stripe_refunds::ToldRefund;
+pub use team::{Invitation, OperatorSessionRow};
 pub use tx::{Clock, Instance, Snapshot, Tx};
 pub use usage::UsageRow;
-pub use verify::{Fault, Verdict, verify_file};
+pub use verify::{Fault, Verdict, verify_all, verify_file};
 pub use write_back::Pace;
 
 use crate::domain::error::{Error, Result};
@@ -266,6 +272,16 @@ impl Store {
                 break;
             }
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// [`Store::write`] that nobody waits for: it is lost when the queue is full.
+    pub fn write_unattended<F>(&self, work: F)
+    where
+        F: FnOnce(&Tx<'_>) -> Result<()> + Send + 'static,
+    {
+        if let Err(fault) = self.writer.submit(1, work) {
+            tracing::warn!(%fault, "what nobody waits for was not written");
         }
     }
 

@@ -1,10 +1,13 @@
 //! The faces. Each is a few resources; none imports another. Handlers extract, make one engine call, and render.
 
-mod admin;
 mod arrival;
 mod auth;
 mod billstack;
 mod body;
+mod chart;
+mod console;
+mod console_api;
+mod day;
 mod developers;
 mod error;
 mod health;
@@ -92,7 +95,8 @@ pub fn server(context: Arc<Context>, listener: TcpListener) -> std::io::Result<S
             .configure(referral::routes)
             .configure(stripe::routes)
             .configure(pages::routes)
-            .configure(admin::routes)
+            .configure(console_api::routes)
+            .configure(console::routes)
             .default_service(web::to(pages::not_found))
     });
     let server = server

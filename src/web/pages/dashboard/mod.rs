@@ -1,7 +1,5 @@
 //! `/dashboard`: what an account sees of its referrals, credits and keys.
 
-mod chart;
-mod figures;
 mod keys;
 mod ledger;
 mod overview;

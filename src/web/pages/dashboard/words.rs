@@ -1,31 +1,10 @@
 //! What the dashboard calls things.
 
+pub use crate::web::day::Day;
+
 use crate::domain::program::{Conversion, Party, Program, Rule, Trigger, Vesting};
 use crate::domain::referral::Status;
-use crate::domain::time;
 use crate::engine::Refusal;
-
-/// A time as its UTC day: for people, and for programs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Day {
-    pub text: String,
-    pub iso: String,
-}
-
-impl Day {
-    pub fn of(at_ms: i64) -> Self {
-        let iso = time::date(at_ms);
-        Self { text: format!("{} {}", day_and_month(&iso), iso.get(..4).unwrap_or_default()), iso }
-    }
-}
-
-/// `15 Jan` of `2026-01-15`.
-pub fn day_and_month(iso: &str) -> String {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let part = |range| iso.get(range).and_then(|text: &str| text.parse::<usize>().ok()).unwrap_or(1);
-    let month = MONTHS.get(part(5..7) - 1).copied().unwrap_or_default();
-    format!("{} {month}", part(8..10))
-}
 
 /// Words in a coloured pill; the words alone say everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,6 +179,7 @@ fn terms(rule: &Rule, program: &Program) -> String {
 mod tests {
     use super::*;
     use crate::domain::program::Preset;
+    use crate::web::day::day_and_month;
 
     #[test]
     fn every_preset_says_what_it_pays() {

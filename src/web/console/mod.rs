@@ -1,0 +1,31 @@
+//! `/admin`: the operators' console. Every page works without JavaScript; every change is a form, which leads to a page
+//! that says what was done.
+
+mod done;
+mod frame;
+mod home;
+mod nav;
+mod overview;
+mod sign_in;
+
+pub use frame::{Console, ConsoleFrame, TeamConsole, failed};
+pub use nav::Section;
+
+use super::page::static_text;
+use super::readable;
+use actix_web::{HttpRequest, HttpResponse, web};
+
+const CSS: &str = include_str!("../../../templates/console.css");
+
+/// The team's pages come first: a project that is called like one of them goes by its id.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .configure(sign_in::routes)
+        .configure(home::routes)
+        .service(readable(frame::CSS_URL, stylesheet))
+        .configure(overview::routes);
+}
+
+async fn stylesheet(request: HttpRequest) -> HttpResponse {
+    static_text(&request, "text/css; charset=utf-8", CSS)
+}
