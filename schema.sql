@@ -230,7 +230,6 @@ CREATE TABLE referral (
   status             TEXT    NOT NULL
                      CHECK (status IN ('signed_up', 'first_call', 'active', 'converted', 'review', 'rejected')),
   reason             TEXT,                                         -- stable code: why it is rejected or in review
-  signals            TEXT,                                         -- JSON: what the abuse rules saw
   referee_mailbox    BLOB,                                         -- the person: one referral ever
   referee_household  BLOB,                                         -- domain, or mailbox at public providers: one a referrer
   signed_up_at_ms    INTEGER NOT NULL,
@@ -239,18 +238,66 @@ CREATE TABLE referral (
   active_at_ms       INTEGER,
   converted_at_ms    INTEGER,
   rejected_at_ms     INTEGER,
+  cleared_at_ms      INTEGER,                                      -- by an operator: no later signal holds it again
   judged_version     INTEGER NOT NULL,                             -- the program by which its calls were last looked at
   CHECK (referrer_id <> referee_id),
   CHECK ((status IN ('review', 'rejected')) = (reason IS NOT NULL))
 ) STRICT;
 CREATE INDEX referral_referrer ON referral (referrer_id, id);
 CREATE INDEX referral_review ON referral (referrer_id) WHERE status = 'review';
-CREATE INDEX referral_held ON referral (project_id, id) WHERE status = 'review';
 CREATE INDEX referral_converted ON referral (project_id, converted_at_ms) WHERE converted_at_ms IS NOT NULL;
+CREATE INDEX referral_status ON referral (project_id, status, id);
+CREATE INDEX referral_code ON referral (code_id, id);
+CREATE INDEX referral_household ON referral (project_id, referee_household, id) WHERE referee_household IS NOT NULL;
 CREATE INDEX referral_counted ON referral (referrer_id, signed_up_at_ms) WHERE status NOT IN ('rejected', 'review');
 CREATE INDEX referral_mailbox ON referral (project_id, referee_mailbox) WHERE referee_mailbox IS NOT NULL;
 CREATE UNIQUE INDEX referral_once_per_household ON referral (referrer_id, referee_household)
   WHERE status <> 'rejected' AND referee_household IS NOT NULL;
+
+-- What speaks against a referral, each thing once. Append-only; what it comes to is for the program to say.
+CREATE TABLE signal (
+  id              INTEGER PRIMARY KEY,
+  project_id      INTEGER NOT NULL REFERENCES project,
+  referral_id     INTEGER NOT NULL REFERENCES referral,
+  program_version INTEGER NOT NULL,
+  code            TEXT    NOT NULL,                                -- as domain::signal names it
+  weight          INTEGER NOT NULL CHECK (weight BETWEEN 1 AND 1000),
+  inputs          TEXT    NOT NULL,                                -- JSON; figures and words of ours, nothing personal
+  at_ms           INTEGER NOT NULL,
+  UNIQUE (referral_id, code),
+  FOREIGN KEY (project_id, program_version) REFERENCES program (project_id, version)
+) STRICT;
+
+-- From where accounts were seen today: a hash of the network address under the day's key of visitors (`instance`), with
+-- which it is thrown away.
+CREATE TABLE sighting (
+  project_id INTEGER NOT NULL REFERENCES project,
+  address    BLOB    NOT NULL CHECK (length(address) = 16),
+  account_id INTEGER NOT NULL REFERENCES account,
+  PRIMARY KEY (project_id, address, account_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sighting_account ON sighting (account_id);
+
+-- How a referee's calls come in on the way to the milestone that pays, until a day after it.
+CREATE TABLE pace (
+  referral_id     INTEGER PRIMARY KEY REFERENCES referral,
+  project_id      INTEGER NOT NULL REFERENCES project,
+  reports         INTEGER NOT NULL CHECK (reports > 0),            -- those of one moment counted once
+  calls_each      INTEGER,                                         -- NULL once they differ
+  first_at_ms     INTEGER NOT NULL,
+  last_at_ms      INTEGER NOT NULL,
+  shortest_gap_ms INTEGER NOT NULL,
+  longest_gap_ms  INTEGER NOT NULL,
+  due_at_ms       INTEGER                                          -- when to look whether the calls went on
+) STRICT;
+CREATE INDEX pace_due ON pace (project_id, due_at_ms) WHERE due_at_ms IS NOT NULL;
+
+-- When e-mail domains were registered, as RDAP has said. The domain is a keyed hash, and outlives who was there.
+CREATE TABLE domain_age (
+  domain_hash      BLOB    PRIMARY KEY CHECK (length(domain_hash) = 32),
+  registered_at_ms INTEGER,                                        -- NULL: RDAP does not know
+  told_at_ms       INTEGER NOT NULL                                -- by the machine's clock
+) STRICT, WITHOUT ROWID;
 
 -- A purchase and its refunds, by the team's own ids. A refund may come first and then waits: hence no foreign key.
 CREATE TABLE purchase (
@@ -445,7 +492,8 @@ CREATE INDEX payout_project ON payout (project_id, id);
 -- The last line of defence: one at a time.
 CREATE UNIQUE INDEX payout_one_open ON payout (account_id) WHERE status IN ('queued', 'reconciling');
 
--- Why something was granted or refused: the rule, what it saw, what it said. Append-only.
+-- Why something was granted or refused, or a referral held, cleared, rejected or opened again: the rule, what it saw, what it
+-- said. Append-only.
 CREATE TABLE decision (
   id              INTEGER PRIMARY KEY,
   project_id      INTEGER NOT NULL REFERENCES project,
@@ -454,8 +502,10 @@ CREATE TABLE decision (
   program_version INTEGER NOT NULL,
   event           TEXT    NOT NULL,
   rule            TEXT    NOT NULL,
-  inputs          TEXT    NOT NULL,                                -- JSON; figures and booleans, nothing personal
-  verdict         TEXT    NOT NULL CHECK (verdict IN ('granted', 'refused')),
+  inputs          TEXT    NOT NULL,                                -- JSON; figures and booleans, nothing personal; of
+                                                                   -- a review also who decided, and the reason given
+  verdict         TEXT    NOT NULL
+                  CHECK (verdict IN ('granted', 'refused', 'held', 'cleared', 'rejected', 'reopened')),
   code            TEXT    NOT NULL,
   basis_points    INTEGER CHECK (basis_points BETWEEN 0 AND 10000),
   at_ms           INTEGER NOT NULL,
@@ -723,6 +773,15 @@ CREATE TRIGGER decision_no_update BEFORE UPDATE ON decision
 BEGIN SELECT RAISE(ABORT, 'decision: decisions are append-only'); END;
 CREATE TRIGGER decision_no_delete BEFORE DELETE ON decision
 BEGIN SELECT RAISE(ABORT, 'decision: decisions are append-only'); END;
+
+CREATE TRIGGER signal_in_order BEFORE INSERT ON signal
+WHEN NEW.id IS NOT (SELECT coalesce(max(id), 0) + 1 FROM signal)
+  OR EXISTS (SELECT 1 FROM signal WHERE referral_id = NEW.referral_id AND code = NEW.code)
+BEGIN SELECT RAISE(ABORT, 'signal: not the next, or there already'); END;
+CREATE TRIGGER signal_no_update BEFORE UPDATE ON signal
+BEGIN SELECT RAISE(ABORT, 'signal: signals are append-only'); END;
+CREATE TRIGGER signal_no_delete BEFORE DELETE ON signal
+BEGIN SELECT RAISE(ABORT, 'signal: signals are append-only'); END;
 
 -- Money is not moved by changing a row: what a payout is about stays, and it goes from one state to the next only.
 CREATE TRIGGER payout_moves BEFORE UPDATE ON payout

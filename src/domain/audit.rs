@@ -35,6 +35,10 @@ pub mod action {
     pub const PROGRAM_CHANGE: &str = "program.change";
     pub const PROJECT_CHANGE: &str = "project.change";
     pub const PROJECT_CREATE: &str = "project.create";
+    pub const REFERRAL_CLEAR: &str = "referral.clear";
+    pub const REFERRAL_REJECT: &str = "referral.reject";
+    pub const REFERRAL_REJECT_ALL: &str = "referral.reject_all";
+    pub const REFERRAL_REOPEN: &str = "referral.reopen";
 }
 
 /// Who acted, as the audit log names them.

@@ -3,6 +3,7 @@
 use super::Engine;
 use super::accounts::known_as;
 use super::codes::free_code;
+use super::logins::Devices;
 use super::referrals::introduce;
 use crate::domain::code::Code;
 use crate::domain::error::{Error, Result};
@@ -173,7 +174,7 @@ impl Engine {
                     return Err(Error::field("code", "self_referral", "This is the customer's own code."));
                 }
                 let referee = known.map_or_else(|| known_as(tx, project, &name), Ok)?;
-                introduce(tx, project, &program, &row, &referee)?;
+                introduce(tx, project, &program, &row, &referee, &Devices::default())?;
                 let referral = tx.customer_referral_of(project, referee.id)?;
                 let referral = referral.ok_or_else(|| Error::internal("a referral that is not there"))?;
                 Ok(AppliedCode { code: row.into(), referral: referral.into() })

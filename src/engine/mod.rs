@@ -3,6 +3,7 @@
 mod account_sessions;
 mod accounts;
 mod audit;
+mod bulk_reviews;
 mod clicks;
 mod codes;
 mod confirmation;
@@ -10,6 +11,7 @@ mod connect;
 mod console;
 mod conversion;
 mod customers;
+mod domains;
 mod keys;
 mod ledger;
 mod letters;
@@ -25,11 +27,13 @@ mod projects;
 mod purchases;
 mod referrals;
 mod reports;
+mod reviews;
 mod rewards;
 mod second_factor;
 mod secrets;
 mod sessions;
 mod setup;
+mod signals;
 mod signup;
 mod stripe;
 mod subjects;
@@ -42,6 +46,7 @@ mod uses;
 
 pub use account_sessions::OwnAccount;
 pub use accounts::{Change, ProfileView};
+pub use bulk_reviews::{BulkRejected, Cohort, CohortAccount, Preview};
 pub use clicks::{Arrival, CameFrom, Clicked, Remembered};
 pub use codes::CodeView;
 pub use confirmation::Confirmed;
@@ -61,9 +66,11 @@ pub use projects::ProjectView;
 pub use purchases::{NewPurchase, NewRefund, Recorded};
 pub use referrals::{Applied, ReferralCredit, ReferralItem, ReferralPage, mask};
 pub use reports::{DayRow, Leader, Milestones, Period, SeriesDay, Standing, Stats};
+pub use reviews::{ReviewGrant, ReviewItem, ReviewPage, ReviewView, own_domain};
 pub use second_factor::{CodeAttempt, RecoveryCodes, SignIn};
 pub use sessions::{SESSION_DAYS, SignedIn};
 pub use setup::FirstStart;
+pub use signals::Seen;
 pub use signup::{HashedPassword, SignedUp, Signup};
 pub use stripe::Delivered;
 pub use subjects::SubjectStats;
@@ -76,9 +83,9 @@ use crate::domain::email::DisposableDomains;
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{KeyId, ProjectId, SessionId};
 pub use crate::store::{
-    AccountSession, AuditFilter, AuditPage, Delivery, DeliveryRow, Invitation, KeyRow, LedgerFilter, LedgerLine,
-    LedgerPage, OperatorRow, OperatorSessionRow, PayoutRow, Population, Project, ProjectBooks, Reader, Refusal,
-    SessionRow, Team, UnsignedClicks, VersionedProgram, Waiting,
+    AccountSession, AuditFilter, AuditPage, DecisionRow, Delivery, DeliveryRow, Invitation, KeyRow, LedgerFilter,
+    LedgerLine, LedgerPage, OperatorRow, OperatorSessionRow, PayoutRow, Population, Project, ProjectBooks, Reader,
+    Refusal, ReviewLine, SessionRow, Side, SignalRow, Team, UnsignedClicks, VersionedProgram, Waiting,
 };
 
 use crate::store::Store;
@@ -99,6 +106,8 @@ pub struct Settings {
     pub stripe: StripeCaller,
     /// Whether there is a server to send mail through.
     pub sends_mail: bool,
+    /// Whether there is somewhere to ask when domains were registered.
+    pub asks_rdap: bool,
 }
 
 impl Default for Settings {
@@ -108,6 +117,7 @@ impl Default for Settings {
             concurrent_hashes: 2,
             disposable_domains: DisposableDomains::default(),
             sends_mail: false,
+            asks_rdap: false,
             stripe: StripeCaller::default(),
         }
     }
@@ -127,6 +137,7 @@ pub struct Engine {
     last_write: Mutex<Option<Instant>>,
     clicks: Arc<clicks::ClickLine>,
     visitor_key: clicks::VisitorKey,
+    sightings: signals::Sightings,
     /// Calls to Stripe that somebody waits for.
     stripe_calls: Arc<tokio::sync::Semaphore>,
     /// What was erased may have left traces in the write-ahead log.
@@ -136,6 +147,7 @@ pub struct Engine {
 impl Engine {
     pub fn new(store: Arc<Store>, settings: Settings) -> Self {
         store.set_sends_mail(settings.sends_mail);
+        store.set_asks_rdap(settings.asks_rdap);
         let hashing = Arc::new(tokio::sync::Semaphore::new(settings.concurrent_hashes));
         // A process that was killed may have left some.
         let traces_left = Arc::new(AtomicBool::new(true));
@@ -149,6 +161,7 @@ impl Engine {
             last_write: Mutex::default(),
             clicks: Arc::default(),
             visitor_key: clicks::VisitorKey::default(),
+            sightings: signals::Sightings::default(),
             stripe_calls,
             traces_left,
         }

@@ -4,7 +4,7 @@
 
 use super::letters::Letter;
 use super::transfers::{self, TransferTask};
-use super::{Engine, audit, letters};
+use super::{Engine, audit, domains, letters};
 use crate::domain::audit::{Actor, action};
 use crate::domain::delivery::{self, DeliveryKind, Fate, Outcome};
 use crate::domain::error::{Error, Result};
@@ -19,6 +19,8 @@ pub enum Content {
     /// A call, in the words that were written down when it was caused.
     Call(Value),
     Transfer(TransferTask),
+    /// The domain whose age is asked for.
+    Domain(String),
 }
 
 /// A delivery that has begun: its receiver may have been told from now on.
@@ -96,6 +98,7 @@ fn content(tx: &Tx<'_>, delivery: &Delivery) -> Result<Option<Content>> {
     match delivery.kind {
         DeliveryKind::Mail => Ok(letters::letter(tx, delivery)?.map(|letter| Content::Letter(Box::new(letter)))),
         DeliveryKind::Transfer => Ok(transfers::begin(tx, delivery)?.map(Content::Transfer)),
+        DeliveryKind::Domain => Ok(domains::begin(tx, delivery)?.map(Content::Domain)),
     }
 }
 
@@ -105,5 +108,6 @@ fn fate(tx: &Tx<'_>, delivery: &Delivery, outcome: &Outcome) -> Result<Fate> {
     match delivery.kind {
         DeliveryKind::Mail => Ok(delivery::fate(outcome, delivery.tries, tx.machine_now_ms(), tx.entropy()?)),
         DeliveryKind::Transfer => transfers::conclude(tx, delivery, outcome),
+        DeliveryKind::Domain => domains::conclude(tx, delivery, outcome),
     }
 }

@@ -21,11 +21,11 @@ pub(super) fn all_entries_sql() -> String {
     format!("SELECT {ENTRY_COLUMNS} FROM entry ORDER BY seq")
 }
 
-const LOT_COLUMNS: &str = "lot.seq, lot.account_id, lot.referral_id, lot.purchase_id, lot.granted_at_ms,
+pub(super) const LOT_COLUMNS: &str = "lot.seq, lot.account_id, lot.referral_id, lot.purchase_id, lot.granted_at_ms,
     lot.vests_at_ms, lot.vesting, lot.expires_at_ms, lot.granted, lot.remaining, lot.expired, lot.reversed, lot.paid,
     EXISTS (SELECT 1 FROM referral WHERE referral.id = lot.referral_id AND referral.status = 'review'),
     lot.decision_id";
-const LOT_WIDTH: usize = 15;
+pub(super) const LOT_WIDTH: usize = 15;
 
 pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let vesting: Option<String> = row.get(14)?;
@@ -57,7 +57,7 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
 }
 
 /// A lot from the columns that start at `from`.
-fn lot(row: &Row<'_>, from: usize) -> rusqlite::Result<Lot> {
+pub(super) fn lot(row: &Row<'_>, from: usize) -> rusqlite::Result<Lot> {
     Ok(Lot {
         seq: row.get(from)?,
         account: AccountId(row.get(from + 1)?),

@@ -29,6 +29,7 @@ mod ledger;
 mod mail;
 mod operators;
 mod outbox;
+mod paces;
 mod partners;
 mod payouts;
 mod programs;
@@ -37,9 +38,11 @@ mod projects;
 mod purchases;
 mod referrals;
 mod reports;
+mod reviews;
 mod seen_ids;
 mod sessions;
 mod settings;
+mod signals;
 mod staging;
 mod stripe_events;
 mod stripe_refunds;
@@ -66,6 +69,7 @@ pub use ledger::{LedgerFilter, LedgerLine, LedgerPage};
 pub use mail::TokenPurpose;
 pub use operators::{Operator, OperatorRow};
 pub use outbox::{Delivery, DeliveryRow, NewDelivery};
+pub use paces::DomainAge;
 pub use partners::{Acceptance, Agreement, StripeAccount};
 pub use payouts::{NewPayout, PayoutRow};
 pub use programs::{ProgramVersion, VersionedProgram};
@@ -73,7 +77,9 @@ pub use projects::{NewProject, Project, Team};
 pub use purchases::PurchaseRow;
 pub use referrals::{CustomerReferral, NewReferral, Referral, ReferralLine};
 pub use reports::{DayRow, Figures, ReferralCounts};
+pub use reviews::{DecisionRow, ReferralLot, ReviewFilter, ReviewLine, Side};
 pub use sessions::{AccountSession, NewSession, SessionRow};
+pub use signals::{Sibling, SignalRow};
 pub use stripe_events::{NewStripeEvent, WaitingEvent};
 pub use stripe_refunds::ToldRefund;
 pub use team::{Invitation, OperatorSessionRow};
@@ -217,6 +223,11 @@ impl Store {
     /// Whether this process can send mail. Until it is said, it cannot.
     pub fn set_sends_mail(&self, sends: bool) {
         self.shared.sends_mail.store(sends, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    /// Whether there is somewhere to ask when domains were registered.
+    pub fn set_asks_rdap(&self, asks: bool) {
+        self.shared.asks_rdap.store(asks, std::sync::atomic::Ordering::SeqCst);
     }
 
     pub fn instance(&self) -> &Instance {

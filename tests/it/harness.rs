@@ -77,7 +77,8 @@ impl App {
         Self::start_as(Capacity { pace, accounts_in_memory: 64, ..Capacity::default() }, settings, |_| ())
     }
 
-    fn start_as(capacity: Capacity, for_engine: Settings, change: impl FnOnce(&mut WebSettings)) -> Self {
+    /// With all that can be another than usual.
+    pub fn start_as(capacity: Capacity, for_engine: Settings, change: impl FnOnce(&mut WebSettings)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(AtomicI64::new(START_MS));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

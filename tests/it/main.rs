@@ -44,6 +44,7 @@ mod readme;
 mod referrals;
 mod screenshots;
 mod sessions;
+mod signals;
 mod signup;
 mod statistics;
 mod stripe;

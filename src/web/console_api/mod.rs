@@ -2,6 +2,7 @@
 //! operators who are signed in.
 
 mod audit;
+mod referrals;
 
 use actix_web::web;
 
@@ -11,5 +12,5 @@ fn path(rest: &str) -> String {
 }
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.configure(audit::routes);
+    config.configure(audit::routes).configure(referrals::routes);
 }

@@ -12,7 +12,7 @@ use crate::domain::id::AccountId;
 use crate::engine::Project;
 use crate::web::auth::visit;
 use crate::web::page::{FormGuard, Frame, Place, error_page_of, form, page};
-use crate::web::{Context, readable};
+use crate::web::{Context, arrival, readable};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
@@ -42,6 +42,7 @@ impl Member {
         let visit = visit(context, request).await?;
         let Some(session) = visit.session else { return Ok(None) };
         let guard = FormGuard::of(context, request)?;
+        arrival::sight(context, request, visit.project.id, session.account).await;
         Ok(Some(Self { project: visit.project, account: session.account, guard }))
     }
 

@@ -49,6 +49,7 @@ pub fn standing_text(status: Status, reason: Option<&str>) -> Option<&'static st
         (_, "disposable_email") => Some("They signed up with a disposable e-mail address."),
         (_, "already_referred") => Some("This mailbox had already come in through a referral code."),
         (_, "domain_already_used") => Some("You had already referred someone at their e-mail domain."),
+        (_, "rejected_after_review") => Some("We have looked at this referral, and do not count it."),
         (_, "mutual_referral") => Some("They had referred you, and two people cannot refer each other."),
         _ => Some("The referral does not meet the rules of the program."),
     }
@@ -94,6 +95,7 @@ pub fn reason_text(reason: &str) -> String {
         "expired" => "Expired",
         "refund" => "Refund",
         "abuse" => "Taken back: abuse",
+        "reopened" => "Given back after a second look",
         "debt_repayment" => "Repayment of what was owed",
         "payout" => "Payout",
         // A program may name its rules as it likes.
