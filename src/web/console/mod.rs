@@ -6,6 +6,10 @@ mod frame;
 mod home;
 mod nav;
 mod overview;
+mod review;
+mod review_bulk;
+mod review_one;
+mod review_words;
 mod sign_in;
 
 pub use frame::{Console, ConsoleFrame, TeamConsole, failed};
@@ -23,7 +27,10 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(sign_in::routes)
         .configure(home::routes)
         .service(readable(frame::CSS_URL, stylesheet))
-        .configure(overview::routes);
+        .configure(overview::routes)
+        .configure(review::routes)
+        .configure(review_bulk::routes)
+        .configure(review_one::routes);
 }
 
 async fn stylesheet(request: HttpRequest) -> HttpResponse {

@@ -25,6 +25,10 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/qr/ALICE2026.svg", &["GET", "HEAD"]),
     ("/assets/refloop.css", &["GET", "HEAD"]),
     ("/assets/refloop.js", &["GET", "HEAD"]),
+    ("/assets/review.js", &["GET", "HEAD"]),
+    ("/admin/default/review", &["GET", "HEAD", "POST"]),
+    ("/admin/default/review/reject", &["GET", "HEAD", "POST"]),
+    ("/admin/default/review/ref_0000000000000", &["GET", "HEAD"]),
 ];
 
 #[test]
