@@ -13,6 +13,7 @@ mod customers;
 mod keys;
 mod ledger;
 mod letters;
+mod limits;
 mod logins;
 mod operators;
 mod outbox;

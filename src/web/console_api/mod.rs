@@ -2,6 +2,9 @@
 //! operators who are signed in.
 
 mod audit;
+mod limits;
+mod operators;
+mod projects;
 
 use actix_web::web;
 
@@ -11,5 +14,5 @@ fn path(rest: &str) -> String {
 }
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.configure(audit::routes);
+    config.configure(audit::routes).configure(projects::routes).configure(operators::routes).configure(limits::routes);
 }
