@@ -91,6 +91,13 @@ CREATE TABLE operator_session (
 ) STRICT;
 CREATE INDEX operator_session_operator ON operator_session (operator_id, id);
 
+-- Rate limits that operators have set, over what the server was started with.
+CREATE TABLE rate_limit (
+  name      TEXT    PRIMARY KEY,                                   -- as domain::limit names it
+  count     INTEGER NOT NULL CHECK (count >= 0),                   -- a period; 0: no limit
+  set_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- A project's rules, all versions of them: every grant names the version that decided it.
 CREATE TABLE program (
   project_id    INTEGER NOT NULL REFERENCES project,

@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn the_encoding_is_fixed() {
-        insta::assert_snapshot!(hex::encode(record().compute_hash()), @"");
+        insta::assert_snapshot!(hex::encode(record().compute_hash()), @"a342bbbfcd54b5c15d7ce409cd70be2c15beb19ef2df70a29dd0220d11d668d1");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use subtle::ConstantTimeEq;
 
 /// In bytes, as RFC 4226 recommends.
 pub const SECRET_LENGTH: usize = 20;
-const STEP_MS: i64 = 30_000;
+pub const STEP_MS: i64 = 30_000;
 /// Steps before and after the present one that are taken as well, for clocks that differ and fingers that are slow.
 const LEEWAY: i64 = 1;
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -14,7 +14,7 @@ const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 pub type Secret = [u8; SECRET_LENGTH];
 
 /// The code of a step.
-fn code(secret: &Secret, step: i64) -> String {
+pub fn code(secret: &Secret, step: i64) -> String {
     let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(secret) else { return String::new() };
     mac.update(&step.to_be_bytes());
     let digest = mac.finalize().into_bytes();

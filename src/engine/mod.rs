@@ -15,6 +15,7 @@ mod domains;
 mod keys;
 mod ledger;
 mod letters;
+mod limits;
 mod logins;
 mod operators;
 mod outbox;

@@ -101,6 +101,26 @@ impl Engine {
             view(tx, tx.project(project)?)
         })
     }
+
+    /// [`Engine::project_view`] off the async threads.
+    pub async fn project_settings(&self, project: ProjectId) -> Result<ProjectView> {
+        self.store.read(move |db| view(db, db.project(project)?)).await
+    }
+
+    /// [`Engine::set_project`] by whoever may change the project.
+    pub async fn set_project_by(
+        &self,
+        project: ProjectId,
+        values: Vec<(Setting, String)>,
+        actor: Actor,
+    ) -> Result<ProjectView> {
+        self.store
+            .write(move |tx| {
+                assign(tx, project, &values, &actor)?;
+                view(tx, tx.project(project)?)
+            })
+            .await
+    }
 }
 
 /// What a project is called, both checked.

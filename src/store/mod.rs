@@ -26,6 +26,7 @@ mod jwt_keys;
 mod keys;
 mod leaderboard;
 mod ledger;
+mod limits;
 mod mail;
 mod operators;
 mod outbox;

@@ -1,6 +1,7 @@
 //! The faces. Each is a few resources; none imports another. Handlers extract, make one engine call, and render.
 
 mod arrival;
+mod audit_body;
 mod auth;
 mod billstack;
 mod body;
@@ -13,6 +14,7 @@ mod error;
 mod health;
 mod ledger_csv;
 mod limit;
+mod limits_view;
 mod page;
 mod pages;
 mod query;
@@ -58,8 +60,16 @@ pub struct Context {
 
 impl Context {
     pub fn new(engine: Arc<Engine>, settings: WebSettings) -> Self {
-        let limiter = Limiter::new(&settings.limits);
-        Self { engine, settings, limiter }
+        let context = Self { limiter: Limiter::new(&settings.limits), engine, settings };
+        match context.engine.kept_limits() {
+            Ok(kept) => {
+                for (name, count) in kept {
+                    context.limiter.set(name, limits_view::quota(&context, name, Some(count)));
+                }
+            }
+            Err(fault) => tracing::error!(%fault, "the kept rate limits cannot be read"),
+        }
+        context
     }
 
     /// Where the pages of the project with this host are, without a slash at the end.

@@ -1,7 +1,7 @@
 //! The team's projects, and making another.
 
-use super::frame::{ConsoleFrame, TeamConsole, failed};
-use super::nav::{Section, project_url};
+use super::nav::project_url;
+use super::{ConsoleFrame, Section, TeamConsole, failed};
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::program::Preset;
 use crate::engine::Waiting;

@@ -1,7 +1,6 @@
 //! A project at a glance: what waits, the books, the days.
 
-use super::frame::{Console, ConsoleFrame, failed};
-use super::nav::Section;
+use super::{Console, ConsoleFrame, Section, failed};
 use crate::domain::error::Result;
 use crate::domain::money::{grouped, percent};
 use crate::engine::ProjectOverview;

@@ -2,6 +2,9 @@
 //! operators who are signed in.
 
 mod audit;
+mod limits;
+mod operators;
+mod projects;
 mod referrals;
 
 use actix_web::web;
@@ -12,5 +15,10 @@ fn path(rest: &str) -> String {
 }
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.configure(audit::routes).configure(referrals::routes);
+    config
+        .configure(audit::routes)
+        .configure(limits::routes)
+        .configure(operators::routes)
+        .configure(projects::routes)
+        .configure(referrals::routes);
 }
