@@ -14,7 +14,7 @@ use crate::domain::referral::{Identity, Status};
 use crate::domain::reward::Verdict;
 use crate::domain::signal::{
     AddressHash, Alike, Beginning, ClosedBy, LONGEST_RING, Likeness, Look, MOST_COMPARED, Pace, REVIEW_RULE, Signal,
-    SignalCode, UNDER_REVIEW, address_burst, ring_inputs,
+    SignalCode, UNDER_REVIEW, ring_inputs,
 };
 use crate::domain::time::{DAY_MS, HOUR_MS};
 use crate::store::{Account, NewDecision, Referral, Sibling, Tx, VersionedProgram};
@@ -24,6 +24,8 @@ use std::sync::{Mutex, PoisonError};
 
 /// After the milestone, before it is looked at whether the calls went on.
 const LOOK_AGAIN_MS: i64 = DAY_MS;
+/// Signups of a day with one code, for the share of them that comes from one address.
+const MOST_COUNTED: i64 = 1_000;
 /// Accounts and places that are remembered to have been noted today.
 const MOST_NOTED: usize = 100_000;
 
@@ -117,7 +119,7 @@ pub fn look_at_beginning(
     let siblings = tx.siblings(project, referral.referrer, referral.id, MOST_COMPARED)?;
     let (alike, alike_to) = mailboxes(new.account, &siblings);
     let from_here = from_here(tx, project, referral, &here)?;
-    let hour_ago_ms = tx.now_ms(project) - HOUR_MS;
+    let (hour_ago_ms, day_ago_ms) = (tx.now_ms(project) - HOUR_MS, tx.now_ms(project) - DAY_MS);
     let some_more = |limit: u32| i64::from(limit) + 1;
     let browser = Browser { tx, devices: new.devices };
     let ring = ring(tx, project, referral, &here, &browser)?;
@@ -131,11 +133,12 @@ pub fn look_at_beginning(
             hour_ago_ms,
             some_more(program.abuse.code_signups_per_hour),
         )?,
+        day_signups: tx.signups_with_code(project, new.code, day_ago_ms, MOST_COUNTED)?,
         others_from_here: i64::try_from(from_here.len()).unwrap_or(i64::MAX),
         domain_signups: match new.identity {
             Some(identity) => {
-                let (since_ms, most) = (tx.now_ms(project) - DAY_MS, some_more(program.abuse.domain_signups_per_day));
-                tx.signups_of_household(project, &identity.household, since_ms, most)?
+                let most = some_more(program.abuse.domain_signups_per_day);
+                tx.signups_of_household(project, &identity.household, day_ago_ms, most)?
             }
             None => 0,
         },
@@ -149,8 +152,7 @@ pub fn look_at_beginning(
     hold_if_due(tx, project, program, referral.id)?;
     let shows = |code| signals.iter().any(|signal| signal.code == code);
     if shows(SignalCode::AddressBurst) {
-        let inputs = address_burst(&program.abuse, beginning.others_from_here + 1);
-        let burst = Signal { code: SignalCode::AddressBurst, inputs };
+        let burst = Signal { code: SignalCode::AddressBurst, inputs: beginning.address_burst(&program.abuse) };
         add_to_all(tx, project, program, &from_here, &burst)?;
     }
     if shows(SignalCode::MailboxVariation) {

@@ -19,6 +19,7 @@ mod commissions;
 mod conversion;
 mod crash;
 mod demo;
+mod fraud;
 mod harness;
 mod histories;
 mod hostile;

@@ -2,11 +2,10 @@
 
 use super::fields::{allowed, children, lists_for_objects};
 use super::{
-    Abuse, ENGINE_REASONS, MAX_AMOUNT, MAX_DAYS, MAX_RULES, MAX_SIGNUPS, Party, PerTrack, Preset, Program, Rule,
-    Trigger, Vesting,
+    ENGINE_REASONS, MAX_AMOUNT, MAX_DAYS, MAX_RULES, Party, PerTrack, Preset, Program, Rule, Trigger, Vesting,
+    abuse_faults,
 };
 use crate::domain::error::{Error, FieldError, Result};
-use crate::domain::signal::{MOST_WEIGHT, SignalCode};
 use serde_json::{Value, json};
 use serde_path_to_error::{Path, Segment};
 
@@ -58,7 +57,7 @@ fn fault(path: String, detail: String) -> FieldError {
 }
 
 /// A value where another one is wanted.
-fn not_accepted(path: String, value: &Value) -> FieldError {
+pub(super) fn not_accepted(path: String, value: &Value) -> FieldError {
     const LONGEST: usize = 60;
     let mut shown = value.to_string();
     if shown.chars().count() > LONGEST {
@@ -199,7 +198,7 @@ pub fn of_program(program: &Program) -> Vec<FieldError> {
             faults.push(not_accepted(path.into(), &value));
         }
     }
-    faults.extend(of_signals(&program.abuse));
+    faults.extend(abuse_faults::of_signals(&program.abuse));
     if program.rules.len() > MAX_RULES {
         let detail = format!("{} rules are too many; give a list of at most {MAX_RULES} rules.", program.rules.len());
         faults.push(fault("rules".into(), detail));
@@ -208,21 +207,6 @@ pub fn of_program(program: &Program) -> Vec<FieldError> {
         faults.extend(of_rule(rule, place, &program.rules[..place]));
     }
     faults
-}
-
-/// Weights and limits of the signals of abuse.
-fn of_signals(abuse: &Abuse) -> Vec<FieldError> {
-    let weight = |code: &SignalCode| (format!("weights.{}", code.as_str()), abuse.weights.of(*code), 0..=MOST_WEIGHT);
-    let mut values: Vec<_> = SignalCode::ALL.iter().map(weight).collect();
-    values.extend([
-        ("threshold".into(), abuse.threshold, 1..=MOST_WEIGHT),
-        ("code_signups_per_hour".into(), abuse.code_signups_per_hour, 1..=MAX_SIGNUPS),
-        ("address_signups_per_day".into(), abuse.address_signups_per_day, 1..=MAX_SIGNUPS),
-        ("domain_signups_per_day".into(), abuse.domain_signups_per_day, 1..=MAX_SIGNUPS),
-        ("young_domain_days".into(), abuse.young_domain_days, 0..=MAX_DAYS),
-    ]);
-    let wrong = values.into_iter().filter(|(_, value, allowed)| !allowed.contains(value));
-    wrong.map(|(field, value, _)| not_accepted(format!("abuse.{field}"), &json!(value))).collect()
 }
 
 fn of_rule(rule: &Rule, place: usize, earlier: &[Rule]) -> Vec<FieldError> {
@@ -385,18 +369,6 @@ mod tests {
                 "1 to 36500",
             ),
             (changed(&json!({ "abuse": { "apply_within_days": 40_000 } })), "abuse.apply_within_days", "0 to 36500"),
-            (changed(&json!({ "abuse": { "threshold": 0 } })), "abuse.threshold", "1 to 1000"),
-            (changed(&json!({ "abuse": { "weights": { "ring": 1_001 } } })), "abuse.weights.ring", "0 to 1000"),
-            (
-                changed(&json!({ "abuse": { "weights": { "luck": 1 } } })),
-                "abuse.weights.luck",
-                "there are same_address",
-            ),
-            (
-                changed(&json!({ "abuse": { "code_signups_per_hour": 0 } })),
-                "abuse.code_signups_per_hour",
-                "1 to 1000000",
-            ),
             (changed(&json!({ "sharing": { "text": " " } })), "sharing.text", "1 to 500 characters"),
             (changed(&json!({ "sharing": "text" })), "sharing", "give an object with text"),
             (changed(&json!({ "payouts": { "minimum": -1 } })), "payouts.minimum", "-1 is not accepted"),

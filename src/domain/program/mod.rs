@@ -1,5 +1,6 @@
 //! A program: a project's versioned settings as one value. A new kind of referral programme is a new value.
 
+mod abuse_faults;
 mod config;
 mod faults;
 mod fields;

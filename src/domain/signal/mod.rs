@@ -1,7 +1,12 @@
 //! Signals of abuse: what speaks against a referral that breaks no rule. Each has a weight, which the program sets;
 //! together they decide whether it is held until an operator has looked at it.
 
-use super::email::Email;
+mod look;
+mod pace;
+
+pub use look::{Alike, Likeness, Look};
+pub use pace::Pace;
+
 use super::id::ProjectId;
 use super::program::Abuse;
 use serde::{Deserialize, Serialize};
@@ -116,13 +121,13 @@ impl Default for Weights {
         Self {
             same_address: 100,
             same_visitor: 100,
-            code_burst: 50,
+            code_burst: 40,
             address_burst: 100,
             domain_burst: 50,
             young_domain: 100,
             mailbox_variation: 100,
             odd_usage: 50,
-            bare_milestone: 50,
+            bare_milestone: 60,
             ring: 100,
         }
     }
@@ -201,6 +206,8 @@ pub struct Beginning {
     pub browser_of_other_referral: bool,
     /// Signups with the code in the last hour, this one included.
     pub code_signups: i64,
+    /// Those in the last day.
+    pub day_signups: i64,
     /// The referrer's other referrals from the same address today.
     pub others_from_here: i64,
     /// Referrals with the same e-mail domain in the last day, this one included; 0 where the domain says nothing.
@@ -211,6 +218,22 @@ pub struct Beginning {
 }
 
 impl Beginning {
+    /// Of a post that many read, some come from the same campus or carrier; of a farm, most do.
+    fn is_address_burst(&self, abuse: &Abuse) -> bool {
+        const LEAST_SHARE: i64 = 5;
+        let from_here = self.others_from_here + 1;
+        from_here > i64::from(abuse.address_signups_per_day) && from_here * LEAST_SHARE >= self.day_signups
+    }
+
+    /// What an [`SignalCode::AddressBurst`] was found by.
+    pub fn address_burst(&self, abuse: &Abuse) -> Value {
+        json!({
+            "from_the_address": self.others_from_here + 1,
+            "with_the_code": self.day_signups,
+            "allowed_per_day": abuse.address_signups_per_day,
+        })
+    }
+
     /// The signals that a new referral shows.
     pub fn signals(&self, abuse: &Abuse) -> Vec<Signal> {
         let mut found = Vec::new();
@@ -226,8 +249,8 @@ impl Beginning {
             let inputs = json!({ "signups": self.code_signups, "allowed_per_hour": abuse.code_signups_per_hour });
             add(SignalCode::CodeBurst, inputs);
         }
-        if self.others_from_here >= i64::from(abuse.address_signups_per_day) {
-            add(SignalCode::AddressBurst, address_burst(abuse, self.others_from_here + 1));
+        if self.is_address_burst(abuse) {
+            add(SignalCode::AddressBurst, self.address_burst(abuse));
         }
         if self.domain_signups > i64::from(abuse.domain_signups_per_day) {
             let inputs = json!({ "signups": self.domain_signups, "allowed_per_day": abuse.domain_signups_per_day });
@@ -244,167 +267,14 @@ impl Beginning {
     }
 }
 
-/// What an [`SignalCode::AddressBurst`] was found by.
-pub fn address_burst(abuse: &Abuse, referrals: i64) -> Value {
-    json!({ "referrals": referrals, "allowed_per_day": abuse.address_signups_per_day })
-}
-
 /// What a [`SignalCode::Ring`] was found by.
 pub fn ring_inputs(referrals: usize, by: ClosedBy) -> Value {
     json!({ "referrals": referrals, "by": by.as_str() })
 }
 
-/// How many other mailboxes a mailbox is like.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Alike {
-    /// Spelled alike but for dots, dashes and tags.
-    pub spellings: usize,
-    /// The same word with other digits: `ab1@`, `ab2@`.
-    pub series: usize,
-}
-
-impl Alike {
-    /// Two people may have the same name and another number; three with one referrer hardly do.
-    pub fn is_odd(self) -> bool {
-        self.spellings >= 1 || self.series >= 2
-    }
-
-    pub fn inputs(self) -> Value {
-        json!({ "spellings": self.spellings, "series": self.series })
-    }
-}
-
-/// In which way two mailboxes of one domain are alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Likeness {
-    Spelling,
-    Series,
-}
-
-/// How a mailbox looks, without what is easily varied.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
-    domain: String,
-    /// Without tag, dots, dashes and underscores.
-    plain: String,
-    /// Of that, what is no digit.
-    word: String,
-}
-
-impl Look {
-    pub fn of(email: &Email) -> Self {
-        let mailbox = email.mailbox();
-        let (local, domain) = mailbox.rsplit_once('@').unwrap_or((&mailbox, ""));
-        let plain: String = local.chars().filter(|c| !matches!(c, '.' | '-' | '_')).collect();
-        let word = plain.chars().filter(|c| !c.is_ascii_digit()).collect();
-        Self { domain: domain.to_owned(), plain, word }
-    }
-
-    pub fn likeness(&self, other: &Self) -> Option<Likeness> {
-        if self.domain != other.domain {
-            return None;
-        }
-        if self.plain == other.plain {
-            return Some(Likeness::Spelling);
-        }
-        // Somewhere there is a number that differs: `bob7` and `bob12`, or `bob` and `bob2`.
-        (self.word == other.word && self.word.len() >= 2).then_some(Likeness::Series)
-    }
-}
-
-/// How a referee's calls came in on the way to a milestone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
-    /// Reports of calls, those of one moment counted once.
-    pub reports: i64,
-    /// Calls of each report; `None` once they differ, or several came at one moment, as from a gateway's batch.
-    pub calls_each: Option<i64>,
-    pub first_at_ms: i64,
-    pub last_at_ms: i64,
-    pub shortest_gap_ms: i64,
-    pub longest_gap_ms: i64,
-}
-
-impl Pace {
-    /// Fewer reports say nothing about how regular they are.
-    const FEWEST_REPORTS: i64 = 20;
-    /// Nobody tries anything out a hundred times in less.
-    const HASTE_MS: i64 = 60_000;
-
-    pub fn new(calls: i64, at_ms: i64) -> Self {
-        Self {
-            reports: 1,
-            calls_each: Some(calls),
-            first_at_ms: at_ms,
-            last_at_ms: at_ms,
-            shortest_gap_ms: i64::MAX,
-            longest_gap_ms: 0,
-        }
-    }
-
-    #[must_use]
-    pub fn and(self, calls: i64, at_ms: i64) -> Self {
-        let gap_ms = at_ms - self.last_at_ms;
-        if gap_ms <= 0 {
-            return Self { calls_each: None, ..self };
-        }
-        Self {
-            reports: self.reports + 1,
-            calls_each: self.calls_each.filter(|each| *each == calls),
-            last_at_ms: at_ms,
-            shortest_gap_ms: self.shortest_gap_ms.min(gap_ms),
-            longest_gap_ms: self.longest_gap_ms.max(gap_ms),
-            ..self
-        }
-    }
-
-    /// Whether calls come as a machine makes them up: one by one, all alike, and in a rush or in step. What a gateway
-    /// reports in batches is neither.
-    pub fn oddity(&self) -> Option<Signal> {
-        if self.reports < Self::FEWEST_REPORTS || self.calls_each.is_none() {
-            return None;
-        }
-        let took_ms = self.last_at_ms - self.first_at_ms;
-        let in_step = self.longest_gap_ms - self.shortest_gap_ms <= self.longest_gap_ms / 10;
-        let why = match (took_ms <= Self::HASTE_MS, in_step) {
-            (true, _) => "in_a_rush",
-            (false, true) => "in_step",
-            (false, false) => return None,
-        };
-        let inputs = json!({ "reports": self.reports, "seconds": took_ms / 1_000, "how": why });
-        Some(Signal { code: SignalCode::OddUsage, inputs })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn look(text: &str) -> Look {
-        Look::of(&Email::parse("email", text).unwrap())
-    }
-
-    #[test]
-    fn mailboxes_that_are_alike() {
-        for (one, other, is) in [
-            ("a.b+1@mail.example", "ab@mail.example", Some(Likeness::Spelling)),
-            ("a.b@gmail.com", "ab+x@googlemail.com", Some(Likeness::Spelling)),
-            ("a_b-c@mail.example", "abc@mail.example", Some(Likeness::Spelling)),
-            ("ab1@mail.example", "ab2@mail.example", Some(Likeness::Series)),
-            ("bob@mail.example", "bob7@mail.example", Some(Likeness::Series)),
-            ("b7o7b@mail.example", "bob@mail.example", Some(Likeness::Series)),
-            ("bob@mail.example", "bob@post.example", None),
-            ("bob@mail.example", "rob@mail.example", None),
-            ("a1@mail.example", "a2@mail.example", None),
-            ("12@mail.example", "13@mail.example", None),
-        ] {
-            assert_eq!(look(one).likeness(&look(other)), is, "{one} {other}");
-            assert_eq!(look(other).likeness(&look(one)), is, "{other} {one}");
-        }
-        assert!(!Alike { spellings: 0, series: 1 }.is_odd(), "two people of one name");
-        assert!(Alike { spellings: 0, series: 2 }.is_odd());
-        assert!(Alike { spellings: 1, series: 0 }.is_odd());
-    }
 
     #[test]
     fn each_signal_of_a_beginning() {
@@ -421,7 +291,8 @@ mod tests {
             (Beginning { code_signups: 20, ..none() }, vec![]),
             (Beginning { code_signups: 21, ..none() }, vec!["code_burst"]),
             (Beginning { others_from_here: 1, ..none() }, vec![]),
-            (Beginning { others_from_here: 2, ..none() }, vec!["address_burst"]),
+            (Beginning { others_from_here: 2, day_signups: 15, ..none() }, vec!["address_burst"]),
+            (Beginning { others_from_here: 2, day_signups: 16, ..none() }, vec![]),
             (Beginning { domain_signups: 10, ..none() }, vec![]),
             (Beginning { domain_signups: 11, ..none() }, vec!["domain_burst"]),
             (Beginning { mailboxes: Alike { spellings: 1, series: 0 }, ..none() }, vec!["mailbox_variation"]),
@@ -431,33 +302,6 @@ mod tests {
         }
         let off = Abuse { weights: Weights { ring: 0, ..Weights::default() }, ..Abuse::default() };
         assert_eq!(Beginning { ring: Some((2, ClosedBy::Account)), ..none() }.signals(&off), []);
-    }
-
-    #[test]
-    fn calls_that_a_machine_makes_up_are_odd_and_a_gateway_s_batches_are_not() {
-        let paced = |reports: &[(i64, i64)]| {
-            let first = Pace::new(reports[0].0, reports[0].1);
-            reports[1..].iter().fold(first, |pace, (calls, at_ms)| pace.and(*calls, *at_ms)).oddity()
-        };
-        let each = |gap: fn(i64) -> i64, calls: fn(i64) -> i64| -> Vec<(i64, i64)> {
-            let mut at_ms = 0;
-            (0..100)
-                .map(|n| {
-                    (calls(n), {
-                        at_ms += gap(n);
-                        at_ms
-                    })
-                })
-                .collect()
-        };
-        let how = |reports: &[(i64, i64)]| paced(reports).map(|signal| signal.inputs["how"].clone());
-        assert_eq!(how(&each(|_| 200, |_| 1)), Some("in_a_rush".into()));
-        assert_eq!(how(&each(|_| 60_000, |_| 1)), Some("in_step".into()));
-        assert_eq!(how(&each(|n| 60_000 + n * 10, |_| 1)), Some("in_step".into()));
-        assert_eq!(how(&each(|n| 60_000 + n * 900, |_| 1)), None, "as people call");
-        assert_eq!(how(&each(|_| 60_000, |n| 1 + n % 3)), None, "a gateway that reports each minute");
-        assert_eq!(how(&each(|_| 0, |_| 1)), None, "one batch");
-        assert_eq!(how(&[(100, 0)]), None, "one report");
     }
 
     #[test]
