@@ -86,10 +86,10 @@ impl Snapshot<'_> {
 
     /// Those that have not ended, newest first; `own` is the hash of the one that asks.
     pub fn operator_sessions(&self, operator: OperatorId, own: &[u8; 32]) -> Result<Vec<OperatorSessionRow>> {
-        let sql = "SELECT id, device, created_at_ms, hash = $3 FROM operator_session
-                   WHERE operator_id = $1 AND expires_at_ms > $2 ORDER BY id DESC";
+        let sql = "SELECT id, device, created_at_ms, hash = $1 FROM operator_session
+                   WHERE operator_id = $2 AND expires_at_ms > $3 ORDER BY id DESC";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map(params![operator.0, self.machine_now_ms(), own], |row| {
+        let rows = statement.query_map(params![own, operator.0, self.machine_now_ms()], |row| {
             Ok(OperatorSessionRow {
                 id: SessionId(row.get(0)?),
                 device: row.get(1)?,

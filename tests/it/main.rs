@@ -7,6 +7,7 @@
 
 mod abuse;
 mod account;
+mod admin;
 mod applications;
 mod auth;
 mod billstack;

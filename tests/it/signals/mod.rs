@@ -3,6 +3,7 @@
 mod ages;
 mod calls;
 mod held;
+mod pages;
 mod reviews;
 mod reviews_in_bulk;
 
