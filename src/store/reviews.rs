@@ -95,24 +95,20 @@ fn select() -> String {
 impl ReviewFilter {
     /// As conditions, after a first one on the project; with their parameters.
     fn conditions(&self) -> (String, Vec<Sql>) {
-        let mut conditions = String::from("referral.project_id = $1");
-        let mut values = Vec::new();
-        let mut add = |condition: &str, value: Sql| {
+        let is_narrow = self.code.is_some() || self.household.is_some();
+        // The narrowest first, and by it alone the rows are found.
+        let status = if is_narrow { "+referral.status" } else { "referral.status" };
+        let given = [
+            ("referral.code_id", self.code.map(Sql::from)),
+            ("referral.referee_household", self.household.map(|hash| hash.to_vec().into())),
+            (status, self.status.map(|status| status.as_str().to_owned().into())),
+        ];
+        let (mut conditions, mut values) = (vec!["referral.project_id = $1".to_owned()], Vec::new());
+        for (column, value) in given.into_iter().filter_map(|(column, value)| Some((column, value?))) {
             values.push(value);
-            conditions.push_str(&format!(" AND {condition} = ${}", values.len() + 1));
-        };
-        // The narrowest first: by it the rows are found.
-        if let Some(code) = self.code {
-            add("referral.code_id", code.into());
+            conditions.push(format!("{column} = ${}", values.len() + 1));
         }
-        if let Some(household) = self.household {
-            add("referral.referee_household", household.to_vec().into());
-        }
-        if let Some(status) = self.status {
-            let column = if values.is_empty() { "referral.status" } else { "+referral.status" };
-            values.push(status.as_str().to_owned().into());
-            conditions.push_str(&format!(" AND {column} = ${}", values.len() + 1));
-        }
+        let conditions = conditions.join(" AND ");
         (conditions, values)
     }
 }

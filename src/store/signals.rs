@@ -90,11 +90,8 @@ impl Snapshot<'_> {
 
     /// How many of the newest `most` signups with a code came after `since_ms`, rejected ones included.
     pub fn signups_with_code(&self, project: ProjectId, code: i64, since_ms: i64, most: i64) -> Result<i64> {
-        let sql = "SELECT count(*) FROM (
-                     SELECT applied_at_ms FROM referral WHERE code_id = $1 AND project_id = $2 ORDER BY id DESC LIMIT $3)
-                   WHERE applied_at_ms > $4";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        Ok(statement.query_row(params![code, project.0, most, since_ms], |row| row.get(0))?)
+        let sql = "SELECT applied_at_ms FROM referral WHERE code_id = $1 AND project_id = $2 ORDER BY id DESC LIMIT $3";
+        self.count_since(sql, params![code, project.0, most], since_ms)
     }
 
     /// [`Snapshot::signups_with_code`] for an e-mail domain, or a mailbox at a public provider; rejected ones left out.
@@ -105,12 +102,19 @@ impl Snapshot<'_> {
         since_ms: i64,
         most: i64,
     ) -> Result<i64> {
-        let sql = "SELECT count(*) FROM (
-                     SELECT applied_at_ms FROM referral
-                     WHERE project_id = $1 AND referee_household = $2 AND status <> 'rejected' ORDER BY id DESC LIMIT $3)
-                   WHERE applied_at_ms > $4";
+        let sql = "SELECT applied_at_ms FROM referral
+                   WHERE project_id = $1 AND referee_household = $2 AND status <> 'rejected' ORDER BY id DESC LIMIT $3";
+        self.count_since(sql, params![project.0, household, most], since_ms)
+    }
+
+    fn count_since(&self, sql: &str, params: impl rusqlite::Params, since_ms: i64) -> Result<i64> {
         let mut statement = self.connection.prepare_cached(sql)?;
-        Ok(statement.query_row(params![project.0, household, most, since_ms], |row| row.get(0))?)
+        let mut rows = statement.query(params)?;
+        let mut count = 0;
+        while let Some(row) = rows.next()? {
+            count += i64::from(row.get::<_, i64>(0)? > since_ms);
+        }
+        Ok(count)
     }
 
     /// A referrer's newest referrals but this one, rejected ones left out.

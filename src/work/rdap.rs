@@ -32,9 +32,8 @@ impl RdapClient {
     /// What is not known is an answer, too; what may be known later is asked for again.
     fn ask(&self, domain: &str) -> Outcome {
         let url = format!("{}{}", self.base_url, rdap::path_of(domain));
-        let mut answer = match self.agent.get(url).header("Accept", "application/rdap+json").call() {
-            Ok(answer) => answer,
-            Err(_) => return Outcome::Retry("the RDAP server is not to be reached".into()),
+        let Ok(mut answer) = self.agent.get(url).header("Accept", "application/rdap+json").call() else {
+            return Outcome::Retry("the RDAP server is not to be reached".into());
         };
         let status = answer.status().as_u16();
         match status {

@@ -57,7 +57,7 @@ fn it_makes_a_year_that_looks_like_one() {
             "referral JOIN account ON account.id = referrer_id WHERE status = 'review' AND account.email = 'farmer@farm.example'",
             14,
         ),
-        ("signal WHERE code = 'same_address'", 14),
+        ("signal WHERE code IN ('same_address', 'address_burst')", 14),
     ] {
         let found = count(&format!("SELECT count(*) FROM {what}"));
         assert!(found >= least, "{found} of {what}");

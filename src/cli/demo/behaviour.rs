@@ -110,7 +110,7 @@ impl History {
         let arrival = remembered.map(|token| self.arrival(Some(token)));
         let person = &self.people[who];
         let (email, project) = (Email::parse("email", &person.address)?, self.project(person.kind));
-        let signup = Signup::with_hashed(email, person.name.clone(), self.password.clone());
+        let signup = Box::new(Signup::with_hashed(email, person.name.clone(), self.password.clone()));
         Ok(Deed::SignUp { who, project, signup, arrival })
     }
 

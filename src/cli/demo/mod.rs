@@ -143,12 +143,8 @@ fn report(file: &Path, lived: &Lived) -> Report {
         let _ = writeln!(text, "  {:<12} {:<38} {}", project.name, format!("{}/login", project.url), project.email);
     }
     let _ = writeln!(text, "  {:<12} {:<38} {}", "Operator", format!("{}/admin/login", world::URL), lived.operator);
-    let _ = writeln!(
-        text,
-        "  {:<12} {}",
-        "Review",
-        format!("{}/admin/default/review  (a farmer's referrals wait)", world::URL)
-    );
+    let review = format!("{}/admin/default/review", world::URL);
+    let _ = writeln!(text, "  {:<12} {review:<38} a farmer's referrals wait", "Review");
     let _ = writeln!(text, "\n  Password     {}  (everyone's)\n", lived.password);
     for project in &lived.projects {
         let _ = writeln!(text, "  Gateway key  {}  ({})", project.gateway_key, project.slug);
