@@ -10,6 +10,7 @@ CREATE TABLE instance (
   signing_key      BLOB    NOT NULL CHECK (length(signing_key) = 32),
   pepper           BLOB    NOT NULL CHECK (length(pepper) = 32),
   setup_token_hash BLOB    CHECK (length(setup_token_hash) = 32),  -- the first operator's one-time link
+  setup_used_at_ms INTEGER,
   visitor_key      BLOB    CHECK (length(visitor_key) = 32),       -- of visitors' hashes, for one UTC day
   visitor_key_day  INTEGER,                                        -- days since 1970-01-01
   created_at_ms    INTEGER NOT NULL,
@@ -42,22 +43,60 @@ CREATE TABLE project (
   CHECK (mode = 'test' OR clock_ahead_ms = 0)
 ) STRICT;
 
--- Who runs a team's projects. Sessions are stored as hashes, like keys.
+-- Who runs a team's projects. Sessions are stored as hashes, like keys. Who was removed keeps the row, as the audit log
+-- names it, without anything that says who it was.
 CREATE TABLE operator (
   id            INTEGER PRIMARY KEY,
   team_id       INTEGER NOT NULL REFERENCES team,
-  email         TEXT    NOT NULL UNIQUE,                           -- lower case, the domain in ASCII
-  password_hash TEXT    NOT NULL,
-  created_at_ms INTEGER NOT NULL
+  email         TEXT    UNIQUE,                                    -- lower case, the domain in ASCII
+  password_hash TEXT,
+  role          TEXT    NOT NULL CHECK (role IN ('owner', 'operator', 'read_only')),
+  totp_secret   BLOB    CHECK (length(totp_secret) = 20),          -- of the second factor; NULL: has none
+  totp_step     INTEGER,                                           -- of the newest code that was taken
+  created_at_ms INTEGER NOT NULL,
+  removed_at_ms INTEGER,
+  CHECK ((removed_at_ms IS NULL) = (email IS NOT NULL)),
+  CHECK ((email IS NULL) = (password_hash IS NULL)),
+  CHECK ((totp_secret IS NULL) = (totp_step IS NULL)),
+  CHECK (removed_at_ms IS NULL OR totp_secret IS NULL)
 ) STRICT;
+CREATE INDEX operator_team ON operator (team_id, id) WHERE removed_at_ms IS NULL;
+
+-- For when the second factor is lost: hashes, each of a code that is taken once.
+CREATE TABLE operator_recovery (
+  operator_id INTEGER NOT NULL REFERENCES operator,
+  hash        BLOB    NOT NULL CHECK (length(hash) = 32),
+  PRIMARY KEY (operator_id, hash)
+) STRICT, WITHOUT ROWID;
+
+-- One-time links for new operators, by the hash of their secret. The first operator's is kept with the instance.
+CREATE TABLE operator_invitation (
+  id            INTEGER PRIMARY KEY,
+  team_id       INTEGER NOT NULL REFERENCES team,
+  role          TEXT    NOT NULL CHECK (role IN ('owner', 'operator', 'read_only')),
+  hash          BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32),
+  invited_by    INTEGER NOT NULL REFERENCES operator,
+  created_at_ms INTEGER NOT NULL,
+  expires_at_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX operator_invitation_team ON operator_invitation (team_id, id);
 
 CREATE TABLE operator_session (
   id            INTEGER PRIMARY KEY,
   operator_id   INTEGER NOT NULL REFERENCES operator,
   hash          BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32),
+  device        TEXT,                                              -- such as: Firefox on Linux
   created_at_ms INTEGER NOT NULL,
   expires_at_ms INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX operator_session_operator ON operator_session (operator_id, id);
+
+-- Rate limits that operators have set, over what the server was started with.
+CREATE TABLE rate_limit (
+  name      TEXT    PRIMARY KEY,                                   -- as domain::limit names it
+  count     INTEGER NOT NULL CHECK (count >= 0),                   -- a period; 0: no limit
+  set_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- A project's rules, all versions of them: every grant names the version that decided it.
 CREATE TABLE program (
@@ -198,7 +237,6 @@ CREATE TABLE referral (
   status             TEXT    NOT NULL
                      CHECK (status IN ('signed_up', 'first_call', 'active', 'converted', 'review', 'rejected')),
   reason             TEXT,                                         -- stable code: why it is rejected or in review
-  signals            TEXT,                                         -- JSON: what the abuse rules saw
   referee_mailbox    BLOB,                                         -- the person: one referral ever
   referee_household  BLOB,                                         -- domain, or mailbox at public providers: one a referrer
   signed_up_at_ms    INTEGER NOT NULL,
@@ -207,16 +245,66 @@ CREATE TABLE referral (
   active_at_ms       INTEGER,
   converted_at_ms    INTEGER,
   rejected_at_ms     INTEGER,
+  cleared_at_ms      INTEGER,                                      -- by an operator: no later signal holds it again
   judged_version     INTEGER NOT NULL,                             -- the program by which its calls were last looked at
   CHECK (referrer_id <> referee_id),
   CHECK ((status IN ('review', 'rejected')) = (reason IS NOT NULL))
 ) STRICT;
 CREATE INDEX referral_referrer ON referral (referrer_id, id);
 CREATE INDEX referral_review ON referral (referrer_id) WHERE status = 'review';
+CREATE INDEX referral_converted ON referral (project_id, converted_at_ms) WHERE converted_at_ms IS NOT NULL;
+CREATE INDEX referral_status ON referral (project_id, status, id);
+CREATE INDEX referral_code ON referral (code_id, id);
+CREATE INDEX referral_household ON referral (project_id, referee_household, id) WHERE referee_household IS NOT NULL;
 CREATE INDEX referral_counted ON referral (referrer_id, signed_up_at_ms) WHERE status NOT IN ('rejected', 'review');
 CREATE INDEX referral_mailbox ON referral (project_id, referee_mailbox) WHERE referee_mailbox IS NOT NULL;
 CREATE UNIQUE INDEX referral_once_per_household ON referral (referrer_id, referee_household)
   WHERE status <> 'rejected' AND referee_household IS NOT NULL;
+
+-- What speaks against a referral, each thing once. Append-only; what it comes to is for the program to say.
+CREATE TABLE signal (
+  id              INTEGER PRIMARY KEY,
+  project_id      INTEGER NOT NULL REFERENCES project,
+  referral_id     INTEGER NOT NULL REFERENCES referral,
+  program_version INTEGER NOT NULL,
+  code            TEXT    NOT NULL,                                -- as domain::signal names it
+  weight          INTEGER NOT NULL CHECK (weight BETWEEN 1 AND 1000),
+  inputs          TEXT    NOT NULL,                                -- JSON; figures and words of ours, nothing personal
+  at_ms           INTEGER NOT NULL,
+  UNIQUE (referral_id, code),
+  FOREIGN KEY (project_id, program_version) REFERENCES program (project_id, version)
+) STRICT;
+
+-- From where accounts were seen today: a hash of the network address under the day's key of visitors (`instance`), with
+-- which it is thrown away.
+CREATE TABLE sighting (
+  project_id INTEGER NOT NULL REFERENCES project,
+  address    BLOB    NOT NULL CHECK (length(address) = 16),
+  account_id INTEGER NOT NULL REFERENCES account,
+  PRIMARY KEY (project_id, address, account_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sighting_account ON sighting (account_id);
+
+-- How a referee's calls come in on the way to the milestone that pays, until a day after it.
+CREATE TABLE pace (
+  referral_id     INTEGER PRIMARY KEY REFERENCES referral,
+  project_id      INTEGER NOT NULL REFERENCES project,
+  reports         INTEGER NOT NULL CHECK (reports > 0),            -- those of one moment counted once
+  calls_each      INTEGER,                                         -- NULL once they differ
+  first_at_ms     INTEGER NOT NULL,
+  last_at_ms      INTEGER NOT NULL,
+  shortest_gap_ms INTEGER NOT NULL,
+  longest_gap_ms  INTEGER NOT NULL,
+  due_at_ms       INTEGER                                          -- when to look whether the calls went on
+) STRICT;
+CREATE INDEX pace_due ON pace (project_id, due_at_ms) WHERE due_at_ms IS NOT NULL;
+
+-- When e-mail domains were registered, as RDAP has said. The domain is a keyed hash, and outlives who was there.
+CREATE TABLE domain_age (
+  domain_hash      BLOB    PRIMARY KEY CHECK (length(domain_hash) = 32),
+  registered_at_ms INTEGER,                                        -- NULL: RDAP does not know
+  told_at_ms       INTEGER NOT NULL                                -- by the machine's clock
+) STRICT, WITHOUT ROWID;
 
 -- A purchase and its refunds, by the team's own ids. A refund may come first and then waits: hence no foreign key.
 CREATE TABLE purchase (
@@ -421,7 +509,8 @@ CREATE INDEX payout_project ON payout (project_id, id);
 -- The last line of defence: one at a time.
 CREATE UNIQUE INDEX payout_one_open ON payout (account_id) WHERE status IN ('queued', 'reconciling');
 
--- Why something was granted or refused: the rule, what it saw, what it said. Append-only.
+-- Why something was granted or refused, or a referral held, cleared, rejected or opened again: the rule, what it saw, what it
+-- said. Append-only.
 CREATE TABLE decision (
   id              INTEGER PRIMARY KEY,
   project_id      INTEGER NOT NULL REFERENCES project,
@@ -430,8 +519,10 @@ CREATE TABLE decision (
   program_version INTEGER NOT NULL,
   event           TEXT    NOT NULL,
   rule            TEXT    NOT NULL,
-  inputs          TEXT    NOT NULL,                                -- JSON; figures and booleans, nothing personal
-  verdict         TEXT    NOT NULL CHECK (verdict IN ('granted', 'refused')),
+  inputs          TEXT    NOT NULL,                                -- JSON; figures and booleans, nothing personal; of
+                                                                   -- a review also who decided, and the reason given
+  verdict         TEXT    NOT NULL
+                  CHECK (verdict IN ('granted', 'refused', 'held', 'cleared', 'rejected', 'reopened')),
   code            TEXT    NOT NULL,
   basis_points    INTEGER CHECK (basis_points BETWEEN 0 AND 10000),
   at_ms           INTEGER NOT NULL,
@@ -480,6 +571,26 @@ CREATE TABLE entry (
     END)
 ) STRICT;
 CREATE INDEX entry_grant ON entry (account_id, at_ms) WHERE kind = 'grant';
+
+-- The audit log: what operators, keys with the scope admin and the command line did. Append-only, in a hash chain of its
+-- own; each row names the ledger's head of its time, so that neither is rewritten without the other. It holds nobody's
+-- name or address: people appear by their ids.
+CREATE TABLE audit (
+  seq         INTEGER PRIMARY KEY CHECK (seq > 0),
+  team_id     INTEGER NOT NULL REFERENCES team,                    -- whose operators see it
+  project_id  INTEGER REFERENCES project,                          -- NULL: about the team itself
+  actor       TEXT    NOT NULL,
+  action      TEXT    NOT NULL CHECK (length(action) BETWEEN 1 AND 40),
+  subject     TEXT,
+  reason      TEXT    CHECK (length(reason) <= 500),
+  details     TEXT    NOT NULL,                                    -- JSON; figures, ids, old and new
+  entry_seq   INTEGER NOT NULL,
+  entry_hash  BLOB    NOT NULL CHECK (length(entry_hash) = 32),
+  at_ms       INTEGER NOT NULL,
+  prev_hash   BLOB    NOT NULL CHECK (length(prev_hash) = 32),
+  hash        BLOB    NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+CREATE INDEX audit_team ON audit (team_id, seq);
 
 -- Usage events as they came. Only ever appended to, and pruned from the front by age.
 CREATE TABLE usage_event (
@@ -532,6 +643,7 @@ CREATE TABLE lot (
 ) STRICT;
 CREATE INDEX lot_open ON lot (account_id, expires_at_ms, seq) WHERE side <> 0;
 CREATE INDEX lot_due ON lot (project_id, expires_at_ms) WHERE side = 1 AND expires_at_ms < 9223372036854775807;
+CREATE INDEX lot_project ON lot (project_id, granted_at_ms);
 CREATE INDEX lot_referral ON lot (referral_id) WHERE referral_id IS NOT NULL;
 CREATE INDEX lot_purchase ON lot (purchase_id) WHERE purchase_id IS NOT NULL;
 
@@ -625,6 +737,23 @@ BEGIN SELECT RAISE(ABORT, 'entry: the ledger is append-only'); END;
 CREATE TRIGGER entry_no_delete BEFORE DELETE ON entry
 BEGIN SELECT RAISE(ABORT, 'entry: the ledger is append-only'); END;
 
+CREATE TRIGGER audit_follows BEFORE INSERT ON audit
+BEGIN
+  SELECT CASE
+    WHEN NEW.prev_hash IS NOT coalesce(
+      (SELECT CASE seq WHEN NEW.seq - 1 THEN hash ELSE x'' END FROM audit ORDER BY seq DESC LIMIT 1),
+      CASE NEW.seq WHEN 1 THEN zeroblob(32) END)
+    THEN RAISE(ABORT, 'audit: not the next in the chain')
+    WHEN NEW.entry_hash IS NOT coalesce(
+      (SELECT hash FROM entry WHERE seq = NEW.entry_seq), CASE NEW.entry_seq WHEN 0 THEN zeroblob(32) END)
+    THEN RAISE(ABORT, 'audit: not the ledger''s head')
+  END AS refusal;
+END;
+CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'audit: the log is append-only'); END;
+CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
+BEGIN SELECT RAISE(ABORT, 'audit: the log is append-only'); END;
+
 -- One trigger, as a second one would cost every spend as much again only to find that it has nothing to do.
 CREATE TRIGGER entry_moves_lot AFTER INSERT ON entry WHEN NEW.kind <> 'spend'
 BEGIN
@@ -665,6 +794,15 @@ CREATE TRIGGER decision_no_update BEFORE UPDATE ON decision
 BEGIN SELECT RAISE(ABORT, 'decision: decisions are append-only'); END;
 CREATE TRIGGER decision_no_delete BEFORE DELETE ON decision
 BEGIN SELECT RAISE(ABORT, 'decision: decisions are append-only'); END;
+
+CREATE TRIGGER signal_in_order BEFORE INSERT ON signal
+WHEN NEW.id IS NOT (SELECT coalesce(max(id), 0) + 1 FROM signal)
+  OR EXISTS (SELECT 1 FROM signal WHERE referral_id = NEW.referral_id AND code = NEW.code)
+BEGIN SELECT RAISE(ABORT, 'signal: not the next, or there already'); END;
+CREATE TRIGGER signal_no_update BEFORE UPDATE ON signal
+BEGIN SELECT RAISE(ABORT, 'signal: signals are append-only'); END;
+CREATE TRIGGER signal_no_delete BEFORE DELETE ON signal
+BEGIN SELECT RAISE(ABORT, 'signal: signals are append-only'); END;
 
 -- Money is not moved by changing a row: what a payout is about stays, and it goes from one state to the next only.
 CREATE TRIGGER payout_moves BEFORE UPDATE ON payout

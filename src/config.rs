@@ -74,6 +74,10 @@ pub struct ServeSettings {
     #[arg(long, env = "REFLOOP_STRIPE_API_URL", default_value = "https://api.stripe.com", value_name = "URL", value_parser = public_url)]
     pub stripe_api_url: String,
 
+    /// An RDAP server, without /domain/…, that is asked how old e-mail domains are [default: none is asked]
+    #[arg(long, env = "REFLOOP_RDAP_URL", value_name = "URL", value_parser = public_url)]
+    pub rdap_url: Option<String>,
+
     /// A file of domains, one a line, to take for disposable beside the shipped list
     #[arg(long, env = "REFLOOP_DISPOSABLE_DOMAINS", value_name = "FILE")]
     pub disposable_domains: Option<PathBuf>,
@@ -166,6 +170,7 @@ impl ServeSettings {
             stripe,
             stripe_pages: pages_of(&self.stripe_api_url),
             sends_mail: self.mail_server().is_some(),
+            asks_rdap: self.rdap_url.is_some(),
             ..engine::Settings::default()
         }
     }

@@ -15,10 +15,10 @@
 //!   and is written back to the projections in bulk (`write_back`, `projection`).
 //! - [`engine`]: the use cases. One method, one transaction.
 //! - [`web`]: the faces over HTTP: the developers' API, the conversion API for apps that sign their users in themselves, the
-//!   projects API, the pages, and where Stripe delivers its events.
+//!   projects API, the pages, the operators' console with its calls, and where Stripe delivers its events.
 //! - [`work`]: what happens by itself. It tidies up behind the clock, on which no balance depends, and tells other
 //!   systems what the outbox holds for them: the rows that a transaction has written for mail, payouts, and whatever
-//!   else leaves the house. The network is nowhere else.
+//!   else leaves the house, such as the question how old a domain is. The network is nowhere else.
 //! - [`config`] and [`cli`]: settings as one value, and the commands that put everything together.
 //!
 //! Time decides and is always an argument: whether a lot has vested or expired follows from `now`, not from a job

@@ -3,29 +3,34 @@
 use super::{Report, read_file};
 use crate::domain::error::{Error, Result};
 use crate::domain::ledger::SignedHead;
-use crate::store::{is_existing_file, verify_file};
+use crate::store::{KeptHeads, is_existing_file, verify_all};
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// Checks chain and balances of a file, and that it goes on from a head that was kept.
-pub fn verify(file: &Path, head: Option<&Path>) -> Result<Report> {
-    let kept: Option<SignedHead> = match head {
-        None => None,
-        Some(path) => Some(serde_json::from_str(&read_file(path)?).map_err(|fault| {
-            Error::conflict("unreadable_head", format!("{} is not a kept head: {fault}", path.display()))
-        })?),
-    };
+fn kept_head(path: &Path) -> Result<SignedHead> {
+    serde_json::from_str(&read_file(path)?)
+        .map_err(|fault| Error::conflict("unreadable_head", format!("{} is not a kept head: {fault}", path.display())))
+}
+
+/// Checks chain, balances and audit log of a file, and that both go on from heads that were kept.
+pub fn verify(file: &Path, head: Option<&Path>, audit_head: Option<&Path>) -> Result<Report> {
+    let (ledger, audit) = (head.map(kept_head).transpose()?, audit_head.map(kept_head).transpose()?);
     if !is_existing_file(file) {
         return Err(Error::not_found(format!("there is no database at {}", file.display())));
     }
-    let verdict = verify_file(file, kept.as_ref())?;
+    let verdict = verify_all(file, KeptHeads { ledger: ledger.as_ref(), audit: audit.as_ref() })?;
     let head = hex::encode(verdict.head.hash);
     Ok(match verdict.fault {
         None => Report::new(
-            json!({ "ok": true, "entries": verdict.entries, "head": head }),
-            format!("ok: {} entries, head {head}", verdict.entries),
+            json!({
+                "ok": true,
+                "entries": verdict.entries,
+                "head": head,
+                "audit": { "rows": verdict.audit.seq, "head": hex::encode(verdict.audit.hash) },
+            }),
+            format!("ok: {} entries, head {head}; {} rows of the audit log", verdict.entries, verdict.audit.seq),
         ),
         Some(fault) => Report {
             document: json!({ "ok": false, "seq": fault.seq, "problem": fault.problem }),

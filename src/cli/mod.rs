@@ -68,13 +68,16 @@ enum Command {
     /// List payouts to partners; approve, cancel and retry them
     #[command(subcommand)]
     Payout(PayoutCommand),
-    /// Recompute the ledger's chain and every balance from its entries alone
+    /// Recompute the ledger's chain, every balance from its entries alone, and the audit log's chain
     Verify {
         /// The database file; the same as --db
         file: Option<PathBuf>,
         /// A head that was kept from GET /v1/ledger/head; - for standard input
         #[arg(long, value_name = "HEAD.json")]
         head: Option<PathBuf>,
+        /// A head that was kept from the audit log, GET /v1/admin/projects/PROJECT/audit/head
+        #[arg(long, value_name = "HEAD.json")]
+        audit_head: Option<PathBuf>,
     },
     /// Make a file with a year of made-up history, to look around in
     Demo(demo::DemoSettings),
@@ -167,7 +170,9 @@ fn execute(cli: &Cli) -> Result<Option<Report>> {
         Command::Project(command) => project::run(db, command).map(Some),
         Command::Key(command) => key::run(db, command).map(Some),
         Command::Operator(command) => operator::run(db, command).map(Some),
-        Command::Verify { file, head } => check::verify(file.as_deref().unwrap_or(db), head.as_deref()).map(Some),
+        Command::Verify { file, head, audit_head } => {
+            check::verify(file.as_deref().unwrap_or(db), head.as_deref(), audit_head.as_deref()).map(Some)
+        }
         Command::Demo(settings) => demo::run(cli.database.db.as_deref(), settings).map(Some),
         Command::Mail(command) => mail::run(command).map(Some),
         Command::Outbox(command) => outbox::run(db, command).map(Some),

@@ -7,7 +7,7 @@ use crate::domain::error::{Error, Result};
 use crate::engine::{Engine, StripeCaller};
 use crate::store::{Clock, Store};
 use crate::web::{self, Context};
-use crate::work::{Couriers, Mailer, Receiver, SmtpServer, StripeClient, Worker};
+use crate::work::{Couriers, Mailer, RdapClient, Receiver, SmtpServer, StripeClient, Worker};
 use serde_json::json;
 use std::net::TcpListener;
 use std::path::Path;
@@ -43,6 +43,7 @@ pub fn serve(db: &Path, settings: &ServeSettings, as_json: bool) -> Result<()> {
 /// Who tells other systems what the outbox holds for them.
 fn receivers(settings: &ServeSettings, public_url: &str, stripe: StripeClient) -> Result<Vec<Box<dyn Receiver>>> {
     let mut receivers: Vec<Box<dyn Receiver>> = vec![Box::new(stripe)];
+    receivers.extend(settings.rdap_url.as_ref().map(|url| Box::new(RdapClient::new(url)) as Box<dyn Receiver>));
     if let Some(url) = settings.mail_server() {
         let url = match url.strip_prefix('@') {
             Some(file) => read_file(Path::new(file))?,

@@ -8,15 +8,18 @@ pub enum DeliveryKind {
     Mail,
     /// The transfer of a payout, at Stripe.
     Transfer,
+    /// The question how old a domain is, to RDAP.
+    Domain,
 }
 
 impl DeliveryKind {
-    pub const ALL: [Self; 2] = [Self::Mail, Self::Transfer];
+    pub const ALL: [Self; 3] = [Self::Mail, Self::Transfer, Self::Domain];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Mail => "mail",
             Self::Transfer => "transfer",
+            Self::Domain => "domain",
         }
     }
 

@@ -91,6 +91,12 @@ impl Email {
         }
     }
 
+    /// The registrable domain, unless it is a public provider's.
+    pub fn own_domain(&self) -> Option<&str> {
+        let domain = self.registrable_domain();
+        (!is_public(domain) && !is_public(&self.domain)).then_some(domain)
+    }
+
     /// Whether the domain hands out throw-away mailboxes, by the shipped list or the team's own.
     pub fn is_disposable(&self, own_list: &DisposableDomains) -> bool {
         let domains = [self.domain.as_str(), self.registrable_domain()];

@@ -75,6 +75,8 @@ ids! {
     ProjectId = "proj_";
     /// A team member who runs its projects.
     OperatorId = "op_";
+    /// A one-time link for a new operator.
+    InvitationId = "inv_";
     /// An account: who refers or is referred.
     AccountId = "dev_";
     /// A referral: referrer, referee and code.

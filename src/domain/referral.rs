@@ -202,6 +202,11 @@ impl Progress {
         self.with_status(program)
     }
 
+    /// Where it has got to, once nothing stands against it any more.
+    pub fn once_cleared(self, program: &Program) -> Status {
+        Self { status: Status::SignedUp, ..self }.with_status(program).status
+    }
+
     /// The furthest milestone; review and rejection are for others to set and lift.
     fn with_status(mut self, program: &Program) -> Self {
         if matches!(self.status, Status::Review | Status::Rejected) {
@@ -301,7 +306,9 @@ mod tests {
         assert_eq!(new.after_calls(&program(), 0, 500, 40).status, Status::Active);
         assert_eq!(new.after_calls(&program(), 0, 0, 40), new);
         let held = Progress { status: Status::Review, ..new };
-        assert_eq!(held.after_calls(&program(), 0, 1, 10).status, Status::Review);
+        let held = held.after_calls(&program(), 0, 1, 10);
+        assert_eq!((held.status, held.once_cleared(&program())), (Status::Review, Status::FirstCall));
+        assert_eq!(Progress { status: Status::Review, ..new }.once_cleared(&program()), Status::SignedUp);
     }
 
     #[test]

@@ -72,6 +72,34 @@ impl Event {
     }
 }
 
+/// What a decision came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Granted,
+    Refused,
+    /// Signals hold the referral until an operator has looked at it; ...
+    Held,
+    /// ... who found nothing wrong with it, ...
+    Cleared,
+    /// ... took back what it had brought, ...
+    Rejected,
+    /// ... or gave that again.
+    Reopened,
+}
+
+impl Verdict {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Granted => "granted",
+            Self::Refused => "refused",
+            Self::Held => "held",
+            Self::Cleared => "cleared",
+            Self::Rejected => "rejected",
+            Self::Reopened => "reopened",
+        }
+    }
+}
+
 /// What a rule gives: the lot that it opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {

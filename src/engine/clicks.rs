@@ -1,6 +1,8 @@
 //! Clicks through codes: counting them, remembering them for the signup that may follow, and what of them is left.
 
 use super::Engine;
+use super::logins::Devices;
+use super::signals::Seen;
 use crate::domain::click::{self, KeptClick, VisitorId};
 use crate::domain::code::Code;
 use crate::domain::error::{Error, Result};
@@ -29,6 +31,8 @@ pub struct Arrival {
     pub remembered: Option<String>,
     /// Who is signed in.
     pub account: Option<AccountId>,
+    /// Whom the browser is known to have signed in as.
+    pub devices: Devices,
 }
 
 /// What the browser is to remember of a click, and for how long.
@@ -54,6 +58,7 @@ pub struct CameFrom {
     /// Who it is, by what it remembers or else by its address; `None` when nobody has clicked today whose address would
     /// say anything.
     pub visitor: Option<VisitorId>,
+    pub seen: Seen,
 }
 
 /// Clicks on their way to the disk. One job at a time takes those that wait, so that they come in batches when there are
@@ -188,7 +193,7 @@ impl Engine {
 
     /// The key of today's visitors. It is made with the day's first click and thrown away when the day is over: after
     /// that nobody can tell, not even with the file, whether an address was among them.
-    async fn visitor_key(&self) -> Result<[u8; 32]> {
+    pub(super) async fn visitor_key(&self) -> Result<[u8; 32]> {
         let today = self.today();
         if let Some(key) = self.visitor_key.of(today) {
             return Ok(key);
@@ -279,10 +284,11 @@ impl Engine {
         Ok(key.map(|key| VisitorId::of(&key, project, arrival.network, &arrival.user_agent)))
     }
 
-    /// What an arrival says about who signs up. Nothing is written.
+    /// What an arrival says about who signs up. Nothing is written but the day's key, where there is none yet.
     pub async fn came_from(&self, project: ProjectId, arrival: &Arrival) -> Result<CameFrom> {
+        let seen = self.seen(project, arrival).await;
         if let Some(kept) = self.kept_click(project, arrival.remembered.as_deref()) {
-            return Ok(CameFrom { visitor: Some(kept.visitor), kept: Some(kept) });
+            return Ok(CameFrom { visitor: Some(kept.visitor), kept: Some(kept), seen });
         }
         let today = self.today();
         let mut key = self.visitor_key.of(today);
@@ -291,7 +297,7 @@ impl Engine {
             key = stored.map(|(_, key)| key);
         }
         let visitor = key.map(|key| VisitorId::of(&key, project, arrival.network, &arrival.user_agent));
-        Ok(CameFrom { kept: None, visitor })
+        Ok(CameFrom { kept: None, visitor, seen })
     }
 
     fn kept_click(&self, project: ProjectId, remembered: Option<&str>) -> Option<KeptClick> {

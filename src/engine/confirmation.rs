@@ -1,6 +1,7 @@
 //! Confirming the address that someone signed up with, where the program asks for it: until then, the code that they
 //! came with waits, and they neither use another one nor have one of their own.
 
+use super::logins::Devices;
 use super::purchases::pay_for_earlier;
 use super::referrals::{Applied, introduce};
 use super::usage::{Calls, reach_milestones};
@@ -63,8 +64,8 @@ fn confirm(tx: &Tx<'_>, project: ProjectId, account: AccountId) -> Result<Option
     if tx.referral_of(project, account)?.is_some() {
         return Ok(None);
     }
-    let applied = introduce(tx, project, &program, &code, &referee)?;
-    if let Applied::Accepted { .. } = applied {
+    let applied = introduce(tx, project, &program, &code, &referee, &Devices::default())?;
+    if let Applied::Accepted { .. } | Applied::Held { .. } = applied {
         let has = tx.with_holdings(project, account, |has| (has.referral().cloned(), has.calls()))?;
         let (referral, after) = has.unwrap_or_default();
         reach_milestones(tx, project, &program, referral.as_ref(), Calls { before: 0, after })?;

@@ -1,5 +1,6 @@
 //! The `convert` call: a new user of the team's app came with a code.
 
+use super::logins::Devices;
 use super::referrals::{Applied, introduce_silently, may_apply};
 use super::rewards::reward;
 use super::{Engine, letters};
@@ -88,8 +89,8 @@ fn referral_by(
         tx.add_account(project, &NewAccount { email, disposable, ..NewAccount::default() })?
     };
     // The conversion follows at once, and is what there is to say.
-    match introduce_silently(tx, project, program, code, &referee)?.0 {
+    match introduce_silently(tx, project, program, code, &referee, &Devices::default())?.0 {
         Applied::Rejected { .. } | Applied::Awaiting { .. } => Ok(None),
-        Applied::Accepted { .. } => tx.referral_of(project, referee.id),
+        Applied::Accepted { .. } | Applied::Held { .. } => tx.referral_of(project, referee.id),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::accounts::known_as;
 use super::codes::free_code;
+use super::logins::Devices;
 use super::referrals::introduce;
 use super::{Engine, confirmation};
 use crate::domain::code::Code;
@@ -183,7 +184,7 @@ impl Engine {
                     return Err(Error::field("code", "self_referral", "This is the customer's own code."));
                 }
                 let referee = known.map_or_else(|| known_as(tx, project, &name), Ok)?;
-                introduce(tx, project, &program, &row, &referee)?;
+                introduce(tx, project, &program, &row, &referee, &Devices::default())?;
                 let referral = tx.customer_referral_of(project, referee.id)?;
                 let referral = referral.ok_or_else(|| Error::internal("a referral that is not there"))?;
                 Ok(AppliedCode { code: row.into(), referral: referral.into() })

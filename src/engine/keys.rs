@@ -1,11 +1,13 @@
 //! Keys: who presents one, and making, listing and revoking them.
 
-use super::{Engine, secrets};
+use super::{Engine, audit, secrets};
 use crate::domain::access::{Caller, Role, Scope};
+use crate::domain::audit::{Actor, action};
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{AccountId, KeyId, ProjectId};
 use crate::domain::time::HOUR_MS;
 use crate::store::{KeyRow, NewKey, Project, Reader, Tx};
+use serde_json::json;
 use std::sync::Arc;
 
 /// More than anyone rotates through; keeps a runaway script from filling the table.
@@ -107,6 +109,8 @@ impl Engine {
             let secret = secrets::fresh(&format!("bs_{}_", project.mode))?;
             let role = Role::Gateway(scopes);
             let row = tx.add_key(project.id, &NewKey { secret: &secret, role: &role, name: name.as_deref() })?;
+            let details = json!({ "scopes": row.scopes });
+            audit::note(tx, project.id, &Actor::CommandLine, action::KEY_CREATE, &row.id.to_string(), &details)?;
             Ok(MadeKey { secret, row })
         })
     }
@@ -117,6 +121,10 @@ impl Engine {
 
     /// `NotFound` when there is no such gateway key, or it is revoked already.
     pub fn revoke_gateway_key(&self, id: KeyId) -> Result<()> {
-        self.store.write_blocking(move |tx| tx.revoke_key(tx.project_of_gateway_key(id)?, None, id))
+        self.store.write_blocking(move |tx| {
+            let project = tx.project_of_gateway_key(id)?;
+            tx.revoke_key(project, None, id)?;
+            audit::note(tx, project, &Actor::CommandLine, action::KEY_REVOKE, &id.to_string(), &json!({}))
+        })
     }
 }

@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::domain::error::Result;
 use crate::domain::id::{AccountId, ProjectId};
-use crate::domain::ledger::SignedHead;
+use crate::domain::ledger::{Chain, SignedHead};
 use crate::store::{LedgerFilter, LedgerPage};
 
 impl Engine {
@@ -55,6 +55,6 @@ impl Engine {
     /// The newest entry's number and hash, signed by this instance.
     pub async fn signed_head(&self) -> Result<SignedHead> {
         let signing_key = self.store.instance().signing_key;
-        self.store.read(move |db| Ok(db.ledger_head()?.sign(&signing_key, db.machine_now_ms()))).await
+        self.store.read(move |db| Ok(db.ledger_head()?.sign(Chain::Ledger, &signing_key, db.machine_now_ms()))).await
     }
 }

@@ -9,7 +9,7 @@ use crate::domain::access;
 use crate::domain::delivery::DeliveryKind;
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{AccountId, ProjectId};
-use crate::domain::referral::Progress;
+use crate::domain::referral::{Progress, Status};
 use crate::domain::time::{DAY_MS, HOUR_MS};
 use crate::store::{Delivery, NewDelivery, Project, Referral, Snapshot, TokenPurpose, Tx, VersionedProgram};
 use serde::{Deserialize, Serialize};
@@ -180,6 +180,10 @@ pub fn milestone(
     had: Progress,
     granted: &[Granted],
 ) -> Result<()> {
+    // What is held is not earned yet; the dashboard says so.
+    if referral.progress.status == Status::Review {
+        return Ok(());
+    }
     let (has, earned) = (referral.progress, sum_for(granted, referral.referrer));
     let is_new = |had: Option<i64>, has: Option<i64>| had.is_none() && has.is_some();
     let milestone = if is_new(had.active_at_ms, has.active_at_ms) && earned > 0 {

@@ -76,6 +76,13 @@ pub struct Attempt<Id> {
     found: Option<(Id, String)>,
 }
 
+impl<Id: Copy> Attempt<Id> {
+    /// Whose password is tried, if it is anybody's.
+    pub(super) fn owner(&self) -> Option<Id> {
+        self.found.as_ref().map(|(id, _)| *id)
+    }
+}
+
 /// Who has a password.
 #[derive(Clone, Copy)]
 pub enum Owner {
@@ -104,30 +111,43 @@ pub(super) fn wrong() -> Error {
     Error::new(Kind::Unauthenticated, "invalid_login", "The e-mail address or the password is wrong.")
 }
 
+/// The part of a token that only this server can make. The password's hash is in it: a new password makes the tokens of
+/// the old one worthless.
+fn device_mac(pepper: &[u8; 32], owner: Owner, password_hash: &str, nonce: &str) -> String {
+    let (kind, id) = match owner {
+        Owner::Account(AccountId(id)) => (b'a', id),
+        Owner::Operator(OperatorId(id)) => (b'o', id),
+    };
+    let mut hasher = blake3::Hasher::new_keyed(&blake3::derive_key("refloop 2026 known browser", pepper));
+    hasher.update(&[kind]).update(&id.to_le_bytes()).update(nonce.as_bytes()).update(password_hash.as_bytes());
+    hasher.finalize().to_hex().to_string()
+}
+
+impl Devices {
+    /// The nonce of the token that the browser has for this owner, if it has signed in as them since the password is
+    /// what it is.
+    fn nonce_of(&self, pepper: &[u8; 32], owner: Owner, password_hash: &str) -> Option<&str> {
+        self.0.iter().find_map(|token| {
+            let (nonce, mac) = token.split_at(NONCE_LENGTH);
+            let expected = device_mac(pepper, owner, password_hash, nonce);
+            bool::from(mac.as_bytes().ct_eq(expected.as_bytes())).then_some(nonce)
+        })
+    }
+
+    /// Whether the browser has signed in as this account.
+    pub(super) fn know(&self, pepper: &[u8; 32], account: AccountId, password_hash: &str) -> bool {
+        self.nonce_of(pepper, account.into(), password_hash).is_some()
+    }
+}
+
 impl Engine {
     fn keyed(&self, purpose: &str) -> blake3::Hasher {
         blake3::Hasher::new_keyed(&blake3::derive_key(purpose, &self.store.instance().pepper))
     }
 
-    /// The part of a token that only this server can make. The password's hash is in it: a new password makes the
-    /// tokens of the old one worthless.
-    fn device_mac(&self, owner: Owner, password_hash: &str, nonce: &str) -> String {
-        let (kind, id) = match owner {
-            Owner::Account(AccountId(id)) => (b'a', id),
-            Owner::Operator(OperatorId(id)) => (b'o', id),
-        };
-        let mut hasher = self.keyed("refloop 2026 known browser");
-        hasher.update(&[kind]).update(&id.to_le_bytes()).update(nonce.as_bytes()).update(password_hash.as_bytes());
-        hasher.finalize().to_hex().to_string()
-    }
-
     /// The nonce of the token that the browser has for this owner.
     fn known_by<'d>(&self, owner: Owner, password_hash: &str, devices: &'d Devices) -> Option<&'d str> {
-        devices.0.iter().find_map(|token| {
-            let (nonce, mac) = token.split_at(NONCE_LENGTH);
-            let expected = self.device_mac(owner, password_hash, nonce);
-            bool::from(mac.as_bytes().ct_eq(expected.as_bytes())).then_some(nonce)
-        })
+        devices.nonce_of(&self.store.instance().pepper, owner, password_hash)
     }
 
     /// The browser's tokens after it has signed in: a new one for this owner, and those for others.
@@ -135,7 +155,7 @@ impl Engine {
         let nonce = secrets::fresh("")?.split_off(NONCE_LENGTH);
         let old = self.known_by(owner, password_hash, devices);
         let others = devices.0.iter().filter(|token| old.is_none_or(|old| !token.starts_with(old)));
-        let fresh = format!("{nonce}{}", self.device_mac(owner, password_hash, &nonce));
+        let fresh = format!("{nonce}{}", device_mac(&self.store.instance().pepper, owner, password_hash, &nonce));
         Ok(Devices(std::iter::once(fresh).chain(others.cloned()).take(MOST_DEVICES).collect()))
     }
 
@@ -159,6 +179,15 @@ impl Engine {
         hasher.update(nonce.unwrap_or_default().as_bytes()).update(b" ").update(email.as_bytes());
         let counted_by = u64::from_le_bytes(hasher.finalize().as_bytes()[..8].try_into().unwrap_or_default());
         Attempt { guess: Guess { counted_by, by_known_browser: nonce.is_some() }, password, found }
+    }
+
+    /// By what tries at the code of an operator's second factor are counted.
+    pub(super) fn code_guess(&self, operator: OperatorId, password_hash: &str, devices: &Devices) -> Guess {
+        let nonce = self.known_by(operator.into(), password_hash, devices);
+        let mut hasher = self.keyed("refloop 2026 tries at a code");
+        hasher.update(&operator.0.to_le_bytes()).update(nonce.unwrap_or_default().as_bytes());
+        let counted_by = u64::from_le_bytes(hasher.finalize().as_bytes()[..8].try_into().unwrap_or_default());
+        Guess { counted_by, by_known_browser: nonce.is_some() }
     }
 
     /// Who it is, with the hash of the password. `Unauthenticated` for an address or a password that is wrong: the same

@@ -2,15 +2,20 @@
 
 mod account_sessions;
 mod accounts;
+mod audit;
+mod bulk_reviews;
 mod clicks;
 mod codes;
 mod confirmation;
 mod connect;
+mod console;
 mod conversion;
 mod customers;
+mod domains;
 mod keys;
 mod ledger;
 mod letters;
+mod limits;
 mod logins;
 mod operators;
 mod outbox;
@@ -24,14 +29,18 @@ mod projects;
 mod purchases;
 mod referrals;
 mod reports;
+mod reviews;
 mod rewards;
+mod second_factor;
 mod secrets;
 mod sessions;
 mod setup;
+mod signals;
 mod signup;
 mod stripe;
 mod subjects;
 mod sweep;
+mod team;
 mod test_clock;
 mod transfers;
 mod usage;
@@ -39,10 +48,12 @@ mod uses;
 
 pub use account_sessions::OwnAccount;
 pub use accounts::{Change, ProfileView};
+pub use bulk_reviews::{BulkRejected, Cohort, CohortAccount, Preview};
 pub use clicks::{Arrival, CameFrom, Clicked, Remembered};
 pub use codes::CodeView;
 pub use confirmation::Confirmed;
 pub use connect::{ConnectLinks, Connected, StripeCaller};
+pub use console::ProjectOverview;
 pub use conversion::Conversion;
 pub use customers::{AppliedCode, CustomerCode, ReferredCustomer, Slice};
 pub use keys::MadeKey;
@@ -60,22 +71,27 @@ pub use projects::ProjectView;
 pub use purchases::{NewPurchase, NewRefund, Recorded};
 pub use referrals::{Applied, ReferralCredit, ReferralItem, ReferralPage, mask};
 pub use reports::{DayRow, Leader, Milestones, Period, SeriesDay, Standing, Stats};
+pub use reviews::{ReviewGrant, ReviewItem, ReviewPage, ReviewView, own_domain};
+pub use second_factor::{CodeAttempt, RecoveryCodes, SignIn};
 pub use sessions::{SESSION_DAYS, SignedIn};
 pub use setup::FirstStart;
+pub use signals::Seen;
 pub use signup::{HashedPassword, SignedUp, Signup};
 pub use stripe::Delivered;
 pub use subjects::SubjectStats;
 pub use sweep::Swept;
+pub use team::{Door, INVITATION_DAYS, OwnOperator};
 pub use transfers::{Secret, TransferTask};
 pub use usage::{UsageAnswer, UsageEvent, UsageStatus, Who};
 
 use crate::domain::email::DisposableDomains;
-use crate::domain::error::Result;
+use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{KeyId, ProjectId, SessionId};
 use crate::domain::stripe::connect::pages_of;
 pub use crate::store::{
-    AccountSession, Delivery, DeliveryRow, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow, PayoutRow,
-    Project, Reader, Refusal, SessionRow, StripeAccount, Team, UnsignedClicks, VersionedProgram,
+    AccountSession, AuditFilter, AuditPage, DecisionRow, Delivery, DeliveryRow, Invitation, KeyRow, LedgerFilter,
+    LedgerLine, LedgerPage, OperatorRow, OperatorSessionRow, PayoutRow, Population, Project, ProjectBooks, Reader,
+    Refusal, ReviewLine, SessionRow, Side, SignalRow, StripeAccount, Team, UnsignedClicks, VersionedProgram, Waiting,
 };
 
 use crate::store::Store;
@@ -98,6 +114,8 @@ pub struct Settings {
     pub stripe_pages: String,
     /// Whether there is a server to send mail through.
     pub sends_mail: bool,
+    /// Whether there is somewhere to ask when domains were registered.
+    pub asks_rdap: bool,
 }
 
 impl Default for Settings {
@@ -107,6 +125,7 @@ impl Default for Settings {
             concurrent_hashes: 2,
             disposable_domains: DisposableDomains::default(),
             sends_mail: false,
+            asks_rdap: false,
             stripe: StripeCaller::default(),
             stripe_pages: pages_of("https://api.stripe.com"),
         }
@@ -127,6 +146,7 @@ pub struct Engine {
     last_write: Mutex<Option<Instant>>,
     clicks: Arc<clicks::ClickLine>,
     visitor_key: clicks::VisitorKey,
+    sightings: signals::Sightings,
     /// Calls to Stripe that somebody waits for.
     stripe_calls: Arc<tokio::sync::Semaphore>,
     /// What was erased may have left traces in the write-ahead log.
@@ -136,6 +156,7 @@ pub struct Engine {
 impl Engine {
     pub fn new(store: Arc<Store>, settings: Settings) -> Self {
         store.set_sends_mail(settings.sends_mail);
+        store.set_asks_rdap(settings.asks_rdap);
         let hashing = Arc::new(tokio::sync::Semaphore::new(settings.concurrent_hashes));
         // A process that was killed may have left some.
         let traces_left = Arc::new(AtomicBool::new(true));
@@ -149,6 +170,7 @@ impl Engine {
             last_write: Mutex::default(),
             clicks: Arc::default(),
             visitor_key: clicks::VisitorKey::default(),
+            sightings: signals::Sightings::default(),
             stripe_calls,
             traces_left,
         }
@@ -177,6 +199,14 @@ impl Engine {
     /// A team's project, each by its slug or its id. `NotFound`, for another team's too.
     pub fn project_of_team(&self, reader: &Reader, team: &str, project: &str) -> Result<Project> {
         reader.read(|db| db.project_of_team(team, project))
+    }
+
+    /// The project of this slug or id. `NotFound`, in the same words for an id that does not read.
+    pub fn project_for_admin(&self, reader: &Reader, name: &str) -> Result<Project> {
+        reader.read(|db| db.project_named(name)).map_err(|error| match error.kind {
+            Kind::NotFound => Error::not_found("No such project."),
+            _ => error,
+        })
     }
 
     /// A keyed hash for a purpose, by which a page's form token is bound to its visitor.

@@ -4,12 +4,13 @@
 
 use super::letters::Letter;
 use super::transfers::{self, TransferTask};
-use super::{Engine, letters};
+use super::{Engine, audit, domains, letters};
+use crate::domain::audit::{Actor, action};
 use crate::domain::delivery::{self, DeliveryKind, Fate, Outcome};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::DeliveryId;
 use crate::store::{Delivery, DeliveryRow, Tx};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What a receiver is to be told, complete.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub enum Content {
     /// A call, in the words that were written down when it was caused.
     Call(Value),
     Transfer(TransferTask),
+    /// The domain whose age is asked for.
+    Domain(String),
 }
 
 /// A delivery that has begun: its receiver may have been told from now on.
@@ -79,8 +82,13 @@ impl Engine {
 
     /// Has a delivery tried again now, whether it is parked or waits for its next try. `NotFound` when it is done.
     pub fn retry_delivery(&self, id: DeliveryId) -> Result<()> {
-        let found = self.store.write_blocking(move |tx| tx.retry_delivery(id))?;
-        if found { Ok(()) } else { Err(Error::not_found("There is no such delivery, or it is done.")) }
+        self.store.write_blocking(move |tx| {
+            if !tx.retry_delivery(id)? {
+                return Err(Error::not_found("There is no such delivery, or it is done."));
+            }
+            let project = tx.project_of_delivery(id)?;
+            audit::note(tx, project, &Actor::CommandLine, action::DELIVERY_RETRY, &id.to_string(), &json!({}))
+        })
     }
 }
 
@@ -90,6 +98,7 @@ fn content(tx: &Tx<'_>, delivery: &Delivery) -> Result<Option<Content>> {
     match delivery.kind {
         DeliveryKind::Mail => Ok(letters::letter(tx, delivery)?.map(|letter| Content::Letter(Box::new(letter)))),
         DeliveryKind::Transfer => Ok(transfers::begin(tx, delivery)?.map(Content::Transfer)),
+        DeliveryKind::Domain => Ok(domains::begin(tx, delivery)?.map(Content::Domain)),
     }
 }
 
@@ -99,5 +108,6 @@ fn fate(tx: &Tx<'_>, delivery: &Delivery, outcome: &Outcome) -> Result<Fate> {
     match delivery.kind {
         DeliveryKind::Mail => Ok(delivery::fate(outcome, delivery.tries, tx.machine_now_ms(), tx.entropy()?)),
         DeliveryKind::Transfer => transfers::conclude(tx, delivery, outcome),
+        DeliveryKind::Domain => domains::conclude(tx, delivery, outcome),
     }
 }

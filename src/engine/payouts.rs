@@ -2,7 +2,8 @@
 
 use super::partners::{has_stripe, seen_beside, standing};
 use super::rewards::settle;
-use super::{Engine, letters};
+use super::{Engine, audit, letters};
+use crate::domain::audit::{Actor, action};
 use crate::domain::delivery::DeliveryKind;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, DeliveryId, PayoutId, ProjectId};
@@ -99,6 +100,7 @@ impl Engine {
             if uncovered > 0 {
                 return Err(payout::not_covered(&tx.program(project)?.amount_text(uncovered)));
             }
+            audit::note(tx, project, &Actor::CommandLine, action::PAYOUT_APPROVE, &id.to_string(), &json!({}))?;
             queue(tx, project, id)
         })
     }
@@ -112,6 +114,7 @@ impl Engine {
                 let message = "Stripe may have been told of this payout, or it is settled: it cannot be called off.";
                 return Err(Error::conflict("already_sent", message));
             }
+            audit::note(tx, project, &Actor::CommandLine, action::PAYOUT_CANCEL, &id.to_string(), &json!({}))?;
             queue(tx, project, id)
         })
     }
@@ -133,6 +136,8 @@ impl Engine {
                     return Err(Error::conflict("too_early", message));
                 }
             }
+            let action = if resolve { action::PAYOUT_RESOLVE } else { action::PAYOUT_RETRY };
+            audit::note(tx, project, &Actor::CommandLine, action, &id.to_string(), &json!({}))?;
             queue(tx, project, id)
         })
     }

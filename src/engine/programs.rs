@@ -1,11 +1,13 @@
 //! A project's program: reading and changing it, and what a change would have paid.
 
-use super::Engine;
+use super::{Engine, audit};
+use crate::domain::audit::{Actor, action};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::ProjectId;
 use crate::domain::program::{Config, Program};
 use crate::domain::replay::Comparison;
 use crate::store::{ProgramVersion, Project, Snapshot, Tx, VersionedProgram};
+use serde_json::json;
 
 impl Engine {
     /// By slug or id. `NotFound`.
@@ -26,7 +28,7 @@ impl Engine {
     /// Makes a validated program the next version. `Conflict` when it changes the unit of credits that exist.
     pub fn set_program(&self, project: &Project, program: Program, author: &str) -> Result<i64> {
         let (project, author) = (project.id, author.to_owned());
-        self.store.write_blocking(move |tx| replace(tx, project, &program, &author))
+        self.store.write_blocking(move |tx| replace(tx, project, &program, &author, &Actor::CommandLine))
     }
 
     /// The program in the four fields of the projects API.
@@ -36,14 +38,14 @@ impl Engine {
 
     /// Makes the program with these four fields the next version. `Conflict` when it says more than they can, or it
     /// changes the unit of credits that exist.
-    pub async fn set_config(&self, project: ProjectId, config: Config, author: String) -> Result<Config> {
+    pub async fn set_config(&self, project: ProjectId, config: Config, actor: Actor) -> Result<Config> {
         self.store
             .write(move |tx| {
                 let program = tx.program(project)?.with_config(&config).ok_or_else(|| {
                     let message = "The program has rules that these fields cannot say; use refloop project program.";
                     Error::conflict("program_not_expressible", message)
                 })?;
-                replace(tx, project, &program, &author)?;
+                replace(tx, project, &program, &actor.to_string(), &actor)?;
                 Ok(program.config())
             })
             .await
@@ -63,13 +65,16 @@ impl Engine {
 }
 
 /// Makes a program the next version, unless it is the one in force. Its version.
-fn replace(tx: &Tx<'_>, project: ProjectId, program: &Program, author: &str) -> Result<i64> {
+fn replace(tx: &Tx<'_>, project: ProjectId, program: &Program, author: &str, actor: &Actor) -> Result<i64> {
     let current = tx.program(project)?;
     if *current == *program {
         return Ok(current.version);
     }
     check_unit(tx, project, &current, program)?;
-    tx.add_program(project, program, author)
+    let version = tx.add_program(project, program, author)?;
+    let details = json!({ "from": current.version, "to": version });
+    audit::note(tx, project, actor, action::PROGRAM_CHANGE, &format!("v{version}"), &details)?;
+    Ok(version)
 }
 
 fn check_unit(db: &Snapshot<'_>, project: ProjectId, current: &Program, program: &Program) -> Result<()> {

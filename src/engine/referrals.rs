@@ -1,20 +1,27 @@
 //! Making referrals out of codes, and listing them.
 
+use super::logins::Devices;
 use super::rewards::{Granted, reward, sum_for};
-use super::{Engine, confirmation, letters, stripe};
+use super::signals::Newcomer;
+use super::{Arrival, Engine, confirmation, letters, signals, stripe};
 use crate::domain::code::Code;
 use crate::domain::email::{Email, identity_hash};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, EntryId, ProjectId, ReferralId};
 use crate::domain::ledger::{EntryKind, line_status};
 use crate::domain::referral::{self, Application, Identity, LateApplicant, Progress, Status};
-use crate::domain::reward::Event;
+use crate::domain::reward::{Event, Verdict};
 use crate::store::{Account, CodeRow, NewDecision, NewReferral, ReferralLine, Snapshot, Tx, VersionedProgram};
 
 /// What became of a code that someone used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Applied {
     Accepted {
+        code: String,
+        bonus_credits: i64,
+    },
+    /// Signals hold it: what it brings waits until an operator has looked at it.
+    Held {
         code: String,
         bonus_credits: i64,
     },
@@ -35,8 +42,9 @@ pub fn introduce(
     program: &VersionedProgram,
     code: &CodeRow,
     referee: &Account,
+    devices: &Devices,
 ) -> Result<Applied> {
-    let (applied, granted) = introduce_silently(tx, project, program, code, referee)?;
+    let (applied, granted) = introduce_silently(tx, project, program, code, referee, devices)?;
     if let Applied::Accepted { .. } = applied {
         letters::signed_up(tx, project, program, code.owner, referee.id, &granted)?;
     }
@@ -50,6 +58,7 @@ pub fn introduce_silently(
     program: &VersionedProgram,
     code: &CodeRow,
     referee: &Account,
+    devices: &Devices,
 ) -> Result<(Applied, Vec<Granted>)> {
     let strict = program.abuse.strict_domains;
     let referrer = tx.account(project, code.owner)?;
@@ -90,7 +99,7 @@ pub fn introduce_silently(
                 event: Event::Signup.as_str(),
                 rule: "abuse",
                 inputs: &application.inputs(),
-                granted: false,
+                verdict: Verdict::Refused,
                 code: reason,
                 basis_points: None,
             },
@@ -100,11 +109,19 @@ pub fn introduce_silently(
     tx.count_code_use(project, code.id)?;
     let referral =
         tx.referral_of(project, referee.id)?.ok_or_else(|| Error::internal("a referral that is not there"))?;
+    let identity = application.referee.as_ref();
+    let new = Newcomer { account: referee, identity, code: code.id, devices };
+    signals::look_at_beginning(tx, project, program, &referral, &new)?;
+    let referral = tx.referral(project, id)?;
     let granted = reward(tx, project, program, &referral, Event::Signup, None)?;
     // Their first purchase may have been told before there was an account of theirs: it counts now.
     stripe::catch_up(tx, project, referee.id)?;
-    let bonus_credits = sum_for(&granted, referee.id);
-    Ok((Applied::Accepted { code: code.code.clone(), bonus_credits }, granted))
+    let (code, bonus_credits) = (code.code.clone(), sum_for(&granted, referee.id));
+    let applied = match referral.progress.status {
+        Status::Review => Applied::Held { code, bonus_credits },
+        _ => Applied::Accepted { code, bonus_credits },
+    };
+    Ok((applied, granted))
 }
 
 /// Refuses an account that is there already a code: [`referral::may_apply`].
@@ -199,17 +216,27 @@ fn item(db: &Snapshot<'_>, project: ProjectId, referrer: AccountId, line: Referr
 impl Engine {
     /// A code entered after the signup. `Conflict` when it is too late or the second; `Invalid` for a code that
     /// cannot be used, or is one's own.
-    pub async fn apply_code(&self, project: ProjectId, account: AccountId, code: Code) -> Result<Applied> {
+    pub async fn apply_code(
+        &self,
+        project: ProjectId,
+        account: AccountId,
+        code: Code,
+        arrival: &Arrival,
+    ) -> Result<Applied> {
+        let seen = self.seen(project, arrival).await;
         self.store
             .write(move |tx| {
                 let program = tx.program(project)?;
                 let referee = tx.account(project, account)?;
                 confirmation::require(tx, project, account)?;
+                if let Some(address) = seen.address {
+                    tx.add_sighting(project, account, address)?;
+                }
                 let row = tx.code(project, &code)?;
                 may_apply(tx, project, &program, row.as_ref(), &referee)?;
                 referral::usable("code", row.as_ref().map(CodeRow::state), &program)?;
                 let row = row.ok_or_else(|| Error::internal("a usable code without a row"))?;
-                introduce(tx, project, &program, &row, &referee)
+                introduce(tx, project, &program, &row, &referee, &seen.devices)
             })
             .await
     }

@@ -75,6 +75,23 @@ pub enum Standing {
     Below,
 }
 
+/// Days without gaps, with what happened on them.
+pub fn series(first_day: i64, today: i64, rows: &[DayRow]) -> Vec<SeriesDay> {
+    let mut series: Vec<SeriesDay> = (first_day..=today)
+        .map(|day| SeriesDay { date: time::date(day * DAY_MS), row: DayRow { day, ..DayRow::default() } })
+        .collect();
+    for row in rows {
+        let place = usize::try_from(row.day - first_day).unwrap_or(usize::MAX);
+        if let Some(day) = series.get_mut(place) {
+            day.row.clicks += row.clicks;
+            day.row.signups += row.signups;
+            day.row.conversions += row.conversions;
+            day.row.credits += row.credits;
+        }
+    }
+    series
+}
+
 impl Engine {
     /// Figures to now, and a series of the last `days` UTC days, today included, without gaps.
     pub async fn stats(&self, reader: &Reader, project: ProjectId, account: AccountId, days: i64) -> Result<Stats> {
@@ -84,18 +101,6 @@ impl Engine {
         let figures = self.store.figures(project, account, first_day).await?;
         let has = reader.with_holdings(project, account, |has| (has.totals(), has.balance(now_ms)))?;
         let (totals, balance) = has.ok_or_else(|| Error::not_found("No such account."))?;
-        let mut series: Vec<SeriesDay> = (first_day..=today)
-            .map(|day| SeriesDay { date: time::date(day * DAY_MS), row: DayRow { day, ..DayRow::default() } })
-            .collect();
-        for row in &figures.days {
-            let place = usize::try_from(row.day - first_day).unwrap_or(usize::MAX);
-            if let Some(day) = series.get_mut(place) {
-                day.row.clicks += row.clicks;
-                day.row.signups += row.signups;
-                day.row.conversions += row.conversions;
-                day.row.credits += row.credits;
-            }
-        }
         let counts = figures.counts;
         Ok(Stats {
             clicks: figures.clicks,
@@ -108,7 +113,7 @@ impl Engine {
                 active: counts.active,
                 converted: counts.converted,
             },
-            series,
+            series: series(first_day, today, &figures.days),
         })
     }
 

@@ -4,7 +4,7 @@ use crate::domain::error::Result;
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::{self, Grant, Movement, Terms};
 use crate::domain::program::Party;
-use crate::domain::reward::{self, Event, Standing};
+use crate::domain::reward::{self, Event, Standing, Verdict};
 use crate::store::{Account, DecidedRule, NewDecision, Referral, Tx, VersionedProgram};
 
 /// What a rule gave, and to whom.
@@ -63,7 +63,7 @@ pub fn reward(
                 event: decision.event,
                 rule: &decision.rule,
                 inputs: &decision.inputs,
-                granted: decision.grant.is_some(),
+                verdict: if decision.grant.is_some() { Verdict::Granted } else { Verdict::Refused },
                 code: decision.code,
                 basis_points: decision.basis_points,
             },

@@ -1,9 +1,11 @@
 //! The first start: what is printed once and never again.
 
-use super::{Engine, secrets};
+use super::{Engine, audit, secrets};
 use crate::domain::access::{Role, Scope};
+use crate::domain::audit::{Actor, action};
 use crate::domain::error::Result;
 use crate::store::NewKey;
+use serde_json::json;
 
 /// Shown on the terminal of the first start.
 #[derive(Debug, Clone)]
@@ -22,7 +24,10 @@ impl Engine {
             }
             let project = tx.project_named("default")?;
             let role = Role::Gateway(Scope::ALL.to_vec());
-            tx.add_key(project.id, &NewKey { secret: &gateway_key, role: &role, name: Some("first start") })?;
+            let row =
+                tx.add_key(project.id, &NewKey { secret: &gateway_key, role: &role, name: Some("first start") })?;
+            let details = json!({ "scopes": row.scopes });
+            audit::note(tx, project.id, &Actor::FirstStart, action::KEY_CREATE, &row.id.to_string(), &details)?;
             Ok(Some(FirstStart { operator_token, gateway_key }))
         })
     }

@@ -124,8 +124,13 @@ impl Engine {
                     )?,
                 };
                 let key = keys::make_developer_key(tx, &tx.project(project)?, account.id, None)?;
-                if let (Some(code), Some(visitor)) = (&code_row, came_from.and_then(|came_from| came_from.visitor)) {
+                let visitor = came_from.as_ref().and_then(|came_from| came_from.visitor);
+                if let (Some(code), Some(visitor)) = (&code_row, visitor) {
                     tx.set_click_signed_up(project, code.id, visitor)?;
+                }
+                let seen = came_from.map(|came_from| came_from.seen).unwrap_or_default();
+                if let Some(address) = seen.address {
+                    tx.add_sighting(project, account.id, address)?;
                 }
                 let is_referred = tx.referral_of(project, account.id)?.is_some();
                 let must_confirm = program.mail.confirm_address && tx.sends_mail(project)?;
@@ -136,7 +141,7 @@ impl Engine {
                 let referral = match code_row {
                     Some(_) if is_referred => Some(Applied::Rejected { reason: "already_referred" }),
                     Some(code) if must_confirm => Some(Applied::Awaiting { code: code.code }),
-                    Some(code) => Some(introduce(tx, project, &program, &code, &account)?),
+                    Some(code) => Some(introduce(tx, project, &program, &code, &account, &seen.devices)?),
                     None => None,
                 };
                 let bonus = match &referral {

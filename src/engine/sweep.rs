@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 const ACCOUNTS_A_STEP: usize = 100;
 const EVENTS_A_STEP: usize = 1_000;
 const CLICKS_A_STEP: usize = 1_000;
+const PACES_A_STEP: usize = 100;
 
 /// What one step of the sweep did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,17 +21,23 @@ pub struct Swept {
     pub forgotten: usize,
     /// Single clicks that were forgotten.
     pub clicks: usize,
+    /// Referrals whose calls were looked at a while after their milestone.
+    pub paces: usize,
 }
 
 impl Swept {
     /// The step was a full one: there may be more to do.
     pub fn is_full(self) -> bool {
-        self.expired >= ACCOUNTS_A_STEP || self.forgotten == EVENTS_A_STEP || self.clicks >= CLICKS_A_STEP
+        self.expired >= ACCOUNTS_A_STEP
+            || self.forgotten == EVENTS_A_STEP
+            || self.clicks >= CLICKS_A_STEP
+            || self.paces >= PACES_A_STEP
     }
 }
 
 impl Engine {
-    /// One bounded step: notes the use of keys and sessions and clicks, forgets old usage ids and clicks, books expiries,
+    /// One bounded step: notes the use of keys and sessions and clicks, forgets old usage ids and clicks, looks
+    /// whether calls went on after a milestone, books expiries,
     /// empties the log after an erasure.
     pub fn sweep(&self) -> Result<Swept> {
         self.write_down_uses()?;
@@ -40,7 +47,8 @@ impl Engine {
             self.store.write_blocking(move |tx| tx.prune_usage_events(tx.machine_now_ms() - kept_ms, most))?;
         self.store_waiting_clicks();
         let clicks = self.forget_clicks(CLICKS_A_STEP)?;
-        let swept = Swept { forgotten, clicks, expired: self.book_expiries()? };
+        let paces = self.look_at_due_paces(PACES_A_STEP)?;
+        let swept = Swept { forgotten, clicks, paces, expired: self.book_expiries()? };
         if self.traces_left.swap(false, Ordering::SeqCst) && !self.store.truncate_wal_blocking().unwrap_or(false) {
             self.traces_left.store(true, Ordering::SeqCst);
         }

@@ -1,7 +1,7 @@
 //! Usage: calls are counted, credits are spent, milestones are reached.
 
 use super::rewards::{reward, settle};
-use super::{Engine, letters};
+use super::{Engine, letters, signals};
 use crate::domain::access::{Caller, Role};
 use crate::domain::error::Result;
 use crate::domain::id::{AccountId, ProjectId};
@@ -129,7 +129,7 @@ pub struct Calls {
     pub after: i64,
 }
 
-/// Pays for the milestones that these calls reach. Whether the account itself earned.
+/// Pays for the milestones that these calls reach. Whether that changed what the account itself can spend.
 pub fn reach_milestones(
     tx: &Tx<'_>,
     project: ProjectId,
@@ -141,12 +141,15 @@ pub fn reach_milestones(
     if referral.progress.status == Status::Rejected {
         return Ok(false);
     }
+    let held = signals::look_at_calls(tx, project, program, referral, before, after)?;
+    let now_held = if held { Some(tx.referral(project, referral.id)?) } else { None };
+    let referral = now_held.as_ref().unwrap_or(referral);
     let progress = referral.progress.after_calls(program, before, after, tx.now_ms(project));
     let rules_changed = referral.judged_version != program.version;
     let event = Event::Calls { before, after, rules_changed };
     let awaited = program.awaits(event);
     if progress == referral.progress && !rules_changed && !awaited {
-        return Ok(false);
+        return Ok(held);
     }
     let (mut referral, had) = (referral.clone(), referral.progress);
     if progress != referral.progress {
@@ -157,5 +160,5 @@ pub fn reach_milestones(
     }
     let granted = if awaited { reward(tx, project, program, &referral, event, None)? } else { Vec::new() };
     letters::milestone(tx, project, program, &referral, had, &granted)?;
-    Ok(granted.iter().any(|grant| grant.account == referral.referee))
+    Ok(held || granted.iter().any(|grant| grant.account == referral.referee))
 }

@@ -152,15 +152,19 @@ impl Tx<'_> {
     pub fn visitor_key_of(&self, day: i64, fresh: &[u8; 32]) -> Result<[u8; 32]> {
         let sql = "UPDATE instance SET visitor_key = $1, visitor_key_day = $2
                    WHERE visitor_key_day IS NULL OR visitor_key_day <> $2";
-        self.connection.prepare_cached(sql)?.execute(params![fresh, day])?;
+        if self.connection.prepare_cached(sql)?.execute(params![fresh, day])? > 0 {
+            self.forget_all_sightings()?;
+        }
         let sql = "SELECT visitor_key FROM instance";
         Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
     }
 
-    /// Throws the key of any other day away.
+    /// Throws the key of any other day away, with all that was hashed with it and is of no use without.
     pub fn forget_visitor_key(&self, today: i64) -> Result<()> {
         let sql = "UPDATE instance SET visitor_key = NULL, visitor_key_day = NULL WHERE visitor_key_day <> $1";
-        self.connection.prepare_cached(sql)?.execute(params![today])?;
+        if self.connection.prepare_cached(sql)?.execute(params![today])? > 0 {
+            self.forget_all_sightings()?;
+        }
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use super::tx::{Snapshot, Tx};
 use crate::domain::error::Result;
 use crate::domain::id::{AccountId, ProjectId, ReferralId};
+use crate::domain::reward::Verdict;
 use rusqlite::params;
 
 pub struct NewDecision<'a> {
@@ -12,7 +13,7 @@ pub struct NewDecision<'a> {
     pub event: &'a str,
     pub rule: &'a str,
     pub inputs: &'a serde_json::Value,
-    pub granted: bool,
+    pub verdict: Verdict,
     pub code: &'a str,
     pub basis_points: Option<u32>,
 }
@@ -93,7 +94,7 @@ impl Tx<'_> {
                 new.event,
                 new.rule,
                 new.inputs.to_string(),
-                if new.granted { "granted" } else { "refused" },
+                new.verdict.as_str(),
                 new.code,
                 new.basis_points,
                 self.now_ms(project)

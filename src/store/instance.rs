@@ -21,9 +21,9 @@ impl Tx<'_> {
 }
 
 impl Snapshot<'_> {
-    /// Whether this is the secret of the first operator's one-time link.
+    /// Whether this is the secret of the first operator's one-time link, which was not used yet.
     pub fn is_setup_token(&self, secret: &str) -> Result<bool> {
-        let sql = "SELECT setup_token_hash FROM instance";
+        let sql = "SELECT iif(setup_used_at_ms IS NULL, setup_token_hash, NULL) FROM instance";
         let stored: Option<[u8; 32]> = self.connection.query_row(sql, [], |row| row.get(0))?;
         Ok(stored.is_some_and(|stored| bool::from(stored.ct_eq(&access::secret_hash(secret)))))
     }

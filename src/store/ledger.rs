@@ -21,11 +21,11 @@ pub(super) fn all_entries_sql() -> String {
     format!("SELECT {ENTRY_COLUMNS} FROM entry ORDER BY seq")
 }
 
-const LOT_COLUMNS: &str = "lot.seq, lot.account_id, lot.referral_id, lot.purchase_id, lot.granted_at_ms,
+pub(super) const LOT_COLUMNS: &str = "lot.seq, lot.account_id, lot.referral_id, lot.purchase_id, lot.granted_at_ms,
     lot.vests_at_ms, lot.vesting, lot.expires_at_ms, lot.granted, lot.remaining, lot.expired, lot.reversed, lot.paid,
     EXISTS (SELECT 1 FROM referral WHERE referral.id = lot.referral_id AND referral.status = 'review'),
     lot.decision_id";
-const LOT_WIDTH: usize = 15;
+pub(super) const LOT_WIDTH: usize = 15;
 
 pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let vesting: Option<String> = row.get(14)?;
@@ -57,7 +57,7 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
 }
 
 /// A lot from the columns that start at `from`.
-fn lot(row: &Row<'_>, from: usize) -> rusqlite::Result<Lot> {
+pub(super) fn lot(row: &Row<'_>, from: usize) -> rusqlite::Result<Lot> {
     Ok(Lot {
         seq: row.get(from)?,
         account: AccountId(row.get(from + 1)?),
@@ -284,6 +284,15 @@ pub(super) fn open_lots(connection: &Connection, account: AccountId) -> Result<V
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map(params![account.0], |row| lot(row, 0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A project's lots with something left or owed, for [`whole_lot`].
+pub(super) fn open_lots_of_project_sql() -> String {
+    format!("SELECT {LOT_COLUMNS} FROM lot WHERE project_id = $1 AND side <> 0")
+}
+
+pub(super) fn whole_lot(row: &Row<'_>) -> rusqlite::Result<Lot> {
+    lot(row, 0)
 }
 
 /// The first lot that names another project or decision than its grant, or another side: columns that [`Lot`] does not

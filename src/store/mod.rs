@@ -9,6 +9,8 @@
 //! rows has them completed before. Only the process that holds the file's lock keeps accounts in memory.
 
 mod accounts;
+mod audit;
+mod books;
 mod bulk;
 mod cache;
 mod checkpoint;
@@ -24,9 +26,11 @@ mod jwt_keys;
 mod keys;
 mod leaderboard;
 mod ledger;
+mod limits;
 mod mail;
 mod operators;
 mod outbox;
+mod paces;
 mod partners;
 mod payouts;
 mod programs;
@@ -35,12 +39,15 @@ mod projects;
 mod purchases;
 mod referrals;
 mod reports;
+mod reviews;
 mod seen_ids;
 mod sessions;
 mod settings;
+mod signals;
 mod staging;
 mod stripe_events;
 mod stripe_refunds;
+mod team;
 mod test_clocks;
 mod tx;
 mod usage;
@@ -49,6 +56,8 @@ mod write_back;
 mod writer;
 
 pub use accounts::{Account, NewAccount, Profile};
+pub use audit::{AuditFilter, AuditPage, KeptHeads, NewAudit};
+pub use books::{Population, ProjectBooks, Waiting};
 pub use clicks::{NewClick, UnsignedClicks};
 pub use codes::CodeRow;
 pub use decisions::{DecidedRule, NewDecision, Refusal};
@@ -61,6 +70,7 @@ pub use ledger::{LedgerFilter, LedgerLine, LedgerPage};
 pub use mail::TokenPurpose;
 pub use operators::{Operator, OperatorRow};
 pub use outbox::{Delivery, DeliveryRow, NewDelivery};
+pub use paces::DomainAge;
 pub use partners::{Acceptance, Agreement, StripeAccount};
 pub use payouts::{NewPayout, PayoutRow};
 pub use programs::{ProgramVersion, VersionedProgram};
@@ -68,12 +78,15 @@ pub use projects::{NewProject, Project, Team};
 pub use purchases::PurchaseRow;
 pub use referrals::{CustomerReferral, NewReferral, Referral, ReferralLine};
 pub use reports::{DayRow, Figures, ReferralCounts};
+pub use reviews::{DecisionRow, ReferralLot, ReviewFilter, ReviewLine, Side};
 pub use sessions::{AccountSession, NewSession, SessionRow};
+pub use signals::{Sibling, SignalRow};
 pub use stripe_events::{NewStripeEvent, WaitingEvent};
 pub use stripe_refunds::ToldRefund;
+pub use team::{Invitation, OperatorSessionRow};
 pub use tx::{Clock, Instance, Snapshot, Tx};
 pub use usage::UsageRow;
-pub use verify::{Fault, Verdict, verify_file};
+pub use verify::{Fault, Verdict, verify_all, verify_file};
 pub use write_back::Pace;
 
 use crate::domain::error::{Error, Result};
@@ -213,6 +226,11 @@ impl Store {
         self.shared.sends_mail.store(sends, std::sync::atomic::Ordering::SeqCst);
     }
 
+    /// Whether there is somewhere to ask when domains were registered.
+    pub fn set_asks_rdap(&self, asks: bool) {
+        self.shared.asks_rdap.store(asks, std::sync::atomic::Ordering::SeqCst);
+    }
+
     pub fn instance(&self) -> &Instance {
         &self.shared.instance
     }
@@ -266,6 +284,16 @@ impl Store {
                 break;
             }
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// [`Store::write`] that nobody waits for: it is lost when the queue is full.
+    pub fn write_unattended<F>(&self, work: F)
+    where
+        F: FnOnce(&Tx<'_>) -> Result<()> + Send + 'static,
+    {
+        if let Err(fault) = self.writer.submit(1, work) {
+            tracing::warn!(%fault, "what nobody waits for was not written");
         }
     }
 

@@ -71,6 +71,13 @@ impl Snapshot<'_> {
         Ok(found.optional()?.map(DeliveryId))
     }
 
+    /// Whose delivery it is, also when it is done.
+    pub fn project_of_delivery(&self, id: DeliveryId) -> Result<ProjectId> {
+        let found =
+            self.connection.query_row("SELECT project_id FROM outbox WHERE id = $1", params![id.0], |row| row.get(0));
+        found.optional()?.map(ProjectId).ok_or_else(|| Error::not_found("No such delivery."))
+    }
+
     /// A project's deliveries that are not done, oldest first.
     pub fn open_deliveries(&self, project: ProjectId, limit: i64) -> Result<Vec<DeliveryRow>> {
         let sql = "SELECT id, kind, account_id, body, state, tries, due_at_ms, problem, created_at_ms

@@ -50,6 +50,17 @@ impl Snapshot<'_> {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// Everything that an account has bought, oldest first, by the team's ids.
+    pub fn purchases_of(&self, project: ProjectId, account: AccountId) -> Result<Vec<(String, PurchaseRow)>> {
+        let sql = "SELECT purchase_id, id, gross_minor FROM purchase
+                   WHERE project_id = $1 AND account_id = $2 ORDER BY id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![project.0, account.0], |row| {
+            Ok((row.get(0)?, PurchaseRow { id: row.get(1)?, account, gross_minor: row.get(2)? }))
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
     pub fn refund_is_known(&self, project: ProjectId, refund_id: &str) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM refund WHERE project_id = $1 AND refund_id = $2)";
         Ok(self.connection.prepare_cached(sql)?.query_row(params![project.0, refund_id], |row| row.get(0))?)

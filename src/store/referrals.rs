@@ -51,11 +51,11 @@ pub struct CustomerReferral {
     pub applied_at_ms: i64,
 }
 
-const COLUMNS: &str = "referral.id, referral.referrer_id, referral.referee_id, referral.signed_up_at_ms,
+pub(super) const COLUMNS: &str = "referral.id, referral.referrer_id, referral.referee_id, referral.signed_up_at_ms,
                        referral.status, referral.first_call_at_ms, referral.active_at_ms, referral.converted_at_ms,
                        referral.judged_version, referral.applied_at_ms";
 
-fn referral(row: &Row<'_>) -> rusqlite::Result<Referral> {
+pub(super) fn referral(row: &Row<'_>) -> rusqlite::Result<Referral> {
     Ok(Referral {
         id: ReferralId(row.get(0)?),
         referrer: AccountId(row.get(1)?),
@@ -236,7 +236,7 @@ impl Tx<'_> {
     }
 
     /// The referee's account in memory says the same as the row from now on.
-    fn keep(&self, referral: Referral) -> Result<Referral> {
+    pub(super) fn keep(&self, referral: Referral) -> Result<Referral> {
         let (kept, referee) = (referral.clone(), referral.referee);
         let mut staging = self.staging.borrow_mut();
         staging.change(self.connection, self.shared, referee, |has| has.set_referral(kept))?;

@@ -65,6 +65,8 @@ pub struct Shared {
     pub serves: bool,
     /// Whether this process can send mail: if not, none is put into the outbox.
     pub sends_mail: AtomicBool,
+    /// Whether this process can ask when domains were registered.
+    pub asks_rdap: AtomicBool,
     usage_hasher: UsageHasher,
 }
 
@@ -98,6 +100,7 @@ impl Shared {
             boards: Boards::default(),
             serves,
             sends_mail: AtomicBool::new(false),
+            asks_rdap: AtomicBool::new(false),
             usage_hasher,
         }
     }

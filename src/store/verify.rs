@@ -1,5 +1,6 @@
 //! `refloop verify`: folds the entries from the first to the last and compares with what the file projects.
 
+use super::audit::{self, KeptHeads};
 use super::file::{SCHEMA, check_identity, unusable};
 use super::ledger;
 use super::payouts;
@@ -7,7 +8,7 @@ use super::projection::{self, Mark, Tail};
 use super::tx::UsageHasher;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
-use crate::domain::ledger::{Books, Entry, EntryKind, Head, Lot, SignedHead, Totals};
+use crate::domain::ledger::{Books, Chain, Entry, EntryKind, Head, Lot, SignedHead, Totals};
 use foldhash::{HashMap, HashMapExt};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use std::collections::{BTreeMap, HashSet};
@@ -19,6 +20,8 @@ use std::sync::mpsc::sync_channel;
 pub struct Verdict {
     pub entries: i64,
     pub head: Head,
+    /// Of the audit log.
+    pub audit: Head,
     pub fault: Option<Fault>,
 }
 
@@ -29,9 +32,14 @@ pub struct Fault {
     pub problem: String,
 }
 
-/// Checks the chain, a head that someone kept, the projections, and the triggers, in this order.
-/// Reads one snapshot, also beside a running server. An error means that the file cannot be read at all.
+/// [`verify_all`] against a kept head of the ledger alone.
 pub fn verify_file(path: &Path, kept: Option<&SignedHead>) -> Result<Verdict> {
+    verify_all(path, KeptHeads { ledger: kept, audit: None })
+}
+
+/// Checks the chain, a head that someone kept, the projections, the audit log, and the triggers, in this order.
+/// Reads one snapshot, also beside a running server. An error means that the file cannot be read at all.
+pub fn verify_all(path: &Path, kept: KeptHeads<'_>) -> Result<Verdict> {
     let connection = open(path)?;
     connection.execute_batch("BEGIN")?;
     if check_identity(&connection, path)? {
@@ -46,18 +54,20 @@ pub fn verify_file(path: &Path, kept: Option<&SignedHead>) -> Result<Verdict> {
         (folded, listed.join().unwrap_or_else(|_| Err(panicked())), usage.join().unwrap_or_else(|_| Err(panicked())))
     });
     let Folded { books, entries, spends, charged, fault } = folded?;
-    let checks: [&dyn Fn() -> Result<Option<Fault>>; 5] = [
-        &|| check_rest(&connection, &books, kept),
+    let (audit, problem) = audit::verify(&connection, kept.audit, &public_key(&connection)?)?;
+    let checks: [&dyn Fn() -> Result<Option<Fault>>; 6] = [
+        &|| check_rest(&connection, &books, kept.ledger),
         &|| check_progress(&connection, mark, books.head(), &spends),
         &|| check_listed(&connection, &entries, listed.as_ref().map_err(Clone::clone)?),
         &|| Ok(check_usage(usage.as_ref().map_err(Clone::clone)?, first_event(&connection)?, charged)),
+        &|| Ok(problem.clone().map(|problem| Fault { seq: 0, problem })),
         &|| check_schema(&connection),
     ];
     let fault = match fault {
         Some(fault) => Some(fault),
         None => checks.iter().find_map(|check| check().transpose()).transpose()?,
     };
-    Ok(Verdict { entries: books.head().seq, head: books.head(), fault })
+    Ok(Verdict { entries: books.head().seq, head: books.head(), audit, fault })
 }
 
 fn panicked() -> Error {
@@ -354,10 +364,13 @@ fn fold_one(
     Ok(())
 }
 
-fn check_kept_head(connection: &Connection, head: Head, kept: &SignedHead) -> Result<Option<Fault>> {
+fn public_key(connection: &Connection) -> Result<[u8; 32]> {
     let signing_key = super::file::read_instance(connection)?.signing_key;
-    let public_key = ed25519_dalek::SigningKey::from_bytes(&signing_key).verifying_key().to_bytes();
-    let problem = match kept.check(&public_key) {
+    Ok(ed25519_dalek::SigningKey::from_bytes(&signing_key).verifying_key().to_bytes())
+}
+
+fn check_kept_head(connection: &Connection, head: Head, kept: &SignedHead) -> Result<Option<Fault>> {
+    let problem = match kept.check(Chain::Ledger, &public_key(connection)?) {
         Err(problem) => return Ok(Some(Fault { seq: kept.seq, problem })),
         Ok(kept) if kept == Head::EMPTY => None,
         Ok(kept) if kept.seq > head.seq => {

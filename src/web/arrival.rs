@@ -1,11 +1,12 @@
 //! How a visitor came: the cookie that remembers a click, and what a request says about who sends it.
 
 use super::limit::network;
+use super::session::Session;
 use super::{Context, auth};
 use crate::domain::click::{is_ahead_of_visit, is_machine};
 use crate::domain::error::Result;
 use crate::domain::id::{AccountId, ProjectId};
-use crate::engine::{Arrival, CameFrom, Remembered};
+use crate::engine::{Arrival, Browser, CameFrom, Devices, Remembered};
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::{Method, header};
@@ -57,12 +58,14 @@ pub fn bare(context: &Context, request: &HttpRequest) -> Arrival {
         user_agent: user_agent(request).to_owned(),
         remembered: None,
         account: None,
+        devices: Devices::default(),
     }
 }
 
 /// A request with what its browser remembers, and who is signed in.
 pub fn with_cookies(context: &Context, request: &HttpRequest, account: Option<AccountId>) -> Arrival {
-    Arrival { remembered: remembered(context, request), account, ..bare(context, request) }
+    let Browser { devices, .. } = Session::Account.browser(context, request);
+    Arrival { remembered: remembered(context, request), account, devices, ..bare(context, request) }
 }
 
 /// Who is signed in to this project.
@@ -74,4 +77,12 @@ pub fn account(context: &Context, request: &HttpRequest, project: ProjectId) -> 
 /// How a browser that signs up came here; `None` when that is not to be known now, which keeps nobody from signing up.
 pub async fn came_from(context: &Context, request: &HttpRequest, project: ProjectId) -> Option<CameFrom> {
     context.engine.came_from(project, &with_cookies(context, request, None)).await.ok()
+}
+
+/// Notes from where someone with an account comes, for those whom they refer from the same place. What goes wrong keeps
+/// nobody from anything.
+pub async fn sight(context: &Context, request: &HttpRequest, project: ProjectId, account: AccountId) {
+    if let Err(fault) = context.engine.sight(project, account, &bare(context, request)).await {
+        tracing::debug!(%fault, "a sighting is not noted");
+    }
 }

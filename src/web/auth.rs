@@ -1,13 +1,16 @@
 //! Extractors: who calls, and for which project.
 
+mod admin;
 mod jwt;
 
+pub use admin::{AdminOwner, AdminRead, AdminWrite};
 pub use jwt::JwtSubject;
 
 use super::Context;
 use super::error::ApiError;
 use super::session::{self, Session};
 use crate::domain::access::{Caller, Role, Scope};
+use crate::domain::audit::Actor;
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use crate::engine::{AccountSession, Project, Reader, SignedIn};
@@ -132,8 +135,8 @@ fn bearer(request: &HttpRequest) -> Result<String> {
 /// the team. A key goes before a session.
 pub struct ProjectAccess<S> {
     pub project: ProjectId,
-    /// Who asks, for the record: an operator's e-mail address, or a key's id.
-    pub author: String,
+    /// Who asks, for the record.
+    pub actor: Actor,
     scope: PhantomData<S>,
 }
 
@@ -143,11 +146,11 @@ impl<S: Needs> FromRequest for ProjectAccess<S> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let access = project_access(request, S::SCOPE);
-        ready(access.map(|(project, author)| Self { project, author, scope: PhantomData }).map_err(ApiError))
+        ready(access.map(|(project, actor)| Self { project, actor, scope: PhantomData }).map_err(ApiError))
     }
 }
 
-fn project_access(request: &HttpRequest, scope: Scope) -> Result<(ProjectId, String)> {
+fn project_access(request: &HttpRequest, scope: Scope) -> Result<(ProjectId, Actor)> {
     let context = context(request)?;
     let named = || {
         let part = |name| request.match_info().get(name).unwrap_or_default();
@@ -155,19 +158,22 @@ fn project_access(request: &HttpRequest, scope: Scope) -> Result<(ProjectId, Str
     };
     let token =
         Session::Operator.token(&context, request).filter(|_| !request.headers().contains_key(header::AUTHORIZATION));
-    let (project, is_own, author) = if let Some(token) = token {
+    let (project, is_own, actor) = if let Some(token) = token {
         let operator = signed_in(&context, request, &token)?;
         session::check_origin(&context, request)?;
         let project = named()?;
-        (project.id, project.team == operator.team, operator.email)
+        if project.team == operator.team && !request.method().is_safe() {
+            operator.role.check_write()?;
+        }
+        (project.id, project.team == operator.team, Actor::Operator(operator.operator))
     } else {
         let caller = caller(request)?;
         caller.require(scope)?;
         let project = named()?;
-        (project.id, project.id == caller.project, caller.key.to_string())
+        (project.id, project.id == caller.project, Actor::Key(caller.key))
     };
     // In the words for a project that is not there.
-    if is_own { Ok((project, author)) } else { Err(Error::not_found("The team has no such project.")) }
+    if is_own { Ok((project, actor)) } else { Err(Error::not_found("The team has no such project.")) }
 }
 
 /// The operator whose session this is, within their limit. A bad one counts like a bad key.

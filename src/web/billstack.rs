@@ -169,7 +169,7 @@ fn config(body: &Map<String, Value>) -> Result<Config> {
 }
 
 async fn set_config(access: ProjectAccess<ReferralsWrite>, context: web::Data<Context>, Json(body): Json) -> Answer {
-    let config = context.engine.set_config(access.project, config(&body)?, access.author).await?;
+    let config = context.engine.set_config(access.project, config(&body)?, access.actor).await?;
     Ok(config_answer(access.project, config))
 }
 

@@ -1,15 +1,20 @@
 //! The faces. Each is a few resources; none imports another. Handlers extract, make one engine call, and render.
 
-mod admin;
 mod arrival;
+mod audit_body;
 mod auth;
 mod billstack;
 mod body;
+mod chart;
+mod console;
+mod console_api;
+mod day;
 mod developers;
 mod error;
 mod health;
 mod ledger_csv;
 mod limit;
+mod limits_view;
 mod page;
 mod pages;
 mod query;
@@ -55,8 +60,16 @@ pub struct Context {
 
 impl Context {
     pub fn new(engine: Arc<Engine>, settings: WebSettings) -> Self {
-        let limiter = Limiter::new(&settings.limits);
-        Self { engine, settings, limiter }
+        let context = Self { limiter: Limiter::new(&settings.limits), engine, settings };
+        match context.engine.kept_limits() {
+            Ok(kept) => {
+                for (name, count) in kept {
+                    context.limiter.set(name, limits_view::quota(&context, name, Some(count)));
+                }
+            }
+            Err(fault) => tracing::error!(%fault, "the kept rate limits cannot be read"),
+        }
+        context
     }
 
     /// Where the pages of the project with this host are, without a slash at the end.
@@ -104,7 +117,8 @@ pub fn server(context: Arc<Context>, listener: TcpListener) -> std::io::Result<S
             .configure(referral::routes)
             .configure(stripe::routes)
             .configure(pages::routes)
-            .configure(admin::routes)
+            .configure(console_api::routes)
+            .configure(console::routes)
             .default_service(web::to(pages::not_found))
     });
     let server = server

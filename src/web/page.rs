@@ -141,7 +141,9 @@ pub fn error_page(error: Error) -> HttpResponse {
 pub fn error_page_of(frame: Frame, (label, url): (&str, String), error: Error) -> HttpResponse {
     let heading = match error.kind {
         Kind::NotFound => "There is nothing here",
-        Kind::Forbidden => "This form has expired",
+        Kind::Forbidden if error.code == "csrf" || error.code == "cross_site" => "This form has expired",
+        Kind::Forbidden => "This is not yours to do",
+        Kind::Conflict => "This cannot be done now",
         Kind::RateLimited => "Too many tries",
         Kind::Busy => "Busy for a moment",
         Kind::Internal => "Something went wrong",
@@ -247,4 +249,18 @@ pub async fn form(request: &HttpRequest, payload: web::Payload) -> Result<HashMa
     let count = pairs.len();
     let fields: HashMap<_, _> = pairs.into_iter().collect();
     if fields.len() < count { Err(malformed()) } else { Ok(fields) }
+}
+
+/// A text that ships with the binary, such as a stylesheet: asked for again each time, and seldom sent again.
+pub fn static_text(request: &HttpRequest, media_type: &str, content: impl Into<web::Bytes>) -> HttpResponse {
+    let content = content.into();
+    let tag = format!("\"{}\"", &blake3::hash(&content).to_hex()[..16]);
+    let seen = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|seen| seen.to_str().ok());
+    let mut seen = seen.flat_map(|seen| seen.split(',')).map(str::trim);
+    // A proxy that compresses makes the tag a weak one.
+    let known = seen.any(|seen| seen == "*" || seen.strip_prefix("W/").unwrap_or(seen) == tag);
+    let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response.content_type(media_type).insert_header((header::ETAG, tag));
+    response.insert_header((header::CACHE_CONTROL, "public, no-cache"));
+    if known { response.finish() } else { response.body(content) }
 }

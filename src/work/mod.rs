@@ -3,10 +3,12 @@
 mod deliver;
 pub mod letters;
 mod mail;
+mod rdap;
 mod stripe;
 
 pub use deliver::{Couriers, Receiver, deliver_once};
 pub use mail::{Mailer, SmtpServer};
+pub use rdap::RdapClient;
 pub use stripe::StripeClient;
 
 use crate::domain::error::{Error, Result};

@@ -140,7 +140,9 @@ impl Receiver for StripeClient {
     fn tell(&self, begun: &Begun) -> Outcome {
         match &begun.content {
             Content::Transfer(task) => self.carry_out(task),
-            Content::Letter(_) | Content::Call(_) => Outcome::Unclear("this is no transfer".into()),
+            Content::Letter(_) | Content::Call(_) | Content::Domain(_) => {
+                Outcome::Unclear("this is no transfer".into())
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 use argon2::{Argon2, PasswordHasher};
 use refloop::domain::access::Scope;
 use refloop::domain::error::Result;
+use refloop::domain::operator::OperatorRole;
 use refloop::domain::program::Preset;
 use refloop::engine::{Engine, Project, Settings, Swept};
 use refloop::store::{Capacity, Clock, Pace, Store, Tx, verify_file};
@@ -76,7 +77,8 @@ impl App {
         Self::start_as(Capacity { pace, accounts_in_memory: 64, ..Capacity::default() }, settings, |_| ())
     }
 
-    fn start_as(capacity: Capacity, for_engine: Settings, change: impl FnOnce(&mut WebSettings)) -> Self {
+    /// With all that can be another than usual.
+    pub fn start_as(capacity: Capacity, for_engine: Settings, change: impl FnOnce(&mut WebSettings)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(AtomicI64::new(START_MS));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -184,11 +186,15 @@ impl App {
         self.anonymous().with_key(&secret)
     }
 
-    /// Someone who runs that team's projects, with the usual password.
+    /// An owner of that team's projects, with the usual password.
     pub fn add_operator(&self, team: &str, email: &str) {
+        self.add_operator_as(team, email, OperatorRole::Owner);
+    }
+
+    pub fn add_operator_as(&self, team: &str, email: &str, role: OperatorRole) {
         let hash = Argon2::default().hash_password(PASSWORD.as_bytes()).unwrap().to_string();
         let (team, email) = (team.to_owned(), email.to_owned());
-        self.store.write_blocking(move |tx| tx.add_operator(tx.team_named(&team)?, &email, &hash)).unwrap();
+        self.store.write_blocking(move |tx| tx.add_operator(tx.team_named(&team)?, &email, &hash, role)).unwrap();
     }
 
     pub fn gateway_with(&self, scopes: &[Scope]) -> Client {

@@ -7,6 +7,7 @@
 
 mod abuse;
 mod account;
+mod admin;
 mod applications;
 mod auth;
 mod billstack;
@@ -19,6 +20,7 @@ mod commissions;
 mod conversion;
 mod crash;
 mod demo;
+mod fraud;
 mod harness;
 mod histories;
 mod hostile;
@@ -44,6 +46,7 @@ mod readme;
 mod referrals;
 mod screenshots;
 mod sessions;
+mod signals;
 mod signup;
 mod statistics;
 mod stripe;

@@ -195,6 +195,10 @@ const EXPECTED: &[&str] = &[
     "UPDATE outbox",
     "FROM mail_token",
     "milestone_mail",
+    "FROM sighting",
+    "FROM signal",
+    "INTO pace",
+    "FROM pace",
 ];
 
 /// Alice has heard of Bob and of his calls; and what her browser then asks for.

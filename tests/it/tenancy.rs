@@ -66,6 +66,7 @@ fn refusal(call: &Call) -> Option<(u16, &'static str)> {
         ("POST", "/v1/usage") => (200, "unknown_developer"),
         ("POST", "/v1/keys/verify") => (200, "\"valid\":false"),
         ("POST", "/v1/purchases") => (422, "unknown_developer"),
+        (_, path) if path.starts_with("/v1/admin/projects/default/") => (404, "not_found"),
         _ => return None,
     })
 }

@@ -157,11 +157,17 @@ fn a_file_in_order_passes_with_and_without_a_head() {
     let evidence = Evidence::gather();
     let file = evidence.copy("good");
     let verdict = evidence.verify(&file, Some(&evidence.head));
-    assert_eq!(verdict, json!({ "ok": true, "entries": evidence.entries, "head": evidence.head["hash"] }));
+    let audit = evidence.app.gateway().get("/v1/admin/projects/default/audit/head").json();
+    let log = json!({ "rows": audit["seq"], "head": audit["hash"] });
+    let good = json!({ "ok": true, "entries": evidence.entries, "head": evidence.head["hash"], "audit": log });
+    assert_eq!(verdict, good);
 
     let said = run(evidence.dir.path(), &["--db", file.to_str().unwrap(), "verify"]);
     let head = evidence.head["hash"].as_str().unwrap();
-    assert_eq!((said.code, said.out), (0, format!("ok: {} entries, head {head}\n", evidence.entries)));
+    assert_eq!(
+        (said.code, said.out),
+        (0, format!("ok: {} entries, head {head}; 2 rows of the audit log\n", evidence.entries))
+    );
     let from_input = ["verify", file.to_str().unwrap(), "--head", "-"];
     assert_eq!(process::run_with_input(evidence.dir.path(), &from_input, &evidence.head.to_string()).code, 0);
     // Beside the running server, and with the head of a ledger that had no entries yet.

@@ -7,7 +7,7 @@ use crate::domain::email::Email;
 use crate::domain::error::Result;
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::time::DAY_MS;
-use crate::engine::{Applied, Arrival, NewPurchase, NewRefund, Signup, UsageEvent, Who};
+use crate::engine::{Applied, Arrival, Devices, NewPurchase, NewRefund, Signup, UsageEvent, Who};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Months at these prices are sold, in cents.
@@ -86,7 +86,13 @@ impl History {
         let [_, b, c, d] = self.count().to_be_bytes();
         // Addresses that are set aside for measurements, of which everyone here has one of their own.
         let network = IpAddr::V4(Ipv4Addr::new(198, 18 + b % 2, c, d));
-        Arrival { network, user_agent: "Mozilla/5.0 (demo)".into(), remembered, account: None }
+        Arrival {
+            network,
+            user_agent: "Mozilla/5.0 (demo)".into(),
+            remembered,
+            account: None,
+            devices: Devices::default(),
+        }
     }
 
     fn visit(&mut self, who: Option<usize>, via: usize) -> Option<Deed> {
@@ -104,7 +110,7 @@ impl History {
         let arrival = remembered.map(|token| self.arrival(Some(token)));
         let person = &self.people[who];
         let (email, project) = (Email::parse("email", &person.address)?, self.project(person.kind));
-        let signup = Signup::with_hashed(email, person.name.clone(), self.password.clone());
+        let signup = Box::new(Signup::with_hashed(email, person.name.clone(), self.password.clone()));
         Ok(Deed::SignUp { who, project, signup, arrival })
     }
 

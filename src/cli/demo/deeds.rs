@@ -13,7 +13,7 @@ use std::pin::Pin;
 /// One call, with everything that it needs.
 pub enum Deed {
     Visit { who: Option<usize>, project: ProjectId, code: Code, arrival: Arrival },
-    SignUp { who: usize, project: ProjectId, signup: Signup, arrival: Option<Arrival> },
+    SignUp { who: usize, project: ProjectId, signup: Box<Signup>, arrival: Option<Arrival> },
     Share { who: usize, project: ProjectId, account: AccountId },
     StopSharing { project: ProjectId, account: AccountId },
     BeListed { project: ProjectId, account: AccountId, name: String },

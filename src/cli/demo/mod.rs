@@ -4,6 +4,7 @@ mod behaviour;
 mod calendar;
 mod deeds;
 mod dice;
+mod farm;
 mod history;
 mod interrupted;
 mod people;
@@ -127,6 +128,7 @@ fn report(file: &Path, lived: &Lived) -> Report {
     let document = json!({
         "db": file, "developers": lived.developers, "referrals": lived.referrals, "entries": lived.entries,
         "serve": serve, "password": lived.password, "projects": projects,
+        "farmer": farm::EMAIL, "review": format!("{}/admin/default/review", world::URL),
         "operator": { "url": format!("{}/admin/login", world::URL), "email": lived.operator },
     });
     let mut text = format!(
@@ -144,6 +146,8 @@ fn report(file: &Path, lived: &Lived) -> Report {
         }
     }
     let _ = writeln!(text, "  {:<12} {:<38} {}", "Operator", format!("{}/admin/login", world::URL), lived.operator);
+    let review = format!("{}/admin/default/review", world::URL);
+    let _ = writeln!(text, "  {:<12} {review:<38} a farmer's referrals wait", "Review");
     let _ = writeln!(text, "\n  Password     {}  (everyone's)\n", lived.password);
     for project in &lived.projects {
         let _ = writeln!(text, "  Gateway key  {}  ({})", project.gateway_key, project.slug);

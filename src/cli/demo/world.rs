@@ -3,6 +3,7 @@
 use super::DemoSettings;
 use super::calendar::Calendar;
 use super::deeds::{Outcome, begin, pay_out};
+use super::farm::Farm;
 use super::history::{History, Kind};
 use super::interrupted::Interrupted;
 use super::people::THROW_AWAY;
@@ -39,6 +40,7 @@ pub struct World {
     clock: Arc<AtomicI64>,
     interrupted: Interrupted,
     history: History,
+    farm: Farm,
     gateway_keys: (String, String),
 }
 
@@ -91,7 +93,9 @@ impl World {
         engine.create_operator(OPERATOR, PASSWORD, "default")?;
         let projects = (engine.project_named("default")?.id, market.id);
         let developers = usize::try_from(settings.developers).unwrap_or_default();
-        let history = History::new(calendar, settings.seed, developers, projects, HashedPassword::of(PASSWORD)?);
+        let password = HashedPassword::of(PASSWORD)?;
+        let farm = Farm::new(projects.0, password.clone(), Clock::System.now_ms());
+        let history = History::new(calendar, settings.seed, developers, projects, password);
         Ok(Self {
             reader: engine.reader()?,
             engine,
@@ -99,6 +103,7 @@ impl World {
             clock,
             interrupted,
             history,
+            farm,
             gateway_keys: (first.gateway_key, of_market.secret),
         })
     }
@@ -115,6 +120,7 @@ impl World {
             for outcome in outcomes {
                 self.history.follow(outcome);
             }
+            self.runtime.block_on(self.farm.go_on(&self.engine, self.history.now_ms))?;
             if self.history.now_ms / DAY_MS > day {
                 day = self.history.now_ms / DAY_MS;
                 self.tidy_up()?;
@@ -190,6 +196,7 @@ impl World {
             let own = people.iter().filter(|person| person.kind == kind && person.is_star);
             own.max_by_key(|person| person.referrals).ok_or_else(|| Error::internal("a project without people"))
         };
+        let count = |number: usize| i64::try_from(number).unwrap_or_default();
         let (credits, commission) = (most(Kind::Credits)?, most(Kind::Commission)?);
         let project = |slug, name, url, star: &super::history::Person, gateway_key| DemoProject {
             slug,
@@ -203,9 +210,9 @@ impl World {
         let (own_key, market_key) = self.gateway_keys;
         let market_url = URL.replace("127.0.0.1", MARKET_HOST);
         Ok(Lived {
-            developers: i64::try_from(people.iter().filter(|person| person.account.is_some()).count())
-                .unwrap_or_default(),
-            referrals: people.iter().map(|person| i64::from(person.referrals)).sum(),
+            developers: count(people.iter().filter(|person| person.account.is_some()).count() + self.farm.accounts()),
+            referrals: people.iter().map(|person| i64::from(person.referrals)).sum::<i64>()
+                + count(self.farm.referrals()),
             entries: head.seq,
             password: PASSWORD,
             operator: OPERATOR,

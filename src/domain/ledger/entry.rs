@@ -95,7 +95,8 @@ impl Entry {
     }
 }
 
-fn put(bytes: &mut Vec<u8>, field: Option<&[u8]>) {
+/// A field of a canonical encoding.
+pub fn put(bytes: &mut Vec<u8>, field: Option<&[u8]>) {
     match field {
         Some(field) => {
             bytes.extend(u32::try_from(field.len()).unwrap_or(u32::MAX).to_le_bytes());
@@ -105,11 +106,28 @@ fn put(bytes: &mut Vec<u8>, field: Option<&[u8]>) {
     }
 }
 
-fn put_int(bytes: &mut Vec<u8>, field: Option<i64>) {
+pub fn put_int(bytes: &mut Vec<u8>, field: Option<i64>) {
     put(bytes, field.map(i64::to_le_bytes).as_ref().map(<[u8; 8]>::as_slice));
 }
 
-/// The newest entry's number and hash: all that one needs to keep to prove later that nothing was rewritten.
+/// What an instance keeps in a hash chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chain {
+    Ledger,
+    Audit,
+}
+
+impl Chain {
+    /// What its signed heads begin with, so that none passes for another's.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ledger => "refloop-head-v1",
+            Self::Audit => "refloop-audit-head-v1",
+        }
+    }
+}
+
+/// The newest row's number and hash: all that one needs to keep to prove later that nothing was rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
     pub seq: i64,
@@ -139,19 +157,19 @@ impl Head {
     }
 
     /// What an instance signs when it states its head at a time (RFC 3339).
-    pub fn signed_bytes(&self, at: &str) -> Vec<u8> {
-        format!("refloop-head-v1\n{}\n{}\n{at}\n", self.seq, hex::encode(self.hash)).into_bytes()
+    pub fn signed_bytes(&self, chain: Chain, at: &str) -> Vec<u8> {
+        format!("{}\n{}\n{}\n{at}\n", chain.word(), self.seq, hex::encode(self.hash)).into_bytes()
     }
 
-    /// The head as `GET /v1/ledger/head` shows it, signed with the instance's ed25519 key.
-    pub fn sign(&self, signing_key: &[u8; 32], now_ms: i64) -> SignedHead {
+    /// The head as it is shown, signed with the instance's ed25519 key.
+    pub fn sign(&self, chain: Chain, signing_key: &[u8; 32], now_ms: i64) -> SignedHead {
         use ed25519_dalek::Signer;
         let key = ed25519_dalek::SigningKey::from_bytes(signing_key);
         let at = time::rfc3339(now_ms);
         SignedHead {
             seq: self.seq,
             hash: hex::encode(self.hash),
-            signature: hex::encode(key.sign(&self.signed_bytes(&at)).to_bytes()),
+            signature: hex::encode(key.sign(&self.signed_bytes(chain, &at)).to_bytes()),
             public_key: hex::encode(key.verifying_key().to_bytes()),
             at,
         }
@@ -169,8 +187,8 @@ pub struct SignedHead {
 }
 
 impl SignedHead {
-    /// The head, if this instance signed it.
-    pub fn check(&self, public_key: &[u8; 32]) -> Result<Head, String> {
+    /// The head, if this instance signed it as one of that chain.
+    pub fn check(&self, chain: Chain, public_key: &[u8; 32]) -> Result<Head, String> {
         let bytes = |text: &str| hex::decode(text).map_err(|_| "the kept head is not in hex".to_owned());
         let hash = bytes(&self.hash)?.try_into().map_err(|_| "the kept head's hash has not 32 bytes".to_owned())?;
         let head = Head { seq: self.seq, hash };
@@ -180,7 +198,7 @@ impl SignedHead {
         let key = ed25519_dalek::VerifyingKey::from_bytes(public_key).map_err(|fault| fault.to_string())?;
         let signature = ed25519_dalek::Signature::from_slice(&bytes(&self.signature)?)
             .map_err(|_| "the kept head's signature has not 64 bytes".to_owned())?;
-        key.verify_strict(&head.signed_bytes(&self.at), &signature)
+        key.verify_strict(&head.signed_bytes(chain, &self.at), &signature)
             .map_err(|_| "the kept head's signature is not good".to_owned())?;
         Ok(head)
     }
@@ -269,9 +287,10 @@ mod tests {
     fn a_signed_head_cannot_be_altered() {
         let key = [7; 32];
         let head = Head { seq: 12, hash: [1; 32] };
-        let signed = head.sign(&key, 1_000);
+        let signed = head.sign(Chain::Ledger, &key, 1_000);
         let public_key: [u8; 32] = hex::decode(&signed.public_key).unwrap().try_into().unwrap();
-        assert_eq!(signed.check(&public_key).unwrap(), head);
+        assert_eq!(signed.check(Chain::Ledger, &public_key).unwrap(), head);
+        assert!(signed.check(Chain::Audit, &public_key).is_err(), "it is no other chain's");
         for forged in [
             SignedHead { seq: 11, ..signed.clone() },
             SignedHead { hash: hex::encode([2; 32]), ..signed.clone() },
@@ -280,7 +299,7 @@ mod tests {
             SignedHead { signature: "zz".into(), ..signed.clone() },
             SignedHead { public_key: "00".repeat(32), ..signed.clone() },
         ] {
-            assert!(forged.check(&public_key).is_err());
+            assert!(forged.check(Chain::Ledger, &public_key).is_err());
         }
     }
 }

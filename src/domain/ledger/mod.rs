@@ -7,7 +7,8 @@ mod movement;
 mod schedule;
 
 pub use books::{Books, Totals};
-pub use entry::{Entry, EntryKind, Head, SignedHead};
+pub use entry::{Chain, Entry, EntryKind, Head, SignedHead};
+pub(in crate::domain) use entry::{put, put_int};
 pub use lot::{Balance, LINE_STATUSES, Lot, NEVER_MS, line_status};
 pub use movement::{
     Draft, Grant, Movement, Purchase, Taken, Terms, expire, grant, payout, payout_return, reversal_due, reverse, spend,

@@ -3,6 +3,7 @@
 use super::fields::{allowed, children, lists_for_objects};
 use super::{
     ENGINE_REASONS, MAX_AMOUNT, MAX_DAYS, MAX_RULES, Party, PerTrack, Preset, Program, Rule, Trigger, Vesting,
+    abuse_faults,
 };
 use crate::domain::error::{Error, FieldError, Result};
 use serde_json::{Value, json};
@@ -56,7 +57,7 @@ fn fault(path: String, detail: String) -> FieldError {
 }
 
 /// A value where another one is wanted.
-fn not_accepted(path: String, value: &Value) -> FieldError {
+pub(super) fn not_accepted(path: String, value: &Value) -> FieldError {
     const LONGEST: usize = 60;
     let mut shown = value.to_string();
     if shown.chars().count() > LONGEST {
@@ -197,6 +198,7 @@ pub fn of_program(program: &Program) -> Vec<FieldError> {
             faults.push(not_accepted(path.into(), &value));
         }
     }
+    faults.extend(abuse_faults::of_signals(&program.abuse));
     if program.rules.len() > MAX_RULES {
         let detail = format!("{} rules are too many; give a list of at most {MAX_RULES} rules.", program.rules.len());
         faults.push(fault("rules".into(), detail));

@@ -1,5 +1,6 @@
 //! A program: a project's versioned settings as one value. A new kind of referral programme is a new value.
 
+mod abuse_faults;
 mod config;
 mod faults;
 mod fields;
@@ -12,15 +13,19 @@ use super::code::CodeStyle;
 use super::error::{Error, Result};
 use super::money;
 use super::reward::Event;
+use super::signal::{REOPENED, REVIEW_RULE, Weights};
 use serde::{Deserialize, Serialize};
 
 /// The most that one rule may give, far below where sums of grants could overflow.
 pub const MAX_AMOUNT: i64 = 1_000_000_000_000;
 const MAX_DAYS: u32 = 36_500;
 const MAX_RULES: usize = 50;
+/// Of a limit that makes signups a burst.
+const MAX_SIGNUPS: u32 = 1_000_000;
 
 /// Reasons that the engine itself writes into the ledger.
-pub const ENGINE_REASONS: [&str; 6] = ["api_usage", "expired", "refund", "abuse", "debt_repayment", "payout"];
+pub const ENGINE_REASONS: [&str; 8] =
+    ["api_usage", "expired", "refund", "abuse", "debt_repayment", "payout", REVIEW_RULE, REOPENED];
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -187,11 +192,31 @@ pub struct Abuse {
     pub strict_domains: bool,
     /// How long after signup a code may still be applied.
     pub apply_within_days: u32,
+    /// A referral whose signals weigh this much together is held until an operator has looked at it.
+    pub threshold: u32,
+    pub weights: Weights,
+    /// More than these are signals: signups with one code an hour, ...
+    pub code_signups_per_hour: u32,
+    /// ... referrals of one referrer from one network address a day,
+    pub address_signups_per_day: u32,
+    /// ... referrals with one e-mail domain a day.
+    pub domain_signups_per_day: u32,
+    /// An e-mail domain that was registered in the last days is a signal.
+    pub young_domain_days: u32,
 }
 
 impl Default for Abuse {
     fn default() -> Self {
-        Self { strict_domains: false, apply_within_days: 7 }
+        Self {
+            strict_domains: false,
+            apply_within_days: 7,
+            threshold: 100,
+            weights: Weights::default(),
+            code_signups_per_hour: 20,
+            address_signups_per_day: 2,
+            domain_signups_per_day: 10,
+            young_domain_days: 30,
+        }
     }
 }
 

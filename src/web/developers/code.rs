@@ -6,9 +6,9 @@ use crate::engine::CodeView;
 use crate::web::auth::Developer;
 use crate::web::body::{Fields, OptionalJson};
 use crate::web::error::ApiError;
-use crate::web::{Context, json};
+use crate::web::{Context, arrival, json};
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -55,6 +55,7 @@ impl CodeBody {
 pub async fn get_or_make(
     developer: Developer,
     context: web::Data<Context>,
+    request: HttpRequest,
     OptionalJson(body): OptionalJson,
 ) -> Result<HttpResponse, ApiError> {
     let mut fields = Fields::new(&body);
@@ -63,6 +64,7 @@ pub async fn get_or_make(
     let max_uses = fields.optional_integer("max_uses", 1..=1_000_000_000);
     fields.finish()?;
     let view = context.engine.referral_code(developer.project, developer.account, code, max_uses).await?;
+    arrival::sight(&context, &request, developer.project, developer.account).await;
     let status = if view.made { StatusCode::CREATED } else { StatusCode::OK };
     Ok(json(status, CodeBody::new(view, &context)))
 }

@@ -12,9 +12,9 @@ use crate::web::auth::{Developer, PublicProject};
 use crate::web::body::{Fields, Json};
 use crate::web::error::ApiError;
 use crate::web::query::{Page, Query};
-use crate::web::{Context, json};
+use crate::web::{Context, arrival, json};
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -84,6 +84,7 @@ pub async fn list(developer: Developer, context: web::Data<Context>, query: Quer
 pub async fn apply(
     developer: Developer,
     context: web::Data<Context>,
+    request: HttpRequest,
     Json(body): Json,
 ) -> Result<HttpResponse, ApiError> {
     let mut fields = Fields::new(&body);
@@ -91,7 +92,8 @@ pub async fn apply(
     let code = code.and_then(|code| fields.check(code));
     fields.finish()?;
     let code = code.ok_or_else(|| Error::internal("an application without its code"))?;
-    let applied = context.engine.apply_code(developer.project, developer.account, code).await?;
+    let arrival = arrival::with_cookies(&context, &request, None);
+    let applied = context.engine.apply_code(developer.project, developer.account, code, &arrival).await?;
     Ok(json(StatusCode::CREATED, serde_json::json!({ "referral": AppliedBody::from(applied) })))
 }
 

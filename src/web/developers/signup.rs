@@ -2,6 +2,7 @@
 
 use super::account::DeveloperBody;
 use crate::domain::error::Error;
+use crate::domain::signal::UNDER_REVIEW;
 use crate::engine::{Applied, SignedUp, Signup};
 use crate::web::auth::{ClientAddress, PublicProject};
 use crate::web::body::{Fields, Json};
@@ -43,15 +44,29 @@ struct SignupBody {
 #[derive(Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum AppliedBody {
-    Applied { code: String, bonus_credits: i64 },
-    Rejected { reason: &'static str },
-    AwaitingConfirmation { code: String },
+    Applied {
+        code: String,
+        bonus_credits: i64,
+    },
+    Rejected {
+        reason: &'static str,
+    },
+    /// The bonus is there, and can be spent once the referral has been looked at.
+    Review {
+        reason: &'static str,
+        code: String,
+        bonus_credits: i64,
+    },
+    AwaitingConfirmation {
+        code: String,
+    },
 }
 
 impl From<Applied> for AppliedBody {
     fn from(applied: Applied) -> Self {
         match applied {
             Applied::Accepted { code, bonus_credits } => Self::Applied { code, bonus_credits },
+            Applied::Held { code, bonus_credits } => Self::Review { reason: UNDER_REVIEW, code, bonus_credits },
             Applied::Rejected { reason } => Self::Rejected { reason },
             Applied::Awaiting { code } => Self::AwaitingConfirmation { code },
         }

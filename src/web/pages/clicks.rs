@@ -1,7 +1,7 @@
 //! Links with a code: `/r/{code}`, `?ref=` on any page, and `/ref.js` with its reports for landing pages elsewhere.
 
 use super::login::see;
-use super::{asset, project};
+use super::project;
 use crate::domain::click::landing_link;
 use crate::domain::code::Code;
 use crate::domain::error::{Error, Result};
@@ -10,7 +10,7 @@ use crate::engine::{Arrival, Project, Remembered};
 use crate::web::arrival::{account, bare, is_personal, is_visit, remember, with_cookies};
 use crate::web::auth::reader;
 use crate::web::error::ApiError;
-use crate::web::page::error_page;
+use crate::web::page::{error_page, static_text};
 use crate::web::query::Query;
 use crate::web::{Context, auth};
 use actix_web::body::MessageBody;
@@ -175,7 +175,7 @@ pub async fn script(request: HttpRequest, context: web::Data<Context>) -> std::r
     let lines = REF_JS.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
     let text = lines.flat_map(|line| [line, "\n"]).collect::<String>();
     let text = text.replace("$DAYS", &attribution.window_days.to_string()).replace("$FIRST", &first.to_string());
-    let mut response = asset(&request, "text/javascript; charset=utf-8", text);
+    let mut response = static_text(&request, "text/javascript; charset=utf-8", text);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
     for_any_page(&mut response);
     Ok(response)

@@ -78,6 +78,7 @@ fn in_words(confirmed: Confirmed) -> String {
     match (referral, bonus) {
         (_, Some(bonus)) => format!("Your account at {project_name} starts with {bonus}."),
         (Some(Applied::Rejected { reason }), _) => format!("No bonus was credited. {}", abuse_text(reason)),
+        (Some(Applied::Held { .. }), _) => super::signup::HELD.to_owned(),
         _ => format!("You are all set at {project_name}."),
     }
 }

@@ -16,15 +16,13 @@ pub use clicks::notice;
 
 use super::auth::host;
 use super::error::{ApiError, problem};
-use super::page::{CSS_URL, Frame, JS_URL, MessagePage, error_page, page};
-use super::query::Query;
+use super::page::{CSS_URL, JS_URL, error_page, static_text};
 use super::{Context, readable};
 use crate::domain::code::Code;
 use crate::domain::error::{Error, Result};
 use crate::engine::Project;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
-use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 const CSS: &str = include_str!("../../../templates/refloop.css");
@@ -52,7 +50,6 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(readable("/confirm", confirm::confirm_form).route(web::post().to(confirm::confirm)))
         .service(readable("/confirm/again", confirm::again_form).route(web::post().to(confirm::again)))
         .service(readable("/unsubscribe", unsubscribe::choice_form).route(web::post().to(unsubscribe::choose)))
-        .service(readable("/admin/setup", operator_link))
         .service(web::scope("/qr").service(readable("/{code}.svg", qr)))
         .service(readable(CSS_URL, stylesheet))
         .service(readable(JS_URL, script));
@@ -68,52 +65,18 @@ pub async fn not_found(request: HttpRequest) -> HttpResponse {
     problem(StatusCode::NOT_FOUND, "not_found", "There is no such call.")
 }
 
-fn asset(request: &HttpRequest, media_type: &str, content: impl Into<Bytes>) -> HttpResponse {
-    let content = content.into();
-    let tag = format!("\"{}\"", &blake3::hash(&content).to_hex()[..16]);
-    let seen = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|seen| seen.to_str().ok());
-    let mut seen = seen.flat_map(|seen| seen.split(',')).map(str::trim);
-    // A proxy that compresses makes the tag a weak one.
-    let known = seen.any(|seen| seen == "*" || seen.strip_prefix("W/").unwrap_or(seen) == tag);
-    let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response.content_type(media_type).insert_header((header::ETAG, tag));
-    response.insert_header((header::CACHE_CONTROL, "public, no-cache"));
-    if known { response.finish() } else { response.body(content) }
-}
-
 async fn stylesheet(request: HttpRequest) -> HttpResponse {
-    asset(&request, "text/css; charset=utf-8", CSS)
+    static_text(&request, "text/css; charset=utf-8", CSS)
 }
 
 async fn script(request: HttpRequest) -> HttpResponse {
-    asset(&request, "text/javascript; charset=utf-8", JS)
+    static_text(&request, "text/javascript; charset=utf-8", JS)
 }
 
 /// The project of the asked host, within the limit for public pages.
 async fn project(context: &Context, request: &HttpRequest) -> Result<Project> {
     context.limiter.public(context.settings.trusted_proxies.client_of(request))?;
     context.engine.project_for_host(host(request)).await
-}
-
-async fn operator_link(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
-    show_operator_link(&request, &context).await.unwrap_or_else(error_page)
-}
-
-/// The first operator's one-time link. The console is not built yet, and the page says so.
-async fn show_operator_link(request: &HttpRequest, context: &Context) -> Result<HttpResponse> {
-    let project = project(context, request).await?;
-    let query = Query::parse(request.query_string())?;
-    let token = query.get("token").unwrap_or_default().to_owned();
-    if !context.engine.is_setup_token(token).await? {
-        return Err(Error::not_found("This is not the link that the first start printed."));
-    }
-    let text = "Your link is good, and stays good until it is used. The operators' console comes with a later release; \
-                until then the command line does its work: refloop --help.";
-    let frame = Frame::new(&project.name);
-    Ok(page(
-        StatusCode::OK,
-        &MessagePage { frame, heading: "Operators' console".into(), text: text.into(), link: None },
-    ))
 }
 
 /// What a code's owner shares, as a QR code.

@@ -15,6 +15,10 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
+/// What someone whose referral is under review is told.
+pub const HELD: &str = "Your account is ready. The bonus of your referral code waits until we have looked at the referral; you will find it in your \
+     balance then. Everything else works at once.";
+
 #[derive(Template)]
 #[template(path = "signup.html")]
 struct SignupPage {
@@ -201,6 +205,7 @@ async fn welcome(
         Some(Applied::Rejected { reason }) => {
             Some(format!("Your account is ready, but no bonus was credited. {}", abuse_text(reason)))
         }
+        Some(Applied::Held { .. }) => Some(HELD.into()),
         _ if must_confirm => {
             Some("We are sending you a mail with a link: follow it to confirm your address. Until then, referral codes wait.".into())
         }

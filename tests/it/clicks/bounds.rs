@@ -5,7 +5,7 @@ use crate::harness::{App, DAY_MS, Reply};
 use crate::process::{NO_LIMITS, Server, empty_dir, refloop};
 use futures_util::FutureExt;
 use refloop::domain::code::Code;
-use refloop::engine::{Arrival, Swept};
+use refloop::engine::{Arrival, Devices, Swept};
 use refloop::store::Capacity;
 use serde_json::json;
 use std::net::IpAddr;
@@ -18,7 +18,13 @@ fn flood(app: &App, code: &str, count: usize) {
     let code = Code::parse("ref", code).unwrap();
     let click = |n: usize| {
         let network = IpAddr::from(u32::try_from(n).unwrap().to_be_bytes());
-        let arrival = Arrival { network, user_agent: FIREFOX.into(), remembered: None, account: None };
+        let arrival = Arrival {
+            network,
+            user_agent: FIREFOX.into(),
+            remembered: None,
+            account: None,
+            devices: Devices::default(),
+        };
         let clicked = engine.click(&reader, project, code.clone(), arrival);
         async move { engine.count_click(&clicked.await.unwrap().expect("everyone is led on")).await }
     };
@@ -211,7 +217,8 @@ fn who_does_not_stay_is_counted_by_the_next_step() {
     let (reader, code) = (app.engine.reader().unwrap(), Code::parse("ref", &alice.code()).unwrap());
     let arrive = |agent: &str| {
         let network = IpAddr::from([192, 0, 2, 1]);
-        let arrival = Arrival { network, user_agent: agent.into(), remembered: None, account: None };
+        let arrival =
+            Arrival { network, user_agent: agent.into(), remembered: None, account: None, devices: Devices::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(app.engine.click(&reader, project, code.clone(), arrival)).unwrap().unwrap()
     };

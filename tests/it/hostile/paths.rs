@@ -25,10 +25,33 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/admin", &["GET", "HEAD"]),
     ("/admin/login", &["GET", "HEAD", "POST"]),
     ("/admin/logout", &["POST"]),
-    ("/admin/setup", &["GET", "HEAD"]),
+    ("/admin/login/code", &["GET", "HEAD", "POST"]),
+    ("/admin/setup", &["GET", "HEAD", "POST"]),
+    ("/admin/join", &["GET", "HEAD", "POST"]),
+    ("/admin/projects", &["GET", "HEAD", "POST"]),
+    ("/admin/operators", &["GET", "HEAD", "POST"]),
+    ("/admin/account", &["GET", "HEAD", "POST"]),
+    ("/admin/limits", &["GET", "HEAD", "POST"]),
+    ("/admin/default", &["GET", "HEAD"]),
+    ("/admin/default/audit", &["GET", "HEAD"]),
+    ("/admin/default/audit.csv", &["GET", "HEAD"]),
+    ("/admin/default/audit.jsonl", &["GET", "HEAD"]),
+    ("/admin/default/settings", &["GET", "HEAD", "POST"]),
+    // For owners who are signed in, not for keys.
+    ("/v1/admin/projects/default/projects", &["POST"]),
+    ("/v1/admin/projects/default/operators/op_0000000000001", &["PATCH", "DELETE"]),
+    ("/v1/admin/projects/default/invitations", &["POST"]),
+    ("/v1/admin/projects/default/invitations/inv_0000000000001", &["DELETE"]),
+    ("/v1/admin/projects/default/limits/signup", &["PUT", "DELETE"]),
+    ("/v1/admin/projects/default/limits/signup/lift", &["POST"]),
     ("/qr/ALICE2026.svg", &["GET", "HEAD"]),
     ("/assets/refloop.css", &["GET", "HEAD"]),
     ("/assets/refloop.js", &["GET", "HEAD"]),
+    ("/assets/review.js", &["GET", "HEAD"]),
+    ("/admin/default/review", &["GET", "HEAD", "POST"]),
+    ("/admin/default/review/reject", &["GET", "HEAD", "POST"]),
+    ("/admin/default/review/ref_0000000000000", &["GET", "HEAD"]),
+    ("/assets/console.css", &["GET", "HEAD"]),
 ];
 
 #[test]
@@ -126,12 +149,13 @@ fn ids_in_paths_that_do_not_read_are_404() {
     });
 }
 
+const AUDIT: &str = "/v1/admin/projects/default/audit";
 /// A code and a list of the projects API.
 const CODE_LIST: &str = "/api/billstack/teams/default/projects/default/referrals/codes";
 const ALICES_CODE: &str = "/api/billstack/teams/default/projects/default/referrals/codes/ALICE2026";
 
 /// Parameters of reads, and what they cannot be beside what no parameter can be.
-const PARAMETERS: [(Who, &str, &str, &[&str]); 19] = [
+const PARAMETERS: [(Who, &str, &str, &[&str]); 24] = [
     (Who::Developer, "/v1/developers/referrals", "limit", &["0", "201"]),
     (Who::Developer, "/v1/developers/referrals", "cursor", &["cur_0", "cur_zzzzzzzzzzzzz", "ref_0000000000001"]),
     (Who::Developer, "/v1/developers/referrals", "status", &["SIGNED_UP", "signed_up,active", "nothing"]),
@@ -150,6 +174,11 @@ const PARAMETERS: [(Who, &str, &str, &[&str]); 19] = [
     (Who::Gateway, CODE_LIST, "activeOnly", &["0", "1", "TRUE", "no"]),
     (Who::Gateway, ALICES_CODE, "limit", &["0", "1001"]),
     (Who::Gateway, ALICES_CODE, "offset", &["9223372036854775809"]),
+    (Who::Gateway, AUDIT, "limit", &["0", "201"]),
+    (Who::Gateway, AUDIT, "cursor", &["cur_0"]),
+    (Who::Gateway, AUDIT, "from", &["2026-13-01"]),
+    (Who::Gateway, AUDIT, "to", &["tomorrow"]),
+    (Who::Gateway, "/v1/admin/projects/default/overview", "days", &["0", "367"]),
     // Takes none, but is asked with some.
     (Who::Developer, "/v1/developers/referrals", "limit", &[]),
 ];

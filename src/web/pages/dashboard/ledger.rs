@@ -1,6 +1,5 @@
 //! The ledger as its owner reads it, and as CSV.
 
-use super::figures::USUAL_DAYS;
 use super::words::{Day, line_tone, minus, reason_text};
 use super::{Member, failed, sign_in_first};
 use crate::domain::error::{Error, Result};
@@ -9,6 +8,7 @@ use crate::domain::ledger::{EntryKind, LINE_STATUSES};
 use crate::domain::program::Program;
 use crate::domain::time::DAY_MS;
 use crate::engine::{LedgerFilter, LedgerLine, Reader, Stats, mask};
+use crate::web::chart::USUAL_DAYS;
 use crate::web::page::{Frame, Place};
 use crate::web::query::Query;
 use crate::web::{Context, ledger_csv};

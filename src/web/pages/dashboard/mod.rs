@@ -1,7 +1,5 @@
 //! `/dashboard`: what an account sees of its referrals, credits and keys.
 
-mod chart;
-mod figures;
 mod keys;
 mod ledger;
 mod markdown;
@@ -19,7 +17,7 @@ use crate::domain::partner::currency;
 use crate::engine::Project;
 use crate::web::auth::visit;
 use crate::web::page::{FormGuard, Frame, Menu, Place, error_page_of, form, page};
-use crate::web::{Context, readable};
+use crate::web::{Context, arrival, readable};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
@@ -56,6 +54,7 @@ impl Member {
         let visit = visit(context, request).await?;
         let Some(session) = visit.session else { return Ok(None) };
         let guard = FormGuard::of(context, request)?;
+        arrival::sight(context, request, visit.project.id, session.account).await;
         let has_partner_track = currency(&*context.engine.program_of(visit.project.id).await?).is_ok();
         Ok(Some(Self { project: visit.project, account: session.account, guard, has_partner_track }))
     }

@@ -1,7 +1,5 @@
 //! The overview: the code and how to share it, the figures, what is to come, who came last.
 
-use super::chart::Shape;
-use super::figures::{Charts, PERIODS, USUAL_DAYS};
 use super::referrals::ReferralRow;
 use super::tracks::Tracks;
 use super::words::{Day, Earning};
@@ -14,6 +12,7 @@ use crate::domain::program::{Conversion, Party, Program};
 use crate::domain::sharing::Invitation;
 use crate::engine::{Overview, OwnCode, Project, Reader, Stats};
 use crate::web::Context;
+use crate::web::chart::{Charts, PERIODS, Shape, USUAL_DAYS};
 use crate::web::page::{Frame, Place};
 use crate::web::pages::done::Done;
 use crate::web::pages::login::see;
@@ -137,7 +136,7 @@ async fn show_overview(request: &HttpRequest, context: &Context, reader: &Reader
         window_days: program.attribution.window_days,
         metrics: metrics(&stats, &program),
         balance: BalanceCard::new(&stats, &schedule, &program),
-        charts: Charts::of(&stats, &program),
+        charts: Charts::of(&stats.series, &program),
         periods: PERIODS.map(|(length, label)| (length, label, length == days)).to_vec(),
         earnings: mine.map(|rule| Earning::of(rule, &program, owner.partner)).collect(),
         tracks,

@@ -1,45 +1,10 @@
 //! What the dashboard calls things.
 
+pub use crate::web::day::{Day, Moment};
+
 use crate::domain::program::{Conversion, Party, Program, Rule, Trigger, Vesting};
 use crate::domain::referral::Status;
-use crate::domain::time;
 use crate::engine::Refusal;
-
-/// A time as its UTC day: for people, and for programs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Day {
-    pub text: String,
-    pub iso: String,
-}
-
-impl Day {
-    pub fn of(at_ms: i64) -> Self {
-        let iso = time::date(at_ms);
-        Self { text: format!("{} {}", day_and_month(&iso), iso.get(..4).unwrap_or_default()), iso }
-    }
-}
-
-/// A time to the minute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Moment {
-    pub text: String,
-    pub iso: String,
-}
-
-impl Moment {
-    pub fn of(at_ms: i64) -> Self {
-        let iso = time::rfc3339(at_ms);
-        Self { text: format!("{}, {}", Day::of(at_ms).text, iso.get(11..16).unwrap_or_default()), iso }
-    }
-}
-
-/// `15 Jan` of `2026-01-15`.
-pub fn day_and_month(iso: &str) -> String {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let part = |range| iso.get(range).and_then(|text: &str| text.parse::<usize>().ok()).unwrap_or(1);
-    let month = MONTHS.get(part(5..7) - 1).copied().unwrap_or_default();
-    format!("{} {month}", part(8..10))
-}
 
 /// Words in a coloured pill; the words alone say everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +49,7 @@ pub fn standing_text(status: Status, reason: Option<&str>) -> Option<&'static st
         (_, "disposable_email") => Some("They signed up with a disposable e-mail address."),
         (_, "already_referred") => Some("This mailbox had already come in through a referral code."),
         (_, "domain_already_used") => Some("You had already referred someone at their e-mail domain."),
+        (_, "rejected_after_review") => Some("We have looked at this referral, and do not count it."),
         (_, "mutual_referral") => Some("They had referred you, and two people cannot refer each other."),
         _ => Some("The referral does not meet the rules of the program."),
     }
@@ -129,6 +95,7 @@ pub fn reason_text(reason: &str) -> String {
         "expired" => "Expired",
         "refund" => "Refund",
         "abuse" => "Taken back: abuse",
+        "reopened" => "Given back after a second look",
         "debt_repayment" => "Repayment of what was owed",
         "payout" => "Payout",
         // A program may name its rules as it likes.
@@ -214,6 +181,7 @@ fn terms(rule: &Rule, program: &Program) -> String {
 mod tests {
     use super::*;
     use crate::domain::program::Preset;
+    use crate::web::day::day_and_month;
 
     #[test]
     fn every_preset_says_what_it_pays() {

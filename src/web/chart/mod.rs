@@ -1,11 +1,15 @@
 //! The series of the statistics as charts, and as the table behind them.
 
-use super::chart::{HEIGHT, Plot, Shape, WIDTH};
-use super::words::{Day, day_and_month};
+mod plot;
+
+pub use plot::Shape;
+
+use super::day::{Day, day_and_month};
 use crate::domain::money::grouped;
 use crate::domain::program::Program;
 use crate::domain::time::DAY_MS;
-use crate::engine::{SeriesDay, Stats};
+use crate::engine::SeriesDay;
+use plot::{HEIGHT, Plot, WIDTH};
 
 /// How far back the charts can look, and what that is called.
 pub const PERIODS: [(i64, &str); 4] = [(7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "12 months")];
@@ -81,15 +85,15 @@ impl Graph {
 }
 
 impl Charts {
-    pub fn of(stats: &Stats, program: &Program) -> Self {
-        let buckets = buckets(&stats.series);
+    pub fn of(series: &[SeriesDay], program: &Program) -> Self {
+        let buckets = buckets(series);
         let end = |bucket: Option<&Bucket>, at: fn(&Bucket) -> i64| bucket.map(|it| Day::of(at(it)).text);
         Self {
             width: WIDTH,
             height: HEIGHT,
             graphs: graphs(&buckets, program),
             rows: buckets.iter().rev().map(|bucket| row(bucket, program)).collect(),
-            step: if stats.series.len() > MOST_DAYS { "Week" } else { "Day" },
+            step: if series.len() > MOST_DAYS { "Week" } else { "Day" },
             first: end(buckets.first(), |bucket| bucket.first_ms).unwrap_or_default(),
             last: end(buckets.last(), |bucket| bucket.last_ms).unwrap_or_default(),
         }

@@ -1,0 +1,49 @@
+//! `/admin`: the operators' console. Every page works without JavaScript; every change is a form, which leads to a page
+//! that says what was done.
+
+mod account;
+mod audit;
+mod done;
+mod frame;
+mod home;
+mod join;
+mod limits;
+mod nav;
+mod operators;
+mod overview;
+mod review;
+mod review_bulk;
+mod review_one;
+mod review_words;
+mod settings;
+mod sign_in;
+
+use super::page::static_text;
+use super::readable;
+use actix_web::{HttpRequest, HttpResponse, web};
+use frame::{Console, ConsoleFrame, TeamConsole, failed};
+use nav::Section;
+
+const CSS: &str = include_str!("../../../templates/console.css");
+
+/// The team's pages come first: a project that is called like one of them goes by its id.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .configure(sign_in::routes)
+        .configure(join::routes)
+        .configure(home::routes)
+        .configure(operators::routes)
+        .configure(account::routes)
+        .configure(limits::routes)
+        .service(readable(frame::CSS_URL, stylesheet))
+        .configure(overview::routes)
+        .configure(audit::routes)
+        .configure(review::routes)
+        .configure(review_bulk::routes)
+        .configure(review_one::routes)
+        .configure(settings::routes);
+}
+
+async fn stylesheet(request: HttpRequest) -> HttpResponse {
+    static_text(&request, "text/css; charset=utf-8", CSS)
+}
