@@ -88,6 +88,22 @@ pub struct ProjectSettings {
 }
 
 impl ProjectSettings {
+    /// The settings that another value was given to.
+    pub fn changed_since(&self, before: &Self) -> Vec<Setting> {
+        let differs = |setting: &Setting| match setting {
+            Setting::Name => self.name != before.name,
+            Setting::Host => self.host != before.host,
+            Setting::LandingUrl => self.landing_url != before.landing_url,
+            Setting::KeyPrefix => self.key_prefix != before.key_prefix,
+            Setting::JwtAlgorithm => self.jwt_algorithm != before.jwt_algorithm,
+            Setting::JwtKey => self.jwt_key != before.jwt_key,
+            Setting::StripeWebhookSecret => self.stripe_webhook_secrets != before.stripe_webhook_secrets,
+            Setting::StripeApiKey => self.stripe_api_key != before.stripe_api_key,
+            Setting::PartnerAgreement => self.partner_agreement != before.partner_agreement,
+        };
+        Setting::ALL.into_iter().filter(differs).collect()
+    }
+
     /// Sets all of them or none; an empty value unsets what can do without. `Invalid` with every fault by its name.
     pub fn assign(&mut self, values: &[(Setting, String)]) -> Result<()> {
         let mut changed = self.clone();

@@ -16,6 +16,7 @@ fn check_team(db: &Snapshot<'_>, team: TeamId) -> Result<()> {
 
 impl Engine {
     /// What operators have set, over what the server was started with.
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "the method is of one snapshot's lifetime only")]
     pub fn kept_limits(&self) -> Result<Vec<(LimitName, u32)>> {
         self.store.read_blocking(|db| db.rate_limits())
     }

@@ -145,9 +145,10 @@ fn add_project(
     Ok(project)
 }
 
-/// Sets all values or none. The audit log has the settings' names alone: some are secrets.
+/// Sets all values or none. The audit log has the changed settings' names alone: some are secrets.
 fn assign(tx: &Tx<'_>, project: ProjectId, values: &[(Setting, String)], actor: &Actor) -> Result<()> {
-    let mut settings = tx.project_settings(project)?;
+    let before = tx.project_settings(project)?;
+    let mut settings = before.clone();
     settings.assign(values)?;
     if let Some(host) = &settings.host
         && let Some(other) = tx.host_taken_by(project, host)?
@@ -156,9 +157,11 @@ fn assign(tx: &Tx<'_>, project: ProjectId, values: &[(Setting, String)], actor: 
     }
     let agreement = tx.agreement(project)?.version;
     tx.set_project_settings(project, &settings)?;
-    let names: Vec<_> = values.iter().map(|(setting, _)| setting.as_str()).collect();
+    let names: Vec<_> = settings.changed_since(&before).into_iter().map(Setting::as_str).collect();
     let subject = project.to_string();
-    audit::note(tx, project, actor, action::PROJECT_CHANGE, &subject, &json!({ "settings": names }))?;
+    if !names.is_empty() {
+        audit::note(tx, project, actor, action::PROJECT_CHANGE, &subject, &json!({ "settings": names }))?;
+    }
     let changed = tx.agreement(project)?.version;
     if changed == agreement {
         return Ok(());

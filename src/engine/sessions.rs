@@ -8,12 +8,15 @@ use crate::domain::audit::{Actor, action};
 use crate::domain::error::{Kind, Result};
 use crate::domain::id::{OperatorId, TeamId};
 use crate::domain::operator::OperatorRole;
-use crate::domain::time::DAY_MS;
+use crate::domain::time::{DAY_MS, HOUR_MS};
 use crate::store::{Operator, Reader};
 use serde_json::json;
 
 /// How long a session lasts. Signing in again begins a new one.
 pub const SESSION_DAYS: i64 = 14;
+
+/// Of failed sign-ins, for one operator in an hour.
+const MOST_FAILURES_NOTED: i64 = 20;
 
 /// An operator who is signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,13 +87,18 @@ impl Engine {
         Ok(operator.map(signed_in))
     }
 
-    /// Notes that somebody got an operator's secret wrong. Nobody waits for it: an answer that takes longer where there
+    /// Notes that somebody got an operator's secret wrong, so many an hour: the log only grows. Nobody waits for it: an answer that takes longer where there
     /// is an operator would say that there is one.
     pub(super) fn note_failed_sign_in(&self, tried: Option<OperatorId>, what: &'static str) {
         let Some(operator) = tried else { return };
         self.store.write_unattended(move |tx| {
             let (action, subject) = (action::OPERATOR_SIGN_IN_FAILED, operator.to_string());
-            note_team(tx, tx.operator(operator)?.team, &Actor::Visitor, action, &subject, &json!({ "wrong": what }))
+            let team = tx.operator(operator)?.team;
+            let recent = tx.recent_audits(team, action, &subject, tx.machine_now_ms() - HOUR_MS)?;
+            if recent >= MOST_FAILURES_NOTED {
+                return Ok(());
+            }
+            note_team(tx, team, &Actor::Visitor, action, &subject, &json!({ "wrong": what }))
         });
     }
 

@@ -125,6 +125,15 @@ impl Snapshot<'_> {
         Ok(AuditPage { records, next: None })
     }
 
+    /// How many rows of an action there are about something since a time, among the newest 500 of its team.
+    pub fn recent_audits(&self, team: TeamId, action: &str, subject: &str, since_ms: i64) -> Result<i64> {
+        let sql = "SELECT count(*) FROM (SELECT action, subject, at_ms FROM audit
+                     WHERE team_id = $1 ORDER BY seq DESC LIMIT 500) AS newest
+                   WHERE action = $2 AND subject = $3 AND at_ms > $4";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row(params![team.0, action, subject, since_ms], |row| row.get(0))?)
+    }
+
     /// The team that came with the file.
     pub fn first_team(&self) -> Result<TeamId> {
         let sql = "SELECT id FROM team ORDER BY id LIMIT 1";

@@ -82,20 +82,21 @@ run(async (browser) => {
   await phone.getByLabel('Password', { exact: true }).fill(password);
   await phone.getByRole('button', { name: 'Sign in' }).click();
   equal('the second step', placeOf(phone), '/admin/login/code');
-  await inspect(phone, 'admin-code-phone');
+  await inspect(phone, 'admin-code');
   await phone.getByLabel('Code').fill(totp(secret, step));
   await phone.getByRole('button', { name: 'Sign in' }).click();
   check('a code is good once', await phone.getByText('The code is wrong').isVisible());
   await phone.getByLabel('Code').fill(recovery);
   await phone.getByRole('button', { name: 'Sign in' }).click();
   equal('where the phone wanted to go', placeOf(phone), '/admin/default');
-  await inspect(phone, 'console-overview-phone');
+  await phone.setViewportSize(PHONE.viewport);
   check('the menu is folded', !(await phone.getByRole('link', { name: 'Audit log' }).isVisible()));
   await phone.getByLabel('Show the menu').check();
-  await inspect(phone, 'console-menu-phone');
+  check('and unfolds', await phone.getByRole('link', { name: 'Audit log' }).isVisible());
+  await inspect(phone, 'console-menu');
+  await phone.setViewportSize(PHONE.viewport);
   await phone.getByRole('link', { name: 'Audit log' }).click();
   equal('the log', placeOf(phone), '/admin/default/audit');
-  await inspect(phone, 'console-audit-phone');
 
   // Without scripts everything works the same.
   const plain = await newPage(browser, { javaScriptEnabled: false });

@@ -151,6 +151,11 @@ fn a_wrong_password_and_an_unknown_address_are_answered_alike() {
     let noted =
         app.sqlite3("SELECT action, subject IS NOT NULL, count(*) FROM audit WHERE actor = 'visitor' GROUP BY 1, 2");
     assert_eq!(noted.trim(), "operator.sign_in_failed|1|6", "tries at an operator's password; not whose nobody is");
+    for _ in 0..20 {
+        log_in(&Visitor::new(&app), "op@example.com", "wrong-password");
+    }
+    let count = app.sqlite3("SELECT count(*) FROM audit WHERE actor = 'visitor'");
+    assert_eq!(count.trim(), "20", "nobody fills the disk with them");
 }
 
 #[test]

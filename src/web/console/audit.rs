@@ -112,7 +112,13 @@ async fn operators(console: &Console, context: &Context) -> Result<HashMap<Strin
 fn line(record: Record, operators: &HashMap<String, String>) -> Line {
     let details: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&record.details).unwrap_or_default();
     let text = |value: serde_json::Value| match value {
-        serde_json::Value::String(text) => text,
+        // With room to break lines.
+        serde_json::Value::String(text) => text.replace(',', ", "),
+        serde_json::Value::Null => "none".into(),
+        serde_json::Value::Array(items) => {
+            let item = |item: &serde_json::Value| item.as_str().map_or_else(|| item.to_string(), str::to_owned);
+            items.iter().map(item).collect::<Vec<_>>().join(", ")
+        }
         other => other.to_string(),
     };
     let iso = time::rfc3339(record.at_ms);

@@ -67,12 +67,10 @@ impl TeamConsole {
         let client = context.settings.trusted_proxies.client_of(request);
         let signed_in = || Error::new(Kind::Unauthenticated, "sign_in", "Sign in first.");
         let token = Session::Operator.token(context, request);
-        let operator = match token.map(|token| context.engine.operator_of(reader(request)?, &token)).transpose()? {
-            Some(Some(operator)) => operator,
-            _ => {
-                context.limiter.public(client)?;
-                return Err(signed_in());
-            }
+        let found = token.map(|token| context.engine.operator_of(reader(request)?, &token)).transpose()?;
+        let Some(operator) = found.flatten() else {
+            context.limiter.public(client)?;
+            return Err(signed_in());
         };
         context.limiter.operator(operator.operator)?;
         let guard = FormGuard::of(context, request)?;

@@ -4,7 +4,7 @@ use super::path;
 use crate::domain::error::Error;
 use crate::domain::setting::Setting;
 use crate::domain::time;
-use crate::engine::{Project, ProjectOverview, ProjectView};
+use crate::engine::{ProjectOverview, ProjectView};
 use crate::web::auth::{AdminOwner, AdminRead, AdminWrite};
 use crate::web::body::{Fields, Json};
 use crate::web::error::ApiError;
@@ -26,11 +26,11 @@ pub fn routes(config: &mut web::ServiceConfig) {
 pub async fn overview(access: AdminRead, context: web::Data<Context>, query: Query) -> Answer {
     let days = query.integer("days", 1..=366, 30)?;
     let seen = context.engine.project_overview(access.project.id, days).await?;
-    Ok(json(StatusCode::OK, overview_body(&access.project, &seen)))
+    Ok(json(StatusCode::OK, overview_body(&access, &seen)))
 }
 
-fn overview_body(project: &Project, seen: &ProjectOverview) -> Value {
-    let (books, balance) = (&seen.books, seen.books.balance);
+fn overview_body(access: &AdminRead, seen: &ProjectOverview) -> Value {
+    let (project, books, balance) = (&access.project, &seen.books, seen.books.balance);
     let series = seen.series.iter().map(|day| {
         let row = day.row;
         document!({ "date": day.date, "clicks": row.clicks, "signups": row.signups, "conversions": row.conversions,
@@ -41,6 +41,7 @@ fn overview_body(project: &Project, seen: &ProjectOverview) -> Value {
         "slug": project.slug,
         "name": project.name,
         "mode": project.mode,
+        "may_change": access.may_write(),
         "program": { "version": seen.program.version, "unit": seen.program.unit, "enabled": seen.program.enabled },
         "books": {
             "issued": books.issued,
@@ -110,8 +111,8 @@ pub async fn create(owner: AdminOwner, context: web::Data<Context>, Json(body): 
     fields.finish()?;
     let slug = slug.ok_or_else(|| Error::internal("a text that is none"))?;
     let (name, preset) = (name.unwrap_or(slug), preset.unwrap_or("credits"));
-    let made = context.engine.create_project_by(&owner.operator, slug, name, preset, mode.unwrap_or("live"));
-    let project = made.await?;
+    let creation = context.engine.create_project_by(&owner.operator, slug, name, preset, mode.unwrap_or("live"));
+    let project = creation.await?;
     Ok(json(
         StatusCode::CREATED,
         document!({ "team_id": project.team, "project_id": project.id, "slug": project.slug, "mode": project.mode }),

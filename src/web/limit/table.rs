@@ -285,6 +285,11 @@ mod tests {
         Who::Network(IpAddr::V6(Ipv6Addr::from_bits(u128::from(bits) << 64)))
     }
 
+    /// 32 bits that look like any others.
+    fn spread_v4(n: u64) -> u32 {
+        u32::try_from(spread(n) >> 32).unwrap()
+    }
+
     /// A number that looks like any other.
     fn spread(n: u64) -> u64 {
         n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -315,7 +320,7 @@ mod tests {
         let table = Table::new(Quota::new(10, HOUR));
         for n in 0..1_000_000 {
             let who = match n % 3 {
-                0 => v4(spread(n) as u32),
+                0 => v4(spread_v4(n)),
                 1 => v6(0x2000_0000_0000_0000 | spread(n) >> 3),
                 _ => Who::Hashed(spread(n)),
             };
@@ -335,7 +340,7 @@ mod tests {
             table.check(who, 0).unwrap();
         }
         for n in 0..300_000 {
-            let _ = table.check(v4(0x0a00_0000 | spread(n) as u32 >> 8), 0);
+            let _ = table.check(v4(0x0a00_0000 | spread_v4(n) >> 8), 0);
             let _ = table.check(Who::Hashed(spread(n)), 0);
         }
         assert!(table.check(v4(7), 0).is_err() && table.check(guessed_at, 0).is_err());
