@@ -1,11 +1,13 @@
 //! A program: a project's versioned settings as one value. A new kind of referral programme is a new value.
 
 mod config;
+mod diff;
 mod faults;
 mod fields;
 mod preset;
 
 pub use config::Config;
+pub use diff::{Change, changes, label, percent, rule_in_words};
 pub use preset::Preset;
 
 use super::code::CodeStyle;
@@ -20,7 +22,11 @@ const MAX_DAYS: u32 = 36_500;
 const MAX_RULES: usize = 50;
 
 /// Reasons that the engine itself writes into the ledger.
-pub const ENGINE_REASONS: [&str; 6] = ["api_usage", "expired", "refund", "abuse", "debt_repayment", "payout"];
+pub const ENGINE_REASONS: [&str; 7] =
+    ["api_usage", "expired", "refund", "abuse", "debt_repayment", "payout", ADJUSTMENT];
+
+/// What an operator gave or took back by hand.
+pub const ADJUSTMENT: &str = "adjustment";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
