@@ -10,18 +10,19 @@ use crate::domain::ledger::{Balance, Entry, EntryKind, Head, Lot, Movement, Tota
 use crate::domain::program::{ENGINE_REASONS, Vesting};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-const ENTRY_COLUMNS: &str = "entry.seq, entry.project_id, entry.account_id, entry.lot, entry.kind, entry.amount,
+pub(super) const ENTRY_COLUMNS: &str =
+    "entry.seq, entry.project_id, entry.account_id, entry.lot, entry.kind, entry.amount,
     entry.reason, entry.group_seq, entry.origin_lot, entry.referral_id, entry.purchase_id, entry.decision_id,
     entry.program_version, entry.vests_at_ms, entry.vesting, entry.expires_at_ms, entry.at_ms, entry.prev_hash,
     entry.hash";
-const ENTRY_WIDTH: usize = 19;
+pub(super) const ENTRY_WIDTH: usize = 19;
 
 /// The same columns for `verify`, which reads them in order.
 pub(super) fn all_entries_sql() -> String {
     format!("SELECT {ENTRY_COLUMNS} FROM entry ORDER BY seq")
 }
 
-const LOT_COLUMNS: &str = "lot.seq, lot.account_id, lot.referral_id, lot.purchase_id, lot.granted_at_ms,
+pub(super) const LOT_COLUMNS: &str = "lot.seq, lot.account_id, lot.referral_id, lot.purchase_id, lot.granted_at_ms,
     lot.vests_at_ms, lot.vesting, lot.expires_at_ms, lot.granted, lot.remaining, lot.expired, lot.reversed, lot.paid,
     EXISTS (SELECT 1 FROM referral WHERE referral.id = lot.referral_id AND referral.status = 'review'),
     lot.decision_id";
@@ -57,7 +58,7 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
 }
 
 /// A lot from the columns that start at `from`.
-fn lot(row: &Row<'_>, from: usize) -> rusqlite::Result<Lot> {
+pub(super) fn lot(row: &Row<'_>, from: usize) -> rusqlite::Result<Lot> {
     Ok(Lot {
         seq: row.get(from)?,
         account: AccountId(row.get(from + 1)?),
