@@ -10,8 +10,14 @@ mod connect;
 mod console;
 mod conversion;
 mod customers;
+mod deliveries;
+mod developers;
+mod exports;
+mod gateway_keys;
+mod interventions;
 mod keys;
 mod ledger;
+pub mod letter_words;
 mod letters;
 mod limits;
 mod logins;
@@ -20,7 +26,9 @@ mod outbox;
 mod overview;
 mod partners;
 mod passwords;
+mod payout_orders;
 mod payouts;
+mod program_changes;
 mod programs;
 mod projects;
 mod purchases;
@@ -50,6 +58,10 @@ pub use connect::{ConnectLinks, Connected, StripeCaller};
 pub use console::ProjectOverview;
 pub use conversion::Conversion;
 pub use customers::{AppliedCode, CustomerCode, ReferredCustomer, Slice};
+pub use deliveries::DeliveryView;
+pub use developers::{DeveloperFile, DeveloperHistory, DeveloperPage, ListedDeveloper};
+pub use exports::Step;
+pub use interventions::{Adjusted, Intervention};
 pub use keys::MadeKey;
 pub use letters::{Letter, LetterContent, MailChoice, Milestone, payout_paid, payout_refused, payout_requested};
 pub use logins::{Attempt, BegunSession, Browser, Credentials, Devices, Guess};
@@ -57,7 +69,9 @@ pub use operators::MadeOperator;
 pub use outbox::{Begun, Content};
 pub use overview::{Overview, OwnCode};
 pub use partners::{NewSignature, PartnerView, SignedAgreement};
+pub use payout_orders::ProjectPayout;
 pub use payouts::ListedPayout;
+pub use program_changes::{NewProgram, ProgramPreview, UNKNOWABLE};
 pub use projects::ProjectView;
 pub use purchases::{NewPurchase, NewRefund, Recorded};
 pub use referrals::{Applied, ReferralCredit, ReferralItem, ReferralPage, mask};
@@ -77,9 +91,10 @@ use crate::domain::email::DisposableDomains;
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{KeyId, ProjectId, SessionId};
 pub use crate::store::{
-    AccountSession, AuditFilter, AuditPage, Delivery, DeliveryRow, Invitation, KeyRow, LedgerFilter, LedgerLine,
-    LedgerPage, OperatorRow, OperatorSessionRow, PayoutRow, Population, Project, ProjectBooks, Reader, Refusal,
-    SessionRow, Team, UnsignedClicks, VersionedProgram, Waiting,
+    AccountSession, AuditFilter, AuditPage, BoughtRow, DecisionRow, Delivery, DeliveryFilter, DeliveryRow,
+    DeveloperRow, ExportedReferral, Invitation, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow,
+    OperatorSessionRow, OwnedCode, PayoutRow, Population, ProgramVersion, Project, ProjectBooks, Reader, ReferralLine,
+    Refusal, SessionRow, Team, UnsignedClicks, VersionedProgram, Waiting,
 };
 
 use crate::store::Store;
@@ -117,6 +132,9 @@ impl Default for Settings {
 /// At the same time; they may take long.
 const MOST_STRIPE_CALLS: usize = 16;
 
+/// At the same time; each reads a good part of the file.
+const MOST_PREVIEWS: usize = 2;
+
 /// Everything that refloop can do, whoever asks.
 pub struct Engine {
     store: Arc<Store>,
@@ -130,6 +148,8 @@ pub struct Engine {
     visitor_key: clicks::VisitorKey,
     /// Calls to Stripe that somebody waits for.
     stripe_calls: Arc<tokio::sync::Semaphore>,
+    /// Programs that are being tried on the past.
+    previews: tokio::sync::Semaphore,
     /// What was erased may have left traces in the write-ahead log.
     traces_left: Arc<AtomicBool>,
 }
@@ -151,6 +171,7 @@ impl Engine {
             clicks: Arc::default(),
             visitor_key: clicks::VisitorKey::default(),
             stripe_calls,
+            previews: tokio::sync::Semaphore::new(MOST_PREVIEWS),
             traces_left,
         }
     }
