@@ -114,6 +114,7 @@ CREATE TABLE account (
   project_id       INTEGER NOT NULL REFERENCES project,
   external_id      TEXT,                                           -- the team's own id, where it has one
   email            TEXT,                                           -- lower case, the domain in ASCII
+  email_domain     TEXT GENERATED ALWAYS AS (substr(email, instr(email, '@') + 1)) VIRTUAL,  -- to search by
   name             TEXT,
   leaderboard_name TEXT,                                           -- NULL: not listed
   password_hash    TEXT,
@@ -128,6 +129,8 @@ CREATE TABLE account (
 ) STRICT;
 CREATE UNIQUE INDEX account_email ON account (project_id, email) WHERE email IS NOT NULL;
 CREATE UNIQUE INDEX account_external_id ON account (project_id, external_id) WHERE external_id IS NOT NULL;
+CREATE INDEX account_project ON account (project_id, id) WHERE erased_at_ms IS NULL;
+CREATE INDEX account_domain ON account (project_id, email_domain, id) WHERE email_domain IS NOT NULL;
 CREATE INDEX account_listed ON account (project_id, id) WHERE leaderboard_name IS NOT NULL;
 
 -- Accounts' sessions on the pages, as hashes.
@@ -506,6 +509,7 @@ CREATE TABLE payout (
 ) STRICT;
 CREATE INDEX payout_account ON payout (account_id, id);
 CREATE INDEX payout_project ON payout (project_id, id);
+CREATE INDEX payout_status ON payout (project_id, status, id);
 -- The last line of defence: one at a time.
 CREATE UNIQUE INDEX payout_one_open ON payout (account_id) WHERE status IN ('queued', 'reconciling');
 
@@ -571,6 +575,21 @@ CREATE TABLE entry (
     END)
 ) STRICT;
 CREATE INDEX entry_grant ON entry (account_id, at_ms) WHERE kind = 'grant';
+
+-- Credits that operators gave or took back by hand: who asked for it under which key, so that a form that is sent twice
+-- moves them once. The reason is in the audit log.
+CREATE TABLE adjustment (
+  id            INTEGER PRIMARY KEY,
+  project_id    INTEGER NOT NULL REFERENCES project,
+  account_id    INTEGER NOT NULL REFERENCES account,
+  request_hash  BLOB    NOT NULL CHECK (length(request_hash) = 32),  -- of actor, account and key
+  body_hash     BLOB    NOT NULL CHECK (length(body_hash) = 32),     -- of amount and reason
+  amount        INTEGER NOT NULL CHECK (amount <> 0),
+  group_seq     INTEGER NOT NULL UNIQUE,                           -- the first of its entries
+  at_ms         INTEGER NOT NULL,
+  UNIQUE (project_id, request_hash)
+) STRICT;
+CREATE INDEX adjustment_account ON adjustment (account_id, id);
 
 -- The audit log: what operators, keys with the scope admin and the command line did. Append-only, in a hash chain of its
 -- own; each row names the ledger's head of its time, so that neither is rewritten without the other. It holds nobody's

@@ -91,13 +91,12 @@
 
   // A second click would be a second signup, and its answer would hide the key of the first.
   all('form[data-once]', (form) => {
-    const button = form.querySelector('[type=submit]');
-    const label = button.textContent;
-    let sent = false;
-    const reset = () => { sent = false; button.textContent = label; };
+    let sent = null;
+    const reset = () => { sent?.button.replaceChildren(...sent.label); sent = null; };
     form.addEventListener('submit', (event) => {
       if (sent) return event.preventDefault();
-      sent = true;
+      const button = event.submitter ?? form.querySelector('[type=submit]');
+      sent = { button, label: [...button.childNodes] };
       button.textContent = form.dataset.once;
       setTimeout(reset, 10000);
     });

@@ -2,7 +2,7 @@
 
 use super::Report;
 use crate::domain::error::{Error, Result};
-use crate::work::letters::{examples, render};
+use crate::engine::letter_words::{examples, render};
 use clap::Subcommand;
 use serde_json::json;
 

@@ -10,8 +10,13 @@ use super::ledger::{Head, put, put_int};
 
 /// What was done, as noun and verb.
 pub mod action {
+    pub const ACCOUNT_ADJUST: &str = "account.adjust";
     pub const ACCOUNT_ERASE: &str = "account.erase";
+    pub const ACCOUNT_KEYS: &str = "account.keys";
+    pub const ACCOUNT_SIGN_OUT: &str = "account.sign_out";
     pub const AGREEMENT_CHANGE: &str = "agreement.change";
+    pub const CODE_REVOKE: &str = "code.revoke";
+    pub const DELIVERY_DISCARD: &str = "delivery.discard";
     pub const DELIVERY_RETRY: &str = "delivery.retry";
     pub const KEY_CREATE: &str = "key.create";
     pub const KEY_REVOKE: &str = "key.revoke";

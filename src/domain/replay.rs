@@ -2,23 +2,27 @@
 //!
 //! Grants are counted as they were decided, before refunds.
 
-use super::program::{Party, Program};
+use super::program::{Party, Program, Trigger};
 use super::reward::{Event, Standing, decide};
 use super::time::DAY_MS;
 
 /// What has happened to one referral that still earns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {
+    /// When the code was used: the signup's rules were decided then.
+    pub applied_at_ms: i64,
     pub referrer: PastReferrer,
     /// Came with a throw-away mailbox, which earns nothing.
     pub referee_disposable: bool,
     pub calls: i64,
     /// `None` while all calls, if any, are older than the referral.
     pub first_call_at_ms: Option<i64>,
+    /// What decisions have noted of how the calls grew.
+    pub calls_seen: Vec<CallsSeen>,
     /// Those since the referral, in the order in which they were told.
     pub purchases: Vec<PastPurchase>,
-    /// Whether the conversion API's `convert` was called.
-    pub convert_called: bool,
+    /// When the conversion API's `convert` was called.
+    pub convert_called_at_ms: Option<i64>,
     /// When Stripe first told of a checkout or a subscription.
     pub subscribed_at_ms: Option<i64>,
 }
@@ -42,6 +46,50 @@ pub struct PastPurchase {
     pub by_partner: bool,
 }
 
+/// An event that took the calls from one number to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallsSeen {
+    pub at_ms: i64,
+    pub before: i64,
+    pub after: i64,
+}
+
+/// When something happened, as far as it is known: not before the one, and not after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct When {
+    pub from_ms: i64,
+    pub to_ms: i64,
+}
+
+impl When {
+    fn at(at_ms: i64) -> Self {
+        Self { from_ms: at_ms, to_ms: at_ms }
+    }
+}
+
+impl History {
+    /// When the calls reached a number. Exact where a rule was decided on at that very call; else between two others.
+    fn reached(&self, calls: i64) -> When {
+        if calls <= 1
+            && let Some(at_ms) = self.first_call_at_ms
+        {
+            return When::at(at_ms);
+        }
+        let mut when = When { from_ms: self.first_call_at_ms.unwrap_or(self.applied_at_ms), to_ms: i64::MAX };
+        for seen in &self.calls_seen {
+            if (seen.before + 1..=seen.after).contains(&calls) {
+                return When::at(seen.at_ms);
+            }
+            if seen.after < calls {
+                when.from_ms = when.from_ms.max(seen.at_ms);
+            } else {
+                when.to_ms = when.to_ms.min(seen.at_ms);
+            }
+        }
+        when
+    }
+}
+
 /// How often and how much.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sum {
@@ -53,6 +101,10 @@ impl Sum {
     fn add(&mut self, amount: i64) {
         self.grants += 1;
         self.amount = self.amount.saturating_add(amount);
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self { grants: self.grants + other.grants, amount: self.amount.saturating_add(other.amount) }
     }
 
     /// What it would take to get from this one to the other.
@@ -79,9 +131,28 @@ pub struct Comparison {
     pub rules: Vec<RuleSums>,
     pub current: Sum,
     pub proposed: Sum,
+    /// Events before this do not count.
+    since_ms: Option<i64>,
+    /// What may have happened before or after that, as nothing says when: in neither of the sums.
+    pub current_unsure: Sum,
+    pub proposed_unsure: Sum,
 }
 
 impl Comparison {
+    /// Of what has happened since a time only.
+    #[must_use]
+    pub fn since(self, since_ms: Option<i64>) -> Self {
+        Self { since_ms, ..self }
+    }
+
+    /// What one of the two parties gets in all, currently and as proposed.
+    pub fn of_party(&self, party: Party) -> (Sum, Sum) {
+        let rules = self.rules.iter().filter(|rule| rule.to == party);
+        rules.fold((Sum::default(), Sum::default()), |(current, proposed), rule| {
+            (current.and(rule.current), proposed.and(rule.proposed))
+        })
+    }
+
     /// Of no referral yet.
     pub fn new(current: &Program, proposed: &Program) -> Self {
         let mut rules: Vec<RuleSums> = Vec::new();
@@ -98,7 +169,15 @@ impl Comparison {
     pub fn add(&mut self, current: &Program, proposed: &Program, history: &History) {
         self.referrals += 1;
         for (program, is_proposed) in [(current, false), (proposed, true)] {
-            for (rule, to, amount) in paid(program, history) {
+            for Paid { rule, to, amount, when } in paid(program, history) {
+                let since_ms = self.since_ms.unwrap_or(i64::MIN);
+                if when.to_ms < since_ms {
+                    continue;
+                }
+                if when.from_ms < since_ms {
+                    if is_proposed { &mut self.proposed_unsure } else { &mut self.current_unsure }.add(amount);
+                    continue;
+                }
                 let total = if is_proposed { &mut self.proposed } else { &mut self.current };
                 total.add(amount);
                 if let Some(known) = self.rules.iter_mut().find(|known| known.rule == rule && known.to == to) {
@@ -117,19 +196,27 @@ struct Progress {
     too_small: Vec<String>,
     /// Of the purchase at hand; nothing else pays a share.
     by_partner: bool,
-    grants: Vec<(String, Party, i64)>,
+    grants: Vec<Paid>,
 }
 
-/// Every grant that a program gives for a past: rule, receiver, amount.
-fn paid(program: &Program, history: &History) -> Vec<(String, Party, i64)> {
+/// One grant.
+struct Paid {
+    rule: String,
+    to: Party,
+    amount: i64,
+    when: When,
+}
+
+/// Every grant that a program gives for a past.
+fn paid(program: &Program, history: &History) -> Vec<Paid> {
     let mut progress = Progress::default();
-    progress.meet(program, history, Event::Signup, i64::MIN);
+    progress.meet(program, history, Event::Signup, history.applied_at_ms);
     // In which steps the calls came makes no difference: each threshold is passed once.
     let before = if history.first_call_at_ms.is_none() { history.calls.min(1) } else { 0 };
     let calls = Event::Calls { before, after: history.calls, rules_changed: false };
     progress.meet(program, history, calls, history.first_call_at_ms.unwrap_or(i64::MIN));
-    if history.convert_called {
-        progress.meet(program, history, Event::Convert, i64::MIN);
+    if let Some(at_ms) = history.convert_called_at_ms {
+        progress.meet(program, history, Event::Convert, at_ms);
     }
     let (mut largest_before, mut converted) = (None, false);
     if let Some(at_ms) = history.subscribed_at_ms {
@@ -175,20 +262,62 @@ impl Progress {
             }
             if let Some(grant) = decision.grant {
                 self.paid.push(decision.rule.clone());
-                self.grants.push((decision.rule.clone(), decision.to, grant.amount));
+                let (rule, to, amount) = (decision.rule.clone(), decision.to, grant.amount);
+                self.grants.push(Paid { when: when(program, history, event, at_ms, &rule), rule, to, amount });
             }
             self.decided.push(decision.rule);
         }
     }
 }
 
+/// When a rule's event happened.
+fn when(program: &Program, history: &History, event: Event, at_ms: i64, rule: &str) -> When {
+    if !matches!(event, Event::Calls { .. }) {
+        return When::at(at_ms);
+    }
+    let calls = program.rules.iter().find(|known| known.reason == rule).map(|known| match known.on {
+        Trigger::Calls(calls) => calls,
+        _ => 1,
+    });
+    history.reached(calls.unwrap_or(1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::program::{Conversion, Preset, Trigger};
+    use crate::domain::program::{Conversion, Preset};
 
     fn amounts(program: &Program, history: &History) -> Vec<i64> {
-        paid(program, history).into_iter().map(|(_, _, amount)| amount).collect()
+        paid(program, history).into_iter().map(|paid| paid.amount).collect()
+    }
+
+    #[test]
+    fn only_what_has_happened_since_counts_and_what_nobody_knows_is_said() {
+        let current = Preset::Credits.program();
+        let mut proposed = current.clone();
+        proposed.rules[3].on = Trigger::Calls(50);
+        let history = History {
+            applied_at_ms: 10,
+            first_call_at_ms: Some(20),
+            calls: 120,
+            calls_seen: vec![CallsSeen { at_ms: 40, before: 60, after: 110 }],
+            ..History::default()
+        };
+        let sums = |since_ms| {
+            let mut comparison = Comparison::new(&current, &proposed).since(since_ms);
+            comparison.add(&current, &proposed, &history);
+            [comparison.current, comparison.proposed, comparison.current_unsure, comparison.proposed_unsure]
+                .map(|sum| sum.amount)
+        };
+        assert_eq!(sums(None), [3_000, 3_000, 0, 0]);
+        assert_eq!(sums(Some(10)), [3_000, 3_000, 0, 0]);
+        assert_eq!(sums(Some(11)), [1_500, 1_500, 0, 0]);
+        assert_eq!(sums(Some(21)), [1_000, 0, 0, 1_000], "the 50th call came between 20 and 40");
+        assert_eq!(sums(Some(41)), [0, 0, 0, 0]);
+        let mut comparison = Comparison::new(&current, &proposed);
+        comparison.add(&current, &proposed, &history);
+        let amount = |party| comparison.of_party(party).0.amount;
+        assert_eq!((amount(Party::Referee), amount(Party::Referrer)), (1_000, 2_000));
     }
 
     fn bought(amounts: &[i64]) -> Vec<PastPurchase> {
@@ -232,7 +361,7 @@ mod tests {
         assert_eq!(amounts(&subscription, &both), [1_000, 500], "and once with both");
         assert_eq!(amounts(&commission, &both), amounts(&commission, &shopper));
         assert!(amounts(&bonus, &shopper).is_empty());
-        assert_eq!(amounts(&bonus, &History { convert_called: true, ..shopper }), [5]);
+        assert_eq!(amounts(&bonus, &History { convert_called_at_ms: Some(1), ..shopper }), [5]);
     }
 
     #[test]

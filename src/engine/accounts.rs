@@ -7,7 +7,7 @@ use crate::domain::ledger::{Balance, Totals};
 use crate::domain::{payout, text};
 use crate::store::{Account, NewAccount, Profile, Snapshot, Tx};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The seed's Developer object.
 #[derive(Debug, Clone)]
@@ -54,6 +54,20 @@ impl Change {
     }
 }
 
+/// Blanks the account's personal data. Whoever calls this empties the write-ahead log after it.
+pub fn erase(tx: &Tx<'_>, project: ProjectId, account: AccountId, traces_left: &AtomicBool) -> Result<()> {
+    tx.account(project, account)?;
+    // Whom it was for has to be known until it is settled.
+    if tx.has_open_payout(project, account)? {
+        return Err(payout::payout_open());
+    }
+    tx.erase_account(project, account)?;
+    // Said by the writer itself: whoever empties the log after this finds the erasure in it, also when the caller has
+    // hung up by then.
+    traces_left.store(true, Ordering::SeqCst);
+    Ok(())
+}
+
 impl Engine {
     pub async fn profile(&self, project: ProjectId, account: AccountId) -> Result<ProfileView> {
         self.store.read(move |db| profile(db, project, account)).await
@@ -78,20 +92,7 @@ impl Engine {
     /// while a payout is under way.
     pub async fn erase_account(&self, project: ProjectId, account: AccountId) -> Result<()> {
         let traces_left = Arc::clone(&self.traces_left);
-        self.store
-            .write(move |tx| {
-                tx.account(project, account)?;
-                // Whom it was for has to be known until it is settled.
-                if tx.has_open_payout(project, account)? {
-                    return Err(payout::payout_open());
-                }
-                tx.erase_account(project, account)?;
-                // Said by the writer itself: whoever empties the log after this finds the erasure in it, also when
-                // the caller has hung up by then.
-                traces_left.store(true, Ordering::SeqCst);
-                Ok(())
-            })
-            .await?;
+        self.store.write(move |tx| erase(tx, project, account, &traces_left)).await?;
         // If readers are in the way now, the sweep tries again.
         let _ = self.store.truncate_wal().await;
         Ok(())

@@ -8,6 +8,24 @@ use crate::domain::ledger::{Chain, SignedHead};
 use crate::store::{AuditFilter, AuditPage, NewAudit, Tx};
 use serde_json::Value;
 
+/// Who does something, and why, if they say.
+#[derive(Debug, Clone)]
+pub struct By {
+    pub actor: Actor,
+    pub reason: Option<String>,
+}
+
+impl By {
+    pub const COMMAND_LINE: Self = Self { actor: Actor::CommandLine, reason: None };
+
+    /// [`note`] with the reason.
+    pub fn note(&self, tx: &Tx<'_>, project: ProjectId, action: &str, subject: &str, details: &Value) -> Result<()> {
+        let (actor, reason) = (&self.actor, self.reason.as_deref());
+        tx.add_audit(&NewAudit { project: Some(project), actor, action, subject: Some(subject), reason, details })?;
+        Ok(())
+    }
+}
+
 /// Notes what the same transaction does to something in a project, without a reason.
 pub fn note(
     tx: &Tx<'_>,

@@ -227,8 +227,23 @@ fn tell_referrer(
 
 /// Puts a letter together, in the transaction that begins its delivery. `None`: nobody is there to read it.
 pub fn letter(tx: &Tx<'_>, delivery: &Delivery) -> Result<Option<Letter>> {
-    let project = delivery.project;
     let Some(account) = delivery.account else { return Ok(None) };
+    composed(tx, delivery, account, |purpose, good_ms| new_token(tx, account, purpose, good_ms))
+}
+
+/// The same for who wants to see it before it is sent: its link leads nowhere.
+pub fn letter_preview(db: &Snapshot<'_>, delivery: &Delivery) -> Result<Option<Letter>> {
+    let Some(account) = delivery.account else { return Ok(None) };
+    composed(db, delivery, account, |_, _| Ok("…".into()))
+}
+
+fn composed(
+    tx: &Snapshot<'_>,
+    delivery: &Delivery,
+    account: AccountId,
+    token: impl Fn(TokenPurpose, i64) -> Result<String>,
+) -> Result<Option<Letter>> {
+    let project = delivery.project;
     let Some(reader) = tx.find_account(project, account)? else { return Ok(None) };
     let Some(to) = reader.email.clone() else { return Ok(None) };
     let cause: Cause = serde_json::from_value(delivery.body.clone())
@@ -237,12 +252,13 @@ pub fn letter(tx: &Tx<'_>, delivery: &Delivery) -> Result<Option<Letter>> {
     let content = match cause {
         Cause::ConfirmAddress if !tx.is_unconfirmed(project, account)? => return Ok(None),
         Cause::ConfirmAddress => {
-            LetterContent::ConfirmAddress { token: new_token(tx, account, TokenPurpose::Confirm, CONFIRM_GOOD_MS)? }
+            LetterContent::ConfirmAddress { token: token(TokenPurpose::Confirm, CONFIRM_GOOD_MS)? }
         }
         Cause::ResetPassword => {
-            let token = new_token(tx, account, TokenPurpose::Reset, RESET_GOOD_MS)?;
+            let token = token(TokenPurpose::Reset, RESET_GOOD_MS)?;
             LetterContent::ResetPassword { token, takes_over: !tx.is_address_proved(project, account)? }
         }
+        Cause::ResetPassword => LetterContent::ResetPassword { token: token(TokenPurpose::Reset, RESET_GOOD_MS)? },
         Cause::PayoutRequested { payout, amount } => LetterContent::PayoutRequested { payout, amount },
         Cause::PayoutPaid { payout, amount } => LetterContent::PayoutPaid { payout, amount },
         Cause::PayoutRefused { payout, amount, reason } => LetterContent::PayoutRefused { payout, amount, reason },

@@ -11,9 +11,15 @@ mod connect;
 mod console;
 mod conversion;
 mod customers;
+mod deliveries;
+mod developers;
 mod domains;
+mod exports;
+mod gateway_keys;
+mod interventions;
 mod keys;
 mod ledger;
+pub mod letter_words;
 mod letters;
 mod limits;
 mod logins;
@@ -23,7 +29,9 @@ mod overview;
 mod partner_desk;
 mod partners;
 mod passwords;
+mod payout_orders;
 mod payouts;
+mod program_changes;
 mod programs;
 mod projects;
 mod purchases;
@@ -56,6 +64,10 @@ pub use connect::{ConnectLinks, Connected, StripeCaller};
 pub use console::ProjectOverview;
 pub use conversion::Conversion;
 pub use customers::{AppliedCode, CustomerCode, ReferredCustomer, Slice};
+pub use deliveries::DeliveryView;
+pub use developers::{DeveloperFile, DeveloperHistory, DeveloperPage, ListedDeveloper};
+pub use exports::Step;
+pub use interventions::{Adjusted, Intervention};
 pub use keys::MadeKey;
 pub use letters::{
     Letter, LetterChoice, LetterContent, MailChoice, Milestone, payout_paid, payout_refused, payout_requested,
@@ -66,7 +78,9 @@ pub use outbox::{Begun, Content};
 pub use overview::{Overview, OwnCode};
 pub use partner_desk::{PartnerDesk, PartnerGlance};
 pub use partners::{NewSignature, PartnerView, SignedAgreement};
+pub use payout_orders::ProjectPayout;
 pub use payouts::ListedPayout;
+pub use program_changes::{NewProgram, ProgramPreview, UNKNOWABLE};
 pub use projects::ProjectView;
 pub use purchases::{NewPurchase, NewRefund, Recorded};
 pub use referrals::{Applied, ReferralCredit, ReferralItem, ReferralPage, mask};
@@ -89,8 +103,9 @@ use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{KeyId, ProjectId, SessionId};
 use crate::domain::stripe::connect::pages_of;
 pub use crate::store::{
-    AccountSession, AuditFilter, AuditPage, DecisionRow, Delivery, DeliveryRow, Invitation, KeyRow, LedgerFilter,
-    LedgerLine, LedgerPage, OperatorRow, OperatorSessionRow, PayoutRow, Population, Project, ProjectBooks, Reader,
+    AccountSession, AuditFilter, AuditPage, BoughtRow, DecisionRow, Delivery, DeliveryFilter, DeliveryRow,
+    DeveloperRow, ExportedReferral, Invitation, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow,
+    OperatorSessionRow, OwnedCode, PayoutRow, Population, ProgramVersion, Project, ProjectBooks, Reader, ReferralLine,
     Refusal, ReviewLine, SessionRow, Side, SignalRow, StripeAccount, Team, UnsignedClicks, VersionedProgram, Waiting,
 };
 
@@ -135,6 +150,9 @@ impl Default for Settings {
 /// At the same time; they may take long.
 const MOST_STRIPE_CALLS: usize = 16;
 
+/// At the same time; each reads a good part of the file.
+const MOST_PREVIEWS: usize = 2;
+
 /// Everything that refloop can do, whoever asks.
 pub struct Engine {
     store: Arc<Store>,
@@ -149,6 +167,8 @@ pub struct Engine {
     sightings: signals::Sightings,
     /// Calls to Stripe that somebody waits for.
     stripe_calls: Arc<tokio::sync::Semaphore>,
+    /// Programs that are being tried on the past.
+    previews: tokio::sync::Semaphore,
     /// What was erased may have left traces in the write-ahead log.
     traces_left: Arc<AtomicBool>,
 }
@@ -172,6 +192,7 @@ impl Engine {
             visitor_key: clicks::VisitorKey::default(),
             sightings: signals::Sightings::default(),
             stripe_calls,
+            previews: tokio::sync::Semaphore::new(MOST_PREVIEWS),
             traces_left,
         }
     }

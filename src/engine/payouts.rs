@@ -1,17 +1,19 @@
 //! Payouts: asking for one, and what operators do about them. How they get to Stripe is in [`super::transfers`].
 
+use super::audit::By;
 use super::partners::{has_stripe, seen_beside, standing};
 use super::rewards::settle;
-use super::{Engine, audit, letters};
-use crate::domain::audit::{Actor, action};
+use super::{Engine, letters};
+use crate::domain::audit::action;
 use crate::domain::delivery::DeliveryKind;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, DeliveryId, PayoutId, ProjectId};
 use crate::domain::ledger::{self, Movement};
 use crate::domain::partner;
 use crate::domain::payout::{self, Asked, PayoutStatus, StripeStanding};
+use crate::domain::payout_order::PayoutOrder;
 use crate::domain::stripe::api::{self, Transfer};
-use crate::store::{NewDelivery, NewPayout, PayoutRow, Tx};
+use crate::store::{NewDelivery, NewPayout, PayoutRow, Snapshot, Tx};
 use serde_json::json;
 
 /// A payout as operators see it.
@@ -42,6 +44,17 @@ impl ListedPayout {
             _ => None,
         }
     }
+}
+
+/// A payout's row with what is known beside it.
+pub fn listed(
+    db: &Snapshot<'_>,
+    project: ProjectId,
+    (payout, problem, parked): (PayoutRow, Option<String>, bool),
+) -> Result<ListedPayout> {
+    let (owed, uncovered) = seen_beside(db, project, payout.account)?;
+    let uncovered = if payout.status.is_open() { uncovered } else { 0 };
+    Ok(ListedPayout { payout, problem, parked, owed, uncovered })
 }
 
 impl Engine {
@@ -79,68 +92,92 @@ impl Engine {
         self.store.read_blocking(|db| {
             let project = db.project_named(project)?.id;
             let rows = db.payouts_of_project(project, only_open, MOST)?.into_iter();
-            rows.map(|(payout, problem, parked)| {
-                let (owed, uncovered) = seen_beside(db, project, payout.account)?;
-                let uncovered = if payout.status.is_open() { uncovered } else { 0 };
-                Ok(ListedPayout { payout, problem, parked, owed, uncovered })
-            })
-            .collect()
+            rows.map(|found| listed(db, project, found)).collect()
         })
     }
 
     /// Lets a payout go that waits for it. `Conflict` when it does not, and when it is not covered any more.
     pub fn approve_payout(&self, id: PayoutId) -> Result<()> {
-        self.store.write_blocking(move |tx| {
-            let project = tx.project_of_payout(id)?;
-            let row = tx.payout(project, id)?;
-            if row.cancel_asked || !tx.approve_payout(project, id)? {
-                return Err(Error::conflict("not_waiting", "This payout does not wait for an approval."));
-            }
-            let (_, uncovered) = seen_beside(tx, project, row.account)?;
-            if uncovered > 0 {
-                return Err(payout::not_covered(&tx.program(project)?.amount_text(uncovered)));
-            }
-            audit::note(tx, project, &Actor::CommandLine, action::PAYOUT_APPROVE, &id.to_string(), &json!({}))?;
-            queue(tx, project, id)
-        })
+        self.order_by_command_line(id, PayoutOrder::Approve)
     }
 
     /// Calls a payout off that was not told to Stripe yet; its money comes back with the worker's next step.
     /// `Conflict` when it was.
     pub fn cancel_payout(&self, id: PayoutId) -> Result<()> {
-        self.store.write_blocking(move |tx| {
-            let project = tx.project_of_payout(id)?;
-            if !tx.ask_payout_cancel(project, id)? {
-                let message = "Stripe may have been told of this payout, or it is settled: it cannot be called off.";
-                return Err(Error::conflict("already_sent", message));
-            }
-            audit::note(tx, project, &Actor::CommandLine, action::PAYOUT_CANCEL, &id.to_string(), &json!({}))?;
-            queue(tx, project, id)
-        })
+        self.order_by_command_line(id, PayoutOrder::Cancel)
     }
 
     /// Has an open payout tried again now. `resolve`: if the transfer is surely not at Stripe, the money comes back.
     /// `Conflict` when there is nothing to try, or it is too early to be sure.
     pub fn retry_payout(&self, id: PayoutId, resolve: bool) -> Result<()> {
-        self.store.write_blocking(move |tx| {
-            let project = tx.project_of_payout(id)?;
-            let row = tx.payout(project, id)?;
-            if !row.status.is_open() || !(row.approved || row.cancel_asked) {
-                return Err(Error::conflict("not_open", "This payout is settled, or waits for an approval."));
-            }
-            if resolve {
-                let sure_at_ms = row.sendings.map_or(0, |sent| sent.last_at_ms + payout::CERTAIN_AFTER_MS);
-                if tx.machine_now_ms() < sure_at_ms || !tx.ask_payout_resolve(project, id)? {
-                    let message =
-                        "Only a reconciling payout can be resolved, and only 25 hours after Stripe was last told.";
-                    return Err(Error::conflict("too_early", message));
-                }
-            }
-            let action = if resolve { action::PAYOUT_RESOLVE } else { action::PAYOUT_RETRY };
-            audit::note(tx, project, &Actor::CommandLine, action, &id.to_string(), &json!({}))?;
-            queue(tx, project, id)
-        })
+        self.order_by_command_line(id, if resolve { PayoutOrder::Resolve } else { PayoutOrder::Retry })
     }
+
+    fn order_by_command_line(&self, id: PayoutId, what: PayoutOrder) -> Result<()> {
+        self.store.write_blocking(move |tx| order(tx, tx.project_of_payout(id)?, id, what, &By::COMMAND_LINE))
+    }
+}
+
+/// Does what is ordered about a payout, and notes who ordered it. `Conflict` where it cannot be done, or not yet.
+pub fn order(tx: &Tx<'_>, project: ProjectId, id: PayoutId, what: PayoutOrder, by: &By) -> Result<()> {
+    let action = match what {
+        PayoutOrder::Approve => {
+            approve(tx, project, id)?;
+            action::PAYOUT_APPROVE
+        }
+        PayoutOrder::Cancel => {
+            cancel(tx, project, id)?;
+            action::PAYOUT_CANCEL
+        }
+        PayoutOrder::Retry => {
+            may_be_tried(tx, project, id)?;
+            action::PAYOUT_RETRY
+        }
+        PayoutOrder::Resolve => {
+            resolve(tx, project, id)?;
+            action::PAYOUT_RESOLVE
+        }
+    };
+    by.note(tx, project, action, &id.to_string(), &json!({}))?;
+    queue(tx, project, id)
+}
+
+fn approve(tx: &Tx<'_>, project: ProjectId, id: PayoutId) -> Result<()> {
+    let row = tx.payout(project, id)?;
+    if row.cancel_asked || !tx.approve_payout(project, id)? {
+        return Err(Error::conflict("not_waiting", "This payout does not wait for an approval."));
+    }
+    let (_, uncovered) = seen_beside(tx, project, row.account)?;
+    if uncovered > 0 {
+        return Err(payout::not_covered(&tx.program(project)?.amount_text(uncovered)));
+    }
+    Ok(())
+}
+
+fn cancel(tx: &Tx<'_>, project: ProjectId, id: PayoutId) -> Result<()> {
+    if !tx.ask_payout_cancel(project, id)? {
+        let message = "Stripe may have been told of this payout, or it is settled: it cannot be called off.";
+        return Err(Error::conflict("already_sent", message));
+    }
+    Ok(())
+}
+
+fn may_be_tried(tx: &Tx<'_>, project: ProjectId, id: PayoutId) -> Result<PayoutRow> {
+    let row = tx.payout(project, id)?;
+    if !row.status.is_open() || !(row.approved || row.cancel_asked) {
+        return Err(Error::conflict("not_open", "This payout is settled, or waits for an approval."));
+    }
+    Ok(row)
+}
+
+fn resolve(tx: &Tx<'_>, project: ProjectId, id: PayoutId) -> Result<()> {
+    let row = may_be_tried(tx, project, id)?;
+    let sure_at_ms = row.sendings.map_or(0, |sent| sent.last_at_ms + payout::CERTAIN_AFTER_MS);
+    if tx.machine_now_ms() < sure_at_ms || !tx.ask_payout_resolve(project, id)? {
+        let message = "Only a reconciling payout can be resolved, and only 25 hours after Stripe was last told.";
+        return Err(Error::conflict("too_early", message));
+    }
+    Ok(())
 }
 
 /// Calls an account's open payout off, if Stripe was not told of it yet.

@@ -77,7 +77,7 @@ fn replace(tx: &Tx<'_>, project: ProjectId, program: &Program, author: &str, act
     Ok(version)
 }
 
-fn check_unit(db: &Snapshot<'_>, project: ProjectId, current: &Program, program: &Program) -> Result<()> {
+pub(super) fn check_unit(db: &Snapshot<'_>, project: ProjectId, current: &Program, program: &Program) -> Result<()> {
     if current.unit == program.unit || !db.has_entries(project)? {
         return Ok(());
     }

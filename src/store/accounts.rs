@@ -47,10 +47,10 @@ pub struct Profile {
     pub referred_count: i64,
 }
 
-const COLUMNS: &str = "id, email, name, leaderboard_name, track, created_at_ms, disposable, external_id,
+pub(super) const COLUMNS: &str = "id, email, name, leaderboard_name, track, created_at_ms, disposable, external_id,
                        password_hash IS NOT NULL";
 
-fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
+pub(super) fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     Ok(Account {
         id: AccountId(row.get(0)?),
         email: row.get(1)?,

@@ -3,7 +3,7 @@
 use super::tx::Snapshot;
 use crate::domain::error::Result;
 use crate::domain::id::ProjectId;
-use crate::domain::replay::{History, PastPurchase, PastReferrer};
+use crate::domain::replay::{CallsSeen, History, PastPurchase, PastReferrer};
 use rusqlite::params;
 
 impl Snapshot<'_> {
@@ -18,10 +18,13 @@ impl Snapshot<'_> {
                      ORDER BY track_change.id DESC LIMIT 1), 0)
                    FROM purchase WHERE project_id = $3 AND account_id = $4 AND id > $5 ORDER BY id";
         let mut purchases = self.connection.prepare_cached(sql)?;
+        let sql = "SELECT inputs, at_ms FROM decision
+                   WHERE project_id = $1 AND referral_id = $2 AND event = 'calls' ORDER BY id";
+        let mut calls_seen = self.connection.prepare_cached(sql)?;
         let sql = "SELECT referral.id, referral.referee_id, referral.referrer_id, referrer.disposable,
                           referee.disposable, referrer.erased_at_ms, coalesce(used.calls, 0),
                           referral.first_call_at_ms,
-                          EXISTS (SELECT 1 FROM decision WHERE decision.referral_id = referral.id AND event = 'convert'),
+                          (SELECT min(at_ms) FROM decision WHERE decision.referral_id = referral.id AND event = 'convert'),
                           subscribed.at_ms,
                           referral.applied_at_ms
                    FROM referral
@@ -46,16 +49,28 @@ impl Snapshot<'_> {
                         (row.get(0)?, row.get(1)?, row.get(2)?, row.get(4)?);
                     Ok(PastPurchase { amount_minor, currency, before_referral_ms, told_at_ms, by_partner })
                 })?;
+            let seen = calls_seen.query_map(params![project.0, referral], |row| {
+                Ok(seen_calls(row.get_ref(0)?.as_str()?, row.get(1)?))
+            })?;
             look(&History {
+                applied_at_ms,
                 referrer: PastReferrer { disposable: row.get(3)?, erased_at_ms: row.get(5)? },
                 referee_disposable: row.get(4)?,
                 calls: row.get(6)?,
                 first_call_at_ms: row.get(7)?,
+                calls_seen: seen.filter_map(rusqlite::Result::transpose).collect::<rusqlite::Result<_>>()?,
                 purchases: bought.collect::<rusqlite::Result<_>>()?,
-                convert_called: row.get(8)?,
+                convert_called_at_ms: row.get(8)?,
                 subscribed_at_ms: row.get(9)?,
             });
         }
         Ok(())
     }
+}
+
+/// What a decision's inputs say of the calls.
+fn seen_calls(inputs: &str, at_ms: i64) -> Option<CallsSeen> {
+    let inputs: serde_json::Value = serde_json::from_str(inputs).ok()?;
+    let number = |name: &str| inputs[name].as_i64();
+    Some(CallsSeen { at_ms, before: number("calls_before")?, after: number("calls_after")? })
 }

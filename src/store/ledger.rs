@@ -10,11 +10,12 @@ use crate::domain::ledger::{Balance, Entry, EntryKind, Head, Lot, Movement, Tota
 use crate::domain::program::{ENGINE_REASONS, Vesting};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-const ENTRY_COLUMNS: &str = "entry.seq, entry.project_id, entry.account_id, entry.lot, entry.kind, entry.amount,
+pub(super) const ENTRY_COLUMNS: &str =
+    "entry.seq, entry.project_id, entry.account_id, entry.lot, entry.kind, entry.amount,
     entry.reason, entry.group_seq, entry.origin_lot, entry.referral_id, entry.purchase_id, entry.decision_id,
     entry.program_version, entry.vests_at_ms, entry.vesting, entry.expires_at_ms, entry.at_ms, entry.prev_hash,
     entry.hash";
-const ENTRY_WIDTH: usize = 19;
+pub(super) const ENTRY_WIDTH: usize = 19;
 
 /// The same columns for `verify`, which reads them in order.
 pub(super) fn all_entries_sql() -> String {

@@ -9,6 +9,7 @@
 //! rows has them completed before. Only the process that holds the file's lock keeps accounts in memory.
 
 mod accounts;
+mod adjustments;
 mod audit;
 mod books;
 mod bulk;
@@ -17,6 +18,8 @@ mod checkpoint;
 mod clicks;
 mod codes;
 mod decisions;
+mod developers;
+mod exports;
 mod fault;
 mod file;
 mod histories;
@@ -56,11 +59,14 @@ mod write_back;
 mod writer;
 
 pub use accounts::{Account, NewAccount, Profile};
+pub use adjustments::AdjustmentRow;
 pub use audit::{AuditFilter, AuditPage, KeptHeads, NewAudit};
 pub use books::{Population, ProjectBooks, Waiting};
 pub use clicks::{NewClick, UnsignedClicks};
 pub use codes::CodeRow;
 pub use decisions::{DecidedRule, NewDecision, Refusal};
+pub use developers::{BoughtRow, DecisionRow, DeveloperRow, OwnedCode};
+pub use exports::ExportedReferral;
 pub use file::is_existing_file;
 pub use holdings::Holdings;
 pub use jwt_keys::JwtKey;
@@ -69,7 +75,7 @@ pub use leaderboard::{Board, LeaderRow, MOST_LEADERS};
 pub use ledger::{LedgerFilter, LedgerLine, LedgerPage};
 pub use mail::TokenPurpose;
 pub use operators::{Operator, OperatorRow};
-pub use outbox::{Delivery, DeliveryRow, NewDelivery};
+pub use outbox::{Delivery, DeliveryFilter, DeliveryRow, NewDelivery};
 pub use paces::DomainAge;
 pub use partners::{Acceptance, Agreement, StripeAccount};
 pub use payouts::{NewPayout, PayoutRow};

@@ -47,6 +47,8 @@ pub struct DeliveryRow {
     pub created_at_ms: i64,
 }
 
+const LISTED: &str = "id, kind, account_id, body, state, tries, due_at_ms, problem, created_at_ms";
+
 fn listed(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
     Ok(DeliveryRow {
         id: DeliveryId(row.get(0)?),
@@ -80,15 +82,66 @@ impl Snapshot<'_> {
 
     /// A project's deliveries that are not done, oldest first.
     pub fn open_deliveries(&self, project: ProjectId, limit: i64) -> Result<Vec<DeliveryRow>> {
-        let sql = "SELECT id, kind, account_id, body, state, tries, due_at_ms, problem, created_at_ms
-                   FROM outbox WHERE project_id = $1 AND state <> 'done' ORDER BY id LIMIT $2";
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let sql = format!("SELECT {LISTED} FROM outbox WHERE project_id = $1 AND state <> 'done' ORDER BY id LIMIT $2");
+        let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map(params![project.0, limit], listed)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 }
 
+/// Which deliveries to list.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DeliveryFilter {
+    pub kind: Option<DeliveryKind>,
+    /// Only those that are not tried any more (`true`), or only those that are (`false`).
+    pub parked: Option<bool>,
+}
+
+impl Snapshot<'_> {
+    /// A project's deliveries that are not done, newest first, those before `before` only.
+    pub fn deliveries(
+        &self,
+        project: ProjectId,
+        filter: DeliveryFilter,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<DeliveryRow>> {
+        let sql = format!(
+            "SELECT {LISTED} FROM outbox
+             WHERE project_id = $1 AND state <> 'done' AND id < $2 AND ($3 IS NULL OR kind = $3)
+               AND ($4 IS NULL OR state = $4) ORDER BY id DESC LIMIT $5"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let kind = filter.kind.map(DeliveryKind::as_str);
+        let state = filter.parked.map(|parked| if parked { "parked" } else { "waiting" });
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = statement.query_map(params![project.0, before.unwrap_or(i64::MAX), kind, state, limit], listed)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// One that is not done. `NotFound`, for another project's too.
+    pub fn delivery(&self, project: ProjectId, id: DeliveryId) -> Result<DeliveryRow> {
+        let sql = format!("SELECT {LISTED} FROM outbox WHERE project_id = $1 AND id = $2 AND state <> 'done'");
+        let found = self.connection.prepare_cached(&sql)?.query_row(params![project.0, id.0], listed).optional()?;
+        found.ok_or_else(|| Error::not_found("There is no such delivery, or it is done."))
+    }
+
+    /// How many of a project's deliveries are parked.
+    pub fn parked_deliveries(&self, project: ProjectId) -> Result<i64> {
+        let sql = "SELECT count(*) FROM outbox WHERE project_id = $1 AND state <> 'done' AND state = 'parked'";
+        Ok(self.connection.prepare_cached(sql)?.query_row(params![project.0], |row| row.get(0))?)
+    }
+}
+
 impl Tx<'_> {
+    /// Has all parked deliveries of a kind tried again now. How many there are.
+    pub fn retry_parked_deliveries(&self, project: ProjectId, kind: DeliveryKind) -> Result<usize> {
+        let sql = "UPDATE outbox SET tries = 1, state = 'waiting', due_at_ms = $1
+                   WHERE project_id = $2 AND kind = $3 AND state <> 'done' AND state = 'parked'";
+        let values = params![self.machine_now_ms(), project.0, kind.as_str()];
+        Ok(self.connection.prepare_cached(sql)?.execute(values)?)
+    }
+
     /// Puts a delivery into the outbox, in the transaction that causes it. `None` when it has been told before.
     pub fn add_delivery(&self, project: ProjectId, new: &NewDelivery<'_>) -> Result<Option<DeliveryId>> {
         let (id, now_ms) = (DeliveryId(self.next_key()?), self.machine_now_ms());

@@ -86,6 +86,20 @@ fn payout(row: &Row<'_>) -> rusqlite::Result<PayoutRow> {
     })
 }
 
+/// With what its delivery stumbled over, and whether that is parked.
+fn listed(row: &Row<'_>) -> rusqlite::Result<(PayoutRow, Option<String>, bool)> {
+    let columns = row.as_ref().column_count();
+    Ok((payout(row)?, row.get(columns - 2)?, row.get(columns - 1)?))
+}
+
+/// Those after `after`, oldest first.
+pub(super) fn forward(connection: &Connection, project: ProjectId, after: i64, limit: usize) -> Result<Vec<PayoutRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM payout WHERE project_id = $1 AND id > $2 ORDER BY id LIMIT $3");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![project.0, after, i64::try_from(limit).unwrap_or(500)], payout)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 impl Snapshot<'_> {
     /// `NotFound`, for another project's too.
     pub fn payout(&self, project: ProjectId, id: PayoutId) -> Result<PayoutRow> {
@@ -151,6 +165,39 @@ impl Snapshot<'_> {
         let rows =
             statement.query_map(params![project.0, limit], |row| Ok((payout(row)?, row.get(23)?, row.get(24)?)))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// A project's payouts in one of these states (in any, when none is named), newest first, those before `before` only;
+    /// each with what its delivery stumbled over and whether that is parked.
+    pub fn payouts_in(
+        &self,
+        project: ProjectId,
+        states: &[PayoutStatus],
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<(PayoutRow, Option<String>, bool)>> {
+        let named: Vec<_> = states.iter().map(|status| format!("'{}'", status.as_str())).collect();
+        let only = if named.is_empty() { String::new() } else { format!("AND status IN ({})", named.join(", ")) };
+        let sql = format!(
+            "SELECT {COLUMNS}, outbox.problem, coalesce(outbox.state, '') = 'parked'
+             FROM payout LEFT JOIN outbox ON outbox.id = payout.delivery_id
+             WHERE payout.project_id = $1 AND payout.id < $2 {only} ORDER BY payout.id DESC LIMIT $3"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = statement.query_map(params![project.0, before.unwrap_or(i64::MAX), limit], listed)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// One of them. `NotFound`, for another project's too.
+    pub fn listed_payout(&self, project: ProjectId, id: PayoutId) -> Result<(PayoutRow, Option<String>, bool)> {
+        let sql = format!(
+            "SELECT {COLUMNS}, outbox.problem, coalesce(outbox.state, '') = 'parked'
+             FROM payout LEFT JOIN outbox ON outbox.id = payout.delivery_id
+             WHERE payout.project_id = $1 AND payout.id = $2"
+        );
+        let found = self.connection.prepare_cached(&sql)?.query_row(params![project.0, id.0], listed).optional()?;
+        found.ok_or_else(|| Error::not_found("No such payout."))
     }
 
     /// What a payout took, by lot.

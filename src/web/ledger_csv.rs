@@ -1,6 +1,7 @@
 //! The ledger's filter, and the ledger as CSV: the same for a key and for a session.
 
 use super::Context;
+use super::csv_download::defused;
 use super::error::ApiError;
 use super::query::Query;
 use crate::domain::error::{Error, Result};
@@ -122,22 +123,4 @@ fn csv_chunk(lines: Vec<LedgerLine>, with_header: bool) -> Result<Vec<u8>> {
         writer.write_record(record).map_err(|error| fault(error.to_string()))?;
     }
     writer.into_inner().map_err(|error| fault(error.to_string()))
-}
-
-/// Text that a spreadsheet would take for a formula gets a quote in front. Numbers are written by us and stay bare.
-fn defused(text: String) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn formulas_are_defused() {
-        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"] {
-            assert_eq!(defused(text.into()), format!("'{text}"));
-        }
-        assert_eq!(defused("user***@domain.com".into()), "user***@domain.com");
-    }
 }

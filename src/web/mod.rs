@@ -8,6 +8,7 @@ mod body;
 mod chart;
 mod console;
 mod console_api;
+mod csv_download;
 mod day;
 mod developers;
 mod error;

@@ -1,9 +1,9 @@
 //! Mail by SMTP.
 
 use super::deliver::Receiver;
-use super::letters::{self, Rendered};
 use crate::domain::delivery::{DeliveryKind, Outcome};
 use crate::domain::error::{Error, Result};
+use crate::engine::letter_words::{self, Rendered};
 use crate::engine::{Begun, Content, Letter};
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
@@ -125,7 +125,7 @@ impl Mailer {
 
     fn message(&self, letter: &Letter) -> Result<Message> {
         let fault = |fault: &dyn std::fmt::Display| Error::internal(format!("a letter cannot be written: {fault}"));
-        let Rendered { subject, text, html, unsubscribe_url } = letters::render(letter, &self.public_url)?;
+        let Rendered { subject, text, html, unsubscribe_url } = letter_words::render(letter, &self.public_url)?;
         let address = letter.to.parse().map_err(|error| fault(&error))?;
         // A header is one line, whatever is in the file.
         let name = letter.addressee().map(|name| name.replace(char::is_control, " "));

@@ -1,7 +1,6 @@
 //! What runs by itself. One step is bounded and can be run alone, so that tests need not wait.
 
 mod deliver;
-pub mod letters;
 mod mail;
 mod rdap;
 mod stripe;

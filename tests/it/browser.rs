@@ -126,3 +126,27 @@ fn alice_and_dora_become_partners_and_are_paid() {
     assert_eq!(paid, [json!(3_000), json!(4_500), json!(5_000)]);
     assert_eq!(stage.balance(), [0, 0, 0, 7_500, 0]);
 }
+
+/// Developers, the program, payouts, deliveries and keys in the console.
+#[test]
+fn an_operator_is_at_work() {
+    let app = App::start();
+    app.send_mail();
+    let alice = app.developer("Alice");
+    let code = alice.code();
+    for name in ["Bob", "Carol", "Dave"] {
+        app.referee(name, &code).use_api(&app.gateway(), name, 120);
+    }
+    let purchase = serde_json::json!({ "id": "order-1", "developer_id": alice.id, "amount": 4_900, "currency": "usd" });
+    app.gateway().post("/v1/purchases", purchase);
+    app.sqlite3("UPDATE outbox SET state = 'parked', tries = 12, problem = '550 mailbox full' WHERE id % 2 = 0");
+    app.add_operator("default", "olivia@team.example");
+    let output = node("desk.mjs")
+        .env("REFLOOP_URL", &app.url)
+        .env("REFLOOP_EMAIL", "olivia@team.example")
+        .env("REFLOOP_PASSWORD", PASSWORD)
+        .env("REFLOOP_DEVELOPER", &alice.id)
+        .env("REFLOOP_SHOTS", "target/screenshots")
+        .output();
+    passed(&output.expect("node is on the PATH; tests/run says what else is needed"));
+}

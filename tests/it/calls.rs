@@ -1,6 +1,7 @@
 //! Every call of the API with a good request: the table that the tests of bad input and of keys go through.
 //! A new call is a new row.
 
+use crate::admin::calls as admin;
 use crate::harness::{App, Client, Developer};
 use serde_json::{Value, json};
 
@@ -77,7 +78,20 @@ const SPEND: Field = Field("spend", Optional, Integer(0, 1_000_000_000_000));
 const REQUIRE: Field = Field("require", Optional, Text(4));
 
 /// `$CODE` is Alice's code; `$DEVELOPER`, `$KEY` and `$KEY_ID` are Bob, his key, and the id of his second one.
-pub const CALLS_OF_THE_API: &[Call] = &[
+pub const CALLS_OF_THE_API: &[Call] = &joined::<{ BASE.len() + admin::CALLS.len() }>(&admin::CALLS, BASE);
+
+/// Both lists, one behind the other.
+const fn joined<const ALL: usize>(first: &[Call], second: &[Call]) -> [Call; ALL] {
+    let mut calls = [first[0]; ALL];
+    let mut place = 0;
+    while place < ALL {
+        calls[place] = if place < first.len() { first[place] } else { second[place - first.len()] };
+        place += 1;
+    }
+    calls
+}
+
+const BASE: &[Call] = &[
     read("/healthz", Who::Public),
     read("/readyz", Who::Public),
     read("/v1/ledger/head", Who::Public),

@@ -62,6 +62,8 @@ fn refusal(call: &Call) -> Option<(u16, &'static str)> {
     Some(match (call.method, call.path) {
         ("POST", "/v1/developers/signup" | "/v1/developers/referrals/apply") => (422, "unknown_code"),
         ("DELETE", "/v1/developers/api-keys/$KEY_ID") => (404, "not_found"),
+        // Another project's whole console.
+        (_, path) if path.starts_with("/v1/admin/projects/default") => (404, "not_found"),
         ("POST", "/v1/usage") if call.template().is_some_and(|body| body.contains("$KEY")) => (200, "invalid_key"),
         ("POST", "/v1/usage") => (200, "unknown_developer"),
         ("POST", "/v1/keys/verify") => (200, "\"valid\":false"),

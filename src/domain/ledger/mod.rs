@@ -1,11 +1,13 @@
 //! The ledger: append-only entries in one hash chain, the lots that they move, and the plans of each movement.
 
+mod adjustment;
 mod books;
 mod entry;
 mod lot;
 mod movement;
 mod schedule;
 
+pub use adjustment::{adjustable, take_back};
 pub use books::{Books, Totals};
 pub use entry::{Chain, Entry, EntryKind, Head, SignedHead};
 pub(in crate::domain) use entry::{put, put_int};

@@ -2,11 +2,13 @@
 
 mod abuse_faults;
 mod config;
+mod diff;
 mod faults;
 mod fields;
 mod preset;
 
 pub use config::Config;
+pub use diff::{Change, changes, label, percent, rule_in_words};
 pub use preset::Preset;
 
 use super::code::CodeStyle;
@@ -24,8 +26,11 @@ const MAX_RULES: usize = 50;
 const MAX_SIGNUPS: u32 = 1_000_000;
 
 /// Reasons that the engine itself writes into the ledger.
-pub const ENGINE_REASONS: [&str; 8] =
-    ["api_usage", "expired", "refund", "abuse", "debt_repayment", "payout", REVIEW_RULE, REOPENED];
+pub const ENGINE_REASONS: [&str; 9] =
+    ["api_usage", "expired", "refund", "abuse", "debt_repayment", "payout", REVIEW_RULE, REOPENED, ADJUSTMENT];
+
+/// What an operator gave or took back by hand.
+pub const ADJUSTMENT: &str = "adjustment";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

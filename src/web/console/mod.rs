@@ -3,20 +3,30 @@
 
 mod account;
 mod audit;
+mod deliveries;
+mod developer;
+mod developer_view;
+mod developers;
 mod done;
+mod exports;
 mod frame;
 mod home;
 mod join;
+mod keys;
 mod limits;
 mod nav;
 mod operators;
 mod overview;
+mod payouts;
+mod program;
+mod program_form;
 mod review;
 mod review_bulk;
 mod review_one;
 mod review_words;
 mod settings;
 mod sign_in;
+mod words;
 
 use super::page::static_text;
 use super::readable;
@@ -37,6 +47,13 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(limits::routes)
         .service(readable(frame::CSS_URL, stylesheet))
         .configure(overview::routes)
+        .configure(deliveries::routes)
+        .configure(developers::routes)
+        .configure(developer::routes)
+        .configure(exports::routes)
+        .configure(keys::routes)
+        .configure(payouts::routes)
+        .configure(program::routes)
         .configure(audit::routes)
         .configure(review::routes)
         .configure(review_bulk::routes)

@@ -2,10 +2,18 @@
 //! operators who are signed in.
 
 mod audit;
+mod deliveries;
+mod developer_changes;
+mod developers;
+mod exports;
+mod keys;
 mod limits;
 mod operators;
+mod payouts;
+mod program;
 mod projects;
 mod referrals;
+mod shared;
 
 use actix_web::web;
 
@@ -17,8 +25,15 @@ fn path(rest: &str) -> String {
 pub fn routes(config: &mut web::ServiceConfig) {
     config
         .configure(audit::routes)
+        .configure(deliveries::routes)
+        .configure(developer_changes::routes)
+        .configure(developers::routes)
+        .configure(exports::routes)
+        .configure(keys::routes)
         .configure(limits::routes)
         .configure(operators::routes)
+        .configure(payouts::routes)
+        .configure(program::routes)
         .configure(projects::routes)
         .configure(referrals::routes);
 }

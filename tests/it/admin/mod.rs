@@ -3,9 +3,19 @@
 mod access;
 mod audit;
 mod browser;
+pub mod calls;
+mod deliveries;
+mod desk;
+mod developers;
+mod exports;
+mod interventions;
+mod keys;
 mod limits;
 mod operators;
 mod overview;
+mod pages;
+mod payouts;
+mod programs;
 mod second_factor;
 mod settings;
 

@@ -25,6 +25,15 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/admin", &["GET", "HEAD"]),
     ("/admin/login", &["GET", "HEAD", "POST"]),
     ("/admin/logout", &["POST"]),
+    ("/admin/default/developers", &["GET", "HEAD"]),
+    ("/admin/default/developers/dev_0000000000001", &["GET", "HEAD", "POST"]),
+    ("/admin/default/program", &["GET", "HEAD", "POST"]),
+    ("/admin/default/program/preview", &["POST"]),
+    ("/admin/default/payouts", &["GET", "HEAD", "POST"]),
+    ("/admin/default/deliveries", &["GET", "HEAD", "POST"]),
+    ("/admin/default/deliveries/out_0000000000001", &["GET", "HEAD"]),
+    ("/admin/default/keys", &["GET", "HEAD", "POST"]),
+    ("/admin/default/exports", &["GET", "HEAD"]),
     ("/admin/login/code", &["GET", "HEAD", "POST"]),
     ("/admin/setup", &["GET", "HEAD", "POST"]),
     ("/admin/join", &["GET", "HEAD", "POST"]),
@@ -155,7 +164,7 @@ const CODE_LIST: &str = "/api/billstack/teams/default/projects/default/referrals
 const ALICES_CODE: &str = "/api/billstack/teams/default/projects/default/referrals/codes/ALICE2026";
 
 /// Parameters of reads, and what they cannot be beside what no parameter can be.
-const PARAMETERS: [(Who, &str, &str, &[&str]); 24] = [
+const PARAMETERS: [(Who, &str, &str, &[&str]); 30] = [
     (Who::Developer, "/v1/developers/referrals", "limit", &["0", "201"]),
     (Who::Developer, "/v1/developers/referrals", "cursor", &["cur_0", "cur_zzzzzzzzzzzzz", "ref_0000000000001"]),
     (Who::Developer, "/v1/developers/referrals", "status", &["SIGNED_UP", "signed_up,active", "nothing"]),
@@ -174,6 +183,12 @@ const PARAMETERS: [(Who, &str, &str, &[&str]); 24] = [
     (Who::Gateway, CODE_LIST, "activeOnly", &["0", "1", "TRUE", "no"]),
     (Who::Gateway, ALICES_CODE, "limit", &["0", "1001"]),
     (Who::Gateway, ALICES_CODE, "offset", &["9223372036854775809"]),
+    (Who::Gateway, "/v1/admin/projects/default/developers", "limit", &["0", "201"]),
+    (Who::Gateway, "/v1/admin/projects/default/developers", "cursor", &["cur_0", "dev_0000000000001"]),
+    (Who::Gateway, "/v1/admin/projects/default/payouts", "status", &["OPEN", "open,paid"]),
+    (Who::Gateway, "/v1/admin/projects/default/deliveries", "state", &["done", "parked,waiting"]),
+    (Who::Gateway, "/v1/admin/projects/default/deliveries", "kind", &["pigeon", "MAIL"]),
+    (Who::Gateway, "/v1/admin/projects/default/program/diff", "from", &["0"]),
     (Who::Gateway, AUDIT, "limit", &["0", "201"]),
     (Who::Gateway, AUDIT, "cursor", &["cur_0"]),
     (Who::Gateway, AUDIT, "from", &["2026-13-01"]),

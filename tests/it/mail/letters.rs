@@ -3,7 +3,7 @@
 use super::Office;
 use crate::harness::App;
 use crate::process::{empty_dir, run};
-use refloop::work::letters::{examples, render};
+use refloop::engine::letter_words::{examples, render};
 use serde_json::json;
 
 fn text_of(name: &str) -> (String, String) {

@@ -7,7 +7,7 @@ mod couriers;
 mod crash;
 mod delivery;
 mod letters;
-mod outbox;
+pub mod outbox;
 mod passwords;
 pub mod smtp;
 mod unsubscribe;

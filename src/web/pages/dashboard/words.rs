@@ -98,6 +98,7 @@ pub fn reason_text(reason: &str) -> String {
         "reopened" => "Given back after a second look",
         "debt_repayment" => "Repayment of what was owed",
         "payout" => "Payout",
+        "adjustment" => "Adjusted by the team",
         // A program may name its rules as it likes.
         other => {
             let words = other.replace(['_', '-'], " ");

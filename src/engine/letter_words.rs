@@ -1,8 +1,8 @@
 //! Letters in words: subject, plain text and HTML.
 
+use super::{Letter, LetterContent, Milestone};
 use crate::domain::error::{Error, Result};
 use crate::domain::sharing::base_url;
-use crate::engine::{Letter, LetterContent, Milestone};
 use askama::Template;
 
 /// A letter as it is read.
