@@ -6,7 +6,7 @@ use crate::domain::error::Result;
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::{Balance, Lot, Totals};
 use crate::store::{
-    BoughtRow, DecisionRow, DeveloperRow, KeyRow, OwnedCode, PayoutRow, Referral, ReferralCounts, ReferralLine,
+    BoughtRow, DeveloperRow, KeyRow, ListedDecision, OwnedCode, PayoutRow, Referral, ReferralCounts, ReferralLine,
     SessionRow, Snapshot, VersionedProgram,
 };
 
@@ -52,7 +52,7 @@ pub struct DeveloperHistory {
     pub referrals: Vec<ReferralLine>,
     pub purchases: Vec<BoughtRow>,
     pub payouts: Vec<PayoutRow>,
-    pub decisions: Vec<DecisionRow>,
+    pub decisions: Vec<ListedDecision>,
 }
 
 fn listed(db: &Snapshot<'_>, project: ProjectId, row: DeveloperRow) -> Result<ListedDeveloper> {
@@ -118,7 +118,7 @@ impl Engine {
             db.developer(project, id)?;
             Ok(DeveloperHistory {
                 referrals: db.referrals(project, id, None, None, i64::try_from(limit).unwrap_or(i64::MAX))?,
-                purchases: db.purchases_of(project, id, None, limit)?,
+                purchases: db.page_of_purchases(project, id, None, limit)?,
                 payouts: db.payouts(project, id, None, limit)?,
                 decisions: db.decisions_about(project, id, limit)?,
             })
@@ -151,7 +151,7 @@ impl Engine {
     ) -> Result<Vec<BoughtRow>> {
         let read = move |db: &Snapshot<'_>| {
             db.developer(project, id)?;
-            db.purchases_of(project, id, before, limit)
+            db.page_of_purchases(project, id, before, limit)
         };
         self.store.read(read).await
     }

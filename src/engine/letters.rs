@@ -258,7 +258,6 @@ fn composed(
             let token = token(TokenPurpose::Reset, RESET_GOOD_MS)?;
             LetterContent::ResetPassword { token, takes_over: !tx.is_address_proved(project, account)? }
         }
-        Cause::ResetPassword => LetterContent::ResetPassword { token: token(TokenPurpose::Reset, RESET_GOOD_MS)? },
         Cause::PayoutRequested { payout, amount } => LetterContent::PayoutRequested { payout, amount },
         Cause::PayoutPaid { payout, amount } => LetterContent::PayoutPaid { payout, amount },
         Cause::PayoutRefused { payout, amount, reason } => LetterContent::PayoutRefused { payout, amount, reason },

@@ -104,9 +104,10 @@ use crate::domain::id::{KeyId, ProjectId, SessionId};
 use crate::domain::stripe::connect::pages_of;
 pub use crate::store::{
     AccountSession, AuditFilter, AuditPage, BoughtRow, DecisionRow, Delivery, DeliveryFilter, DeliveryRow,
-    DeveloperRow, ExportedReferral, Invitation, KeyRow, LedgerFilter, LedgerLine, LedgerPage, OperatorRow,
-    OperatorSessionRow, OwnedCode, PayoutRow, Population, ProgramVersion, Project, ProjectBooks, Reader, ReferralLine,
-    Refusal, ReviewLine, SessionRow, Side, SignalRow, StripeAccount, Team, UnsignedClicks, VersionedProgram, Waiting,
+    DeveloperRow, ExportedReferral, Invitation, KeyRow, LedgerFilter, LedgerLine, LedgerPage, ListedDecision,
+    OperatorRow, OperatorSessionRow, OwnedCode, PayoutRow, Population, ProgramVersion, Project, ProjectBooks, Reader,
+    ReferralLine, Refusal, ReviewLine, SessionRow, Side, SignalRow, StripeAccount, Team, UnsignedClicks,
+    VersionedProgram, Waiting,
 };
 
 use crate::store::Store;

@@ -40,7 +40,7 @@ pub struct OwnedCode {
 
 /// A decision as operators read it.
 #[derive(Debug, Clone)]
-pub struct DecisionRow {
+pub struct ListedDecision {
     pub id: i64,
     pub referral: ReferralId,
     pub rule: String,
@@ -202,7 +202,7 @@ impl Snapshot<'_> {
     }
 
     /// Newest first, those before `before` only.
-    pub fn purchases_of(
+    pub fn page_of_purchases(
         &self,
         project: ProjectId,
         account: AccountId,
@@ -230,7 +230,7 @@ impl Snapshot<'_> {
     }
 
     /// What was decided on the referral that brought an account in, and on the newest that it brought: newest first.
-    pub fn decisions_about(&self, project: ProjectId, account: AccountId, limit: usize) -> Result<Vec<DecisionRow>> {
+    pub fn decisions_about(&self, project: ProjectId, account: AccountId, limit: usize) -> Result<Vec<ListedDecision>> {
         let sql = "SELECT id, referral_id, rule, event, verdict = 'granted', code, program_version, inputs, at_ms
                    FROM decision
                    WHERE project_id = $1 AND referral_id IN (
@@ -242,7 +242,7 @@ impl Snapshot<'_> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = statement.query_map(params![project.0, account.0, limit], |row| {
-            Ok(DecisionRow {
+            Ok(ListedDecision {
                 id: row.get(0)?,
                 referral: ReferralId(row.get(1)?),
                 rule: row.get(2)?,

@@ -65,7 +65,7 @@ pub use books::{Population, ProjectBooks, Waiting};
 pub use clicks::{NewClick, UnsignedClicks};
 pub use codes::CodeRow;
 pub use decisions::{DecidedRule, NewDecision, Refusal};
-pub use developers::{BoughtRow, DecisionRow, DeveloperRow, OwnedCode};
+pub use developers::{BoughtRow, DeveloperRow, ListedDecision, OwnedCode};
 pub use exports::ExportedReferral;
 pub use file::is_existing_file;
 pub use holdings::Holdings;

@@ -38,6 +38,7 @@ pub fn take_back(lots: &[Lot], amount: i64, now_ms: i64) -> Vec<Draft> {
             referral: lot.referral,
             purchase: lot.purchase,
             grant: None,
+            new_expiry_ms: None,
         });
     }
     drafts

@@ -272,8 +272,8 @@ impl From<engine::PayoutRow> for PayoutRow {
     }
 }
 
-impl From<engine::DecisionRow> for DecisionRow {
-    fn from(row: engine::DecisionRow) -> Self {
+impl From<engine::ListedDecision> for DecisionRow {
+    fn from(row: engine::ListedDecision) -> Self {
         Self {
             rule: row.rule,
             granted: row.granted,

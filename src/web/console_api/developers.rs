@@ -8,7 +8,7 @@ use crate::domain::id::{AccountId, Cursor, EntryId, KeyId, PayoutId, ReferralId,
 use crate::domain::ledger::{Balance, Lot, NEVER_MS, Totals};
 use crate::domain::time::rfc3339;
 use crate::engine::{
-    BoughtRow, DecisionRow, DeveloperFile, DeveloperRow, KeyRow, LedgerLine, ListedDeveloper, OwnedCode, PayoutRow,
+    BoughtRow, DeveloperFile, DeveloperRow, KeyRow, LedgerLine, ListedDecision, ListedDeveloper, OwnedCode, PayoutRow,
     ReferralLine, SessionRow,
 };
 use crate::web::auth::AdminRead;
@@ -322,8 +322,8 @@ struct DecisionBody {
     at: String,
 }
 
-impl From<DecisionRow> for DecisionBody {
-    fn from(row: DecisionRow) -> Self {
+impl From<ListedDecision> for DecisionBody {
+    fn from(row: ListedDecision) -> Self {
         Self {
             referral_id: row.referral,
             rule: row.rule,
