@@ -103,6 +103,7 @@ fn a_gateway_key_needs_the_scope_of_the_call() {
     for call in guarded().filter(|call| call.who == Who::Gateway) {
         let needed = match (call.path, call.method) {
             ("/v1/purchases" | "/v1/refunds", _) => Scope::PurchasesWrite,
+            (path, _) if path.starts_with("/v1/admin/") => Scope::Admin,
             (path, method) if path.starts_with("/api/billstack/") => match method {
                 "GET" => Scope::ReferralsRead,
                 "POST" if path.ends_with("/apply") => Scope::ReferralsRead,
