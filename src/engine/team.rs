@@ -61,6 +61,7 @@ impl Engine {
         let id = self
             .store
             .write(move |tx| {
+                check_still_owner(tx, operator)?;
                 let id = tx.add_invitation(team, role, &hash, operator, INVITATION_DAYS * DAY_MS)?;
                 let (actor, details) = (Actor::Operator(operator), json!({ "role": role.as_str() }));
                 note_team(tx, team, &actor, action::OPERATOR_INVITE, &id.to_string(), &details)?;
@@ -76,6 +77,7 @@ impl Engine {
         let (team, operator) = (by.team, by.operator);
         self.store
             .write(move |tx| {
+                check_still_owner(tx, operator)?;
                 tx.end_invitation(team, id)?;
                 let (actor, details) = (Actor::Operator(operator), json!({ "withdrawn": true }));
                 note_team(tx, team, &actor, action::OPERATOR_INVITE, &id.to_string(), &details)
@@ -132,9 +134,10 @@ impl Engine {
     /// `Forbidden` for who is no owner; `NotFound` for another team's; `Conflict` for the last owner.
     pub async fn set_operator_role(&self, by: &SignedIn, id: OperatorId, role: OperatorRole) -> Result<()> {
         by.role.check_owner()?;
-        let (team, actor) = (by.team, Actor::Operator(by.operator));
+        let (team, owner) = (by.team, by.operator);
         self.store
             .write(move |tx| {
+                check_still_owner(tx, owner)?;
                 let operator = tx.operator(id)?;
                 check_team(team, operator.team)?;
                 if operator.role == role {
@@ -145,7 +148,7 @@ impl Engine {
                 }
                 tx.set_role(id, role)?;
                 let details = json!({ "from": operator.role.as_str(), "to": role.as_str() });
-                note_team(tx, team, &actor, action::OPERATOR_ROLE, &id.to_string(), &details)
+                note_team(tx, team, &Actor::Operator(owner), action::OPERATOR_ROLE, &id.to_string(), &details)
             })
             .await
     }
@@ -154,9 +157,10 @@ impl Engine {
     /// `Conflict` for the last owner.
     pub async fn remove_operator(&self, by: &SignedIn, id: OperatorId) -> Result<()> {
         by.role.check_owner()?;
-        let (team, actor) = (by.team, Actor::Operator(by.operator));
+        let (team, owner) = (by.team, by.operator);
         self.store
             .write(move |tx| {
+                check_still_owner(tx, owner)?;
                 let operator = tx.operator(id)?;
                 check_team(team, operator.team)?;
                 if operator.role.is_owner() && !tx.has_other_owner(team, id)? {
@@ -164,7 +168,7 @@ impl Engine {
                 }
                 tx.remove_operator(id)?;
                 let details = json!({ "role": operator.role.as_str() });
-                note_team(tx, team, &actor, action::OPERATOR_REMOVE, &id.to_string(), &details)
+                note_team(tx, team, &Actor::Operator(owner), action::OPERATOR_REMOVE, &id.to_string(), &details)
             })
             .await
     }
@@ -226,6 +230,11 @@ impl Engine {
             })
             .await
     }
+}
+
+/// They may have been demoted or removed since their session was looked at.
+fn check_still_owner(db: &Snapshot<'_>, owner: OperatorId) -> Result<()> {
+    db.operator(owner)?.role.check_owner()
 }
 
 fn check_team(own: TeamId, team: TeamId) -> Result<()> {

@@ -167,15 +167,15 @@ async fn show(request: &HttpRequest, context: &Context) -> Result<HttpResponse> 
 }
 
 async fn export(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
-    download(&request, &context).unwrap_or_else(|error| failed(&request, error))
+    download(&request, &context).await.unwrap_or_else(|error| failed(&request, error))
 }
 
 /// A page at a time, so that a slow reader holds nothing.
-fn download(request: &HttpRequest, context: &Context) -> Result<HttpResponse> {
+async fn download(request: &HttpRequest, context: &Context) -> Result<HttpResponse> {
     const AT_ONCE: usize = 500;
     let console = Console::enter(context, request, Section::Audit)?;
     let asked = Asked::of(&Query::parse(request.query_string())?);
-    let filter = asked.filter(&HashMap::new())?;
+    let filter = asked.filter(&operators(&console, context).await?)?;
     let is_csv = request.match_info().get("kind") == Some("csv");
     let (engine, team, project) = (context.engine.clone(), console.operator.team, Some(console.project.id));
     let pages = futures_util::stream::try_unfold(Some(None), move |place: Option<Option<i64>>| {
@@ -229,4 +229,18 @@ fn csv(records: &[Record], head: bool) -> std::io::Result<String> {
 /// What a spreadsheet would take for a formula is led by an apostrophe.
 fn safe(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::safe;
+
+    #[test]
+    fn no_spreadsheet_computes_what_somebody_typed() {
+        for (typed, written) in
+            [("=1+1", "'=1+1"), ("-2", "'-2"), ("@x", "'@x"), ("+1", "'+1"), ("a=b", "a=b"), ("", "")]
+        {
+            assert_eq!(safe(typed), written);
+        }
+    }
 }

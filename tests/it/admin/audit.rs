@@ -106,6 +106,8 @@ fn it_is_filtered_and_paged() {
     let csv = owner.visitor.get("/admin/default/audit.csv");
     assert_eq!((csv.status, csv.header("Content-Type")), (200, Some("text/csv; charset=utf-8")));
     assert_eq!(csv.body.lines().count(), 8, "{}", csv.body);
+    let mine = owner.visitor.get("/admin/default/audit.csv?actor=owner@example.com").body;
+    assert_eq!(mine.lines().count(), 7, "{mine}");
     let lines = owner.visitor.get("/admin/default/audit.jsonl?action=project").body;
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines, rows(&app, "action=project"));
