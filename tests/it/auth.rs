@@ -109,6 +109,7 @@ fn a_gateway_key_needs_the_scope_of_the_call() {
                 "POST" if path.ends_with("/apply") => Scope::ReferralsRead,
                 _ => Scope::ReferralsWrite,
             },
+            (path, _) if path.starts_with("/v1/admin/") => Scope::Admin,
             _ => Scope::UsageWrite,
         };
         let others: Vec<Scope> = Scope::ALL.into_iter().filter(|scope| *scope != needed).collect();
