@@ -23,7 +23,7 @@ fn statements(dir: &Path) -> BTreeSet<String> {
 
 /// Statements that may look at all of something: it has a row or a few, or it is the start.
 fn may_scan(sql: &str, step: &str) -> bool {
-    ["instance", "project", "projected", "sqlite_schema"].iter().any(|table| step == format!("SCAN {table}"))
+    ["instance", "project", "projected", "rate_limit", "sqlite_schema"].iter().any(|table| step == format!("SCAN {table}"))
         || step.contains("CONSTANT ROW")
         // What the statement itself has gathered.
         || sql.starts_with("WITH RECURSIVE") && (step == "SCAN part" || step == "SCAN whole")
