@@ -6,7 +6,7 @@ use refloop::domain::access::{Role, Scope};
 use refloop::domain::code::Code;
 use refloop::domain::id::{AccountId, ProjectId};
 use refloop::domain::program::{Party, Preset, Trigger};
-use refloop::engine::{Applied, Engine, Settings, UsageEvent, UsageStatus, Who};
+use refloop::engine::{Applied, Arrival, Devices, Engine, Settings, UsageEvent, UsageStatus, Who};
 use refloop::store::{Capacity, Clock, NewAccount, NewKey, Snapshot, Store};
 use serde_json::json;
 use std::io::{BufWriter, Write};
@@ -23,6 +23,12 @@ const TOGETHER: usize = 1_000;
 /// Calls of one developer in a row, as a gateway sends what it has gathered.
 const IN_A_ROW: usize = 20;
 const LISTED: usize = 100_000;
+
+/// Where nothing is compared that would hold a referral back.
+fn from_this_machine() -> Arrival {
+    let network = std::net::Ipv4Addr::LOCALHOST.into();
+    Arrival { network, user_agent: String::new(), remembered: None, account: None, devices: Devices::default() }
+}
 
 /// A database that is being filled. Every developer was referred and has the signup bonus to spend.
 pub struct Seeder {
@@ -89,7 +95,10 @@ impl Seeder {
             }
             Ok(made)
         })?;
-        let applied = made.iter().map(|(developer, code)| self.engine.apply_code(project, *developer, code.clone()));
+        let arrival = from_this_machine();
+        let apply =
+            |(developer, code): &(AccountId, Code)| self.engine.apply_code(project, *developer, code.clone(), &arrival);
+        let applied = made.iter().map(apply);
         for applied in self.runtime.block_on(try_join_all(applied))? {
             if let Applied::Rejected { reason } = applied {
                 return Err(format!("a referral was rejected: {reason}").into());

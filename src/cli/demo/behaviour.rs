@@ -198,8 +198,10 @@ impl History {
     fn usage(&mut self, who: usize, calls: i64) -> Option<(usize, UsageEvent)> {
         let known = self.known(who)?;
         let id = format!("usage-{}", self.count());
-        let event = UsageEvent { id, who: Who::Developer(known.account), calls, spend: calls, require_full: false };
-        Some((who, event))
+        // Who is paid in money leaves it to be paid out.
+        let is_partner = self.people[who].is_star && self.people[who].kind == Kind::Commission;
+        let spend = if is_partner { 0 } else { calls };
+        Some((who, UsageEvent { id, who: Who::Developer(known.account), calls, spend, require_full: false }))
     }
 
     pub fn call(&mut self, who: usize, left: u32) -> Option<(usize, UsageEvent)> {

@@ -17,9 +17,7 @@ use std::collections::HashMap;
 const PER_PAGE: usize = 50;
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    config
-        .service(readable("/admin/{project}/audit", audit))
-        .service(readable("/admin/{project}/audit.{kind:csv|jsonl}", export));
+    config.service(readable("/{project}/audit", audit)).service(readable("/{project}/audit.{kind:csv|jsonl}", export));
 }
 
 #[derive(Template)]

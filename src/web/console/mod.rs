@@ -46,19 +46,23 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(account::routes)
         .configure(limits::routes)
         .service(readable(frame::CSS_URL, stylesheet))
-        .configure(overview::routes)
-        .configure(deliveries::routes)
-        .configure(developers::routes)
-        .configure(developer::routes)
-        .configure(exports::routes)
-        .configure(keys::routes)
-        .configure(payouts::routes)
-        .configure(program::routes)
-        .configure(audit::routes)
-        .configure(review::routes)
-        .configure(review_bulk::routes)
-        .configure(review_one::routes)
-        .configure(settings::routes);
+        .service(readable("/assets/review.js", review::script))
+        .service(
+            web::scope("/admin")
+                .configure(overview::routes)
+                .configure(deliveries::routes)
+                .configure(developers::routes)
+                .configure(developer::routes)
+                .configure(exports::routes)
+                .configure(keys::routes)
+                .configure(payouts::routes)
+                .configure(program::routes)
+                .configure(audit::routes)
+                .configure(review::routes)
+                .configure(review_bulk::routes)
+                .configure(review_one::routes)
+                .configure(settings::routes),
+        );
 }
 
 async fn stylesheet(request: HttpRequest) -> HttpResponse {

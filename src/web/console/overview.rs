@@ -11,7 +11,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.service(readable("/admin/{project}", overview));
+    config.service(readable("/{project}", overview));
 }
 
 #[derive(Template)]

@@ -22,9 +22,7 @@ const PAGE: usize = 25;
 pub const LONGEST_REASON: usize = 500;
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    config
-        .service(readable("/assets/review.js", script))
-        .service(readable("/admin/{project}/review", show).route(web::post().to(decide)));
+    config.service(readable("/{project}/review", show).route(web::post().to(decide)));
 }
 
 #[derive(Template)]
@@ -101,7 +99,7 @@ fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
-async fn script(request: HttpRequest) -> HttpResponse {
+pub async fn script(request: HttpRequest) -> HttpResponse {
     static_text(&request, "text/javascript; charset=utf-8", include_str!("../../../templates/review.js"))
 }
 

@@ -14,7 +14,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.service(readable("/admin/{project}/review/reject", show).route(web::post().to(reject)));
+    config.service(readable("/{project}/review/reject", show).route(web::post().to(reject)));
 }
 
 #[derive(Template)]

@@ -19,21 +19,23 @@ use actix_web::web;
 
 /// Under a project's own part of the calls.
 fn path(rest: &str) -> String {
-    format!("/v1/admin/projects/{{project}}/{rest}")
+    format!("/{{project}}/{rest}")
 }
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    config
-        .configure(audit::routes)
-        .configure(deliveries::routes)
-        .configure(developer_changes::routes)
-        .configure(developers::routes)
-        .configure(exports::routes)
-        .configure(keys::routes)
-        .configure(limits::routes)
-        .configure(operators::routes)
-        .configure(payouts::routes)
-        .configure(program::routes)
-        .configure(projects::routes)
-        .configure(referrals::routes);
+    config.service(
+        web::scope("/v1/admin/projects")
+            .configure(audit::routes)
+            .configure(deliveries::routes)
+            .configure(developer_changes::routes)
+            .configure(developers::routes)
+            .configure(exports::routes)
+            .configure(keys::routes)
+            .configure(limits::routes)
+            .configure(operators::routes)
+            .configure(payouts::routes)
+            .configure(program::routes)
+            .configure(projects::routes)
+            .configure(referrals::routes),
+    );
 }

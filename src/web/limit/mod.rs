@@ -1,6 +1,7 @@
 //! Who is calling from where, and how often they may.
 
 mod client;
+mod places;
 mod table;
 
 pub use client::{TrustedProxies, network};
@@ -10,10 +11,11 @@ use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{KeyId, OperatorId, ProjectId};
 use crate::domain::limit::LimitName;
 use crate::engine::Guess;
+use places::Who;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::time::Duration;
-use table::{Table, Who};
+use table::Table;
 
 /// The limits of each kind of call.
 #[derive(Debug, Clone)]
@@ -63,7 +65,7 @@ fn in_words(seconds: u64) -> String {
 }
 
 fn check(table: &Table, who: Who) -> Result<()> {
-    table.check(who, table.now_ns()).map_err(|wait| {
+    table.check(who).map_err(|wait| {
         let seconds = wait.as_secs() + 1;
         let message = format!("Too many requests; try again in {seconds} seconds.");
         Error { retry_after_s: Some(seconds), ..Error::new(Kind::RateLimited, "rate_limited", message) }
