@@ -592,8 +592,8 @@ CREATE TABLE adjustment (
 CREATE INDEX adjustment_account ON adjustment (account_id, id);
 
 -- The audit log: what operators, keys with the scope admin and the command line did. Append-only, in a hash chain of its
--- own; each row names the ledger's head of its time, so that neither is rewritten without the other. It holds nobody's
--- name or address: people appear by their ids.
+-- own; each row names the ledger's head of its time, so that entries cannot be rewritten under it. It holds nobody's name
+-- or address: people appear by their ids.
 CREATE TABLE audit (
   seq         INTEGER PRIMARY KEY CHECK (seq > 0),
   team_id     INTEGER NOT NULL REFERENCES team,                    -- whose operators see it

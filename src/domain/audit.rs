@@ -1,8 +1,9 @@
 //! The audit log: who did what to the programme, in a hash chain of its own.
 //!
 //! Operators, keys and the command line are named by their ids: no row holds a name, an address or a secret, so that
-//! erasing a person never has to touch it. Each row also carries the ledger's head of its time, so that neither of the
-//! two can be rewritten without the other.
+//! erasing a person never has to touch it. Each row also carries the ledger's head of its time, so that entries
+//! cannot be rewritten under it. Nothing in the ledger names the log: whoever wants to notice that it was cut keeps its
+//! own signed head.
 
 use super::error::{Error, Result};
 use super::id::{KeyId, OperatorId, ProjectId, TeamId};

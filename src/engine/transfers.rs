@@ -1,9 +1,9 @@
 //! The way of a payout to Stripe: what is asked of it and when, and what follows from its answer.
 //!
 //! Four things keep money from leaving twice or being freed while it may have left. That Stripe is about to be told is
-//! on the disk before it is. Each time Stripe is asked first whether it has the transfer. It is told the same bytes under
-//! the same key, and only while it remembers the key; after that it is only asked. And nothing but Stripe's own refusal,
-//! or its word that there is no such transfer, gives the money back.
+//! on the disk before it is. Each time Stripe is asked first whether it has the transfer, as long as the project has a key
+//! to ask with. It is told the same bytes under the same key, and only while it remembers the key; after that it is only
+//! asked. And nothing but Stripe's own refusal, or its word that there is no such transfer, gives the money back.
 
 use super::partners::uncovered;
 use super::payouts::{give_back, note_paid};

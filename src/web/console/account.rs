@@ -173,7 +173,7 @@ async fn refuse(
     show(request, console, context, Extra { offer, codes: Vec::new(), error: Some((form, error)) }).await
 }
 
-/// Whoever has the browser must know the password as well. Tries are counted as at the sign-in.
+/// Whoever has the browser must know the password as well. Tries are counted by network.
 async fn check_password(
     request: &HttpRequest,
     console: &TeamConsole,
