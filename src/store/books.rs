@@ -2,7 +2,7 @@
 
 use super::ledger;
 use super::projection;
-use super::reports::DayRow;
+use super::reports::{DayRow, day_row};
 use super::tx::Snapshot;
 use crate::domain::error::Result;
 use crate::domain::id::{ProjectId, first_key_at};
@@ -124,15 +124,7 @@ impl Snapshot<'_> {
         // Ids go by the machine's clock, which a test project's may be far ahead of.
         let ahead_ms = self.now_ms(project) - self.machine_now_ms();
         let first_id = first_key_at(first_ms - ahead_ms);
-        let rows = statement.query_map(params![DAY_MS, project.0, first_id, first_ms, first_day], |row| {
-            Ok(DayRow {
-                day: row.get(0)?,
-                clicks: row.get(1)?,
-                signups: row.get(2)?,
-                conversions: row.get(3)?,
-                credits: row.get(4)?,
-            })
-        })?;
+        let rows = statement.query_map(params![DAY_MS, project.0, first_id, first_ms, first_day], day_row)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 }

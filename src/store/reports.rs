@@ -4,7 +4,7 @@ use super::tx::Snapshot;
 use crate::domain::error::Result;
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::time::DAY_MS;
-use rusqlite::params;
+use rusqlite::{Row, params};
 use std::sync::Arc;
 
 /// Referrals of one referrer; rejected ones count in nothing but `rejected`.
@@ -40,6 +40,16 @@ pub struct Figures {
 }
 
 pub type KnownFigures = Arc<Figures>;
+
+pub(super) fn day_row(row: &Row<'_>) -> rusqlite::Result<DayRow> {
+    Ok(DayRow {
+        day: row.get(0)?,
+        clicks: row.get(1)?,
+        signups: row.get(2)?,
+        conversions: row.get(3)?,
+        credits: row.get(4)?,
+    })
+}
 
 impl Snapshot<'_> {
     pub fn referral_counts(&self, project: ProjectId, referrer: AccountId) -> Result<ReferralCounts> {
@@ -96,15 +106,7 @@ impl Snapshot<'_> {
                    WHERE project_id = $2 AND referrer_id = $3 AND day >= $5";
         let mut statement = self.connection.prepare_cached(sql)?;
         let (project, referrer, first_ms) = (project.0, referrer.0, first_day * DAY_MS);
-        let rows = statement.query_map(params![DAY_MS, project, referrer, first_ms, first_day], |row| {
-            Ok(DayRow {
-                day: row.get(0)?,
-                clicks: row.get(1)?,
-                signups: row.get(2)?,
-                conversions: row.get(3)?,
-                credits: row.get(4)?,
-            })
-        })?;
+        let rows = statement.query_map(params![DAY_MS, project, referrer, first_ms, first_day], day_row)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 }

@@ -16,7 +16,7 @@ impl Day {
     }
 }
 
-/// A time to the minute.
+/// A time: for people, and for programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Moment {
     pub text: String,
@@ -24,9 +24,23 @@ pub struct Moment {
 }
 
 impl Moment {
+    /// To the minute, `15 Jan 2026, 10:00`.
     pub fn of(at_ms: i64) -> Self {
         let iso = time::rfc3339(at_ms);
         Self { text: format!("{}, {}", Day::of(at_ms).text, iso.get(11..16).unwrap_or_default()), iso }
+    }
+
+    /// To the minute, `2026-01-15 10:00`: for tables that are read by column.
+    pub fn in_figures(at_ms: i64) -> Self {
+        let iso = time::rfc3339(at_ms);
+        let (day, clock) = (iso.get(..10).unwrap_or_default(), iso.get(11..16).unwrap_or_default());
+        Self { text: format!("{day} {clock}"), iso }
+    }
+
+    /// The UTC day, `2026-01-15`.
+    pub fn day_in_figures(at_ms: i64) -> Self {
+        let iso = time::date(at_ms);
+        Self { text: iso.clone(), iso }
     }
 }
 

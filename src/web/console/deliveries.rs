@@ -91,8 +91,8 @@ impl Row {
             tries: row.tries,
             problem: row.problem,
             who_url: row.account.map(|account| format!("{}/{account}", console.url(Section::Developers))),
-            due: Moment::of(row.due_at_ms),
-            made: Moment::of(row.created_at_ms),
+            due: Moment::in_figures(row.due_at_ms),
+            made: Moment::in_figures(row.created_at_ms),
         }
     }
 }

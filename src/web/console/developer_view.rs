@@ -148,14 +148,14 @@ fn lots(file: &DeveloperFile) -> Vec<LotRow> {
         lot if lot.remaining < 0 => "owed".to_owned(),
         lot if lot.lapsed(file.now_ms) > 0 => "expired".into(),
         lot if lot.held => "held while in review".into(),
-        lot if lot.pending(file.now_ms) > 0 => format!("vests {}", Moment::day(lot.vests_at_ms).text),
+        lot if lot.pending(file.now_ms) > 0 => format!("vests {}", Moment::day_in_figures(lot.vests_at_ms).text),
         _ => "available".into(),
     };
     let row = |(lot, reason): &(crate::domain::ledger::Lot, String)| LotRow {
         reason: reason.clone(),
         left: words(lot.remaining),
         state: state(lot),
-        expires: (lot.expires_at_ms < NEVER_MS).then(|| Moment::day(lot.expires_at_ms)),
+        expires: (lot.expires_at_ms < NEVER_MS).then(|| Moment::day_in_figures(lot.expires_at_ms)),
     };
     file.lots.iter().map(row).collect()
 }
@@ -168,7 +168,7 @@ fn entries(page: &LedgerPage, program: &VersionedProgram) -> Vec<EntryRow> {
         amount: program.amount_text(line.entry.amount),
         is_gain: line.entry.amount > 0,
         status: line.status,
-        at: Moment::of(line.entry.at_ms),
+        at: Moment::in_figures(line.entry.at_ms),
     };
     page.lines.iter().map(row).collect()
 }
@@ -178,7 +178,7 @@ fn facts(file: &DeveloperFile) -> Vec<(&'static str, String)> {
     let mut facts = vec![("Id", account.id.to_string())];
     facts.extend(account.external_id.clone().map(|id| ("Your id", id)));
     facts.extend(account.leaderboard_name.clone().map(|name| ("On the leaderboard", name)));
-    facts.push(("Signed up", Moment::of(account.created_at_ms).text));
+    facts.push(("Signed up", Moment::in_figures(account.created_at_ms).text));
     facts.extend(file.referred.as_ref().map(|referral| ("Referred by", referral.referrer.to_string())));
     facts.push(("API calls", crate::domain::money::grouped(file.calls)));
     let counts = &file.referrals;
@@ -219,21 +219,26 @@ impl From<OwnedCode> for CodeRow {
                 .map_or_else(|| format!("used {uses} times"), |most| format!("used {uses} of {most} times")),
             code: code.code,
             is_active: code.revoked_at_ms.is_none(),
-            made: Moment::day(code.created_at_ms),
+            made: Moment::day_in_figures(code.created_at_ms),
         }
     }
 }
 
 impl From<engine::KeyRow> for KeyRow {
     fn from(key: engine::KeyRow) -> Self {
-        Self { id: key.id.to_string(), name: key.name, hint: key.hint, used: key.last_used_at_ms.map(Moment::of) }
+        Self {
+            id: key.id.to_string(),
+            name: key.name,
+            hint: key.hint,
+            used: key.last_used_at_ms.map(Moment::in_figures),
+        }
     }
 }
 
 impl From<engine::SessionRow> for SessionRow {
     fn from(session: engine::SessionRow) -> Self {
         let device = session.device.unwrap_or_else(|| "A browser".into());
-        Self { device, used: Moment::of(session.last_used_at_ms) }
+        Self { device, used: Moment::in_figures(session.last_used_at_ms) }
     }
 }
 
@@ -245,7 +250,7 @@ impl ReferralRow {
             badge: referral_badge(line.referral.progress.status),
             reason: line.reason,
             code: line.code,
-            at: Moment::day(line.referral.applied_at_ms),
+            at: Moment::day_in_figures(line.referral.applied_at_ms),
         }
     }
 }
@@ -256,7 +261,7 @@ impl From<BoughtRow> for PurchaseRow {
             id: row.purchase_id,
             amount: minor_text(row.gross_minor, &row.currency),
             refunded: (row.refunded_minor > 0).then(|| minor_text(row.refunded_minor, &row.currency)),
-            at: Moment::of(row.purchased_at_ms),
+            at: Moment::in_figures(row.purchased_at_ms),
         }
     }
 }
@@ -267,7 +272,7 @@ impl From<engine::PayoutRow> for PayoutRow {
             id: row.id.to_string(),
             amount: minor_text(row.amount_minor, &row.currency),
             badge: payout_badge(row.status),
-            at: Moment::of(row.created_at_ms),
+            at: Moment::in_figures(row.created_at_ms),
         }
     }
 }
@@ -280,7 +285,7 @@ impl From<engine::ListedDecision> for DecisionRow {
             code: row.code,
             event: row.event,
             version: row.program_version,
-            at: Moment::of(row.at_ms),
+            at: Moment::in_figures(row.at_ms),
         }
     }
 }
@@ -328,7 +333,7 @@ impl DeveloperPage {
             id,
             name: account.name.filter(|_| whole),
             facts: facts(&file),
-            erased: file.row.erased_at_ms.map(Moment::of),
+            erased: file.row.erased_at_ms.map(Moment::in_figures),
             badges: badges(&file),
             has_open_payout: file.has_open_payout,
             figures: figures(&file),

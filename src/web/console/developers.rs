@@ -64,7 +64,7 @@ impl Row {
             pending: some(balance.pending),
             owed: some(balance.owed),
             earned: program.amount_text(totals.granted),
-            since: Moment::day(row.account.created_at_ms),
+            since: Moment::day_in_figures(row.account.created_at_ms),
         }
     }
 }

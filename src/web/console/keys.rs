@@ -64,9 +64,9 @@ impl From<KeyRow> for Row {
             name: row.name,
             hint: row.hint,
             scopes: row.scopes.replace(',', ", "),
-            made: Moment::day(row.created_at_ms),
-            used: row.last_used_at_ms.map(Moment::of),
-            revoked: row.revoked_at_ms.map(Moment::day),
+            made: Moment::day_in_figures(row.created_at_ms),
+            used: row.last_used_at_ms.map(Moment::in_figures),
+            revoked: row.revoked_at_ms.map(Moment::day_in_figures),
         }
     }
 }

@@ -60,10 +60,14 @@ fn told(found: &ProjectPayout) -> Vec<String> {
         told.push("It is called off; its money comes back with the next step.".to_owned());
     }
     if let Some(sent) = row.sendings.filter(|_| row.status != PayoutStatus::Paid) {
-        told.push(format!("Stripe was told {} times, last at {}.", row.times_sent, Moment::of(sent.last_at_ms).text));
+        told.push(format!(
+            "Stripe was told {} times, last at {}.",
+            row.times_sent,
+            Moment::in_figures(sent.last_at_ms).text
+        ));
     }
     if let Some(at_ms) = found.certain_at_ms() {
-        let at = Moment::of(at_ms).text;
+        let at = Moment::in_figures(at_ms).text;
         told.push(format!(
             "From {at} on it can be resolved: if Stripe has no such transfer then, the money comes back."
         ));
@@ -108,8 +112,8 @@ impl Row {
             who_url: format!("{developers}/{account}"),
             amount: minor_text(row.amount_minor, &row.currency),
             badge: payout_badge(row.status),
-            asked: Moment::of(row.created_at_ms),
-            paid: row.paid_at_ms.map(Moment::of),
+            asked: Moment::in_figures(row.created_at_ms),
+            paid: row.paid_at_ms.map(Moment::in_figures),
             waits_for: found.listed.waits_for().map(waiting_text),
             owed: (found.listed.owed > 0).then(|| minor_text(found.listed.owed, &row.currency)),
             told: told(found),

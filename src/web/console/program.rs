@@ -143,7 +143,7 @@ async fn page(request: &HttpRequest, context: &Context, console: &Console, typed
         faults: faults.into_iter().map(|fault| (fault.field, fault.detail)).collect(),
         version: made.version,
         author: made.author,
-        made: Moment::of(made.created_at_ms),
+        made: Moment::in_figures(made.created_at_ms),
         is_on: program.enabled,
         rules: program.rules.iter().map(|rule| (rule.reason.clone(), rule_in_words(rule, &program))).collect(),
         text: field("program").filter(|_| by_text).unwrap_or_else(|| program.to_json()),
@@ -152,7 +152,7 @@ async fn page(request: &HttpRequest, context: &Context, console: &Console, typed
         versions: versions
             .into_iter()
             .take(50)
-            .map(|row| Version { number: row.version, author: row.author, made: Moment::of(row.created_at_ms) })
+            .map(|row| Version { number: row.version, author: row.author, made: Moment::in_figures(row.created_at_ms) })
             .collect(),
         diff,
     };
@@ -249,7 +249,8 @@ async fn show_preview(
         seen: seal(context, console, version, &text),
         version,
         changes,
-        period: since_ms.map_or_else(|| "all there is".into(), |at_ms| format!("since {}", Moment::day(at_ms).text)),
+        period: since_ms
+            .map_or_else(|| "all there is".into(), |at_ms| format!("since {}", Moment::day_in_figures(at_ms).text)),
         referrals: crate::domain::money::grouped(comparison.referrals),
         rows,
         total: CostRow::new("In all", "", (comparison.current, comparison.proposed), units),

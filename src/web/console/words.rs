@@ -1,33 +1,12 @@
 //! What the console's pages about people, programs and money call things.
 
+pub use crate::web::day::Moment;
+
 use crate::domain::error::{Error, Result};
 use crate::domain::payout::PayoutStatus;
 use crate::domain::program::Program;
 use crate::domain::referral::Status;
-use crate::domain::time;
 use crate::engine::mask;
-
-/// A time: for people, and for programs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Moment {
-    pub text: String,
-    pub iso: String,
-}
-
-impl Moment {
-    /// To the minute.
-    pub fn of(at_ms: i64) -> Self {
-        let iso = time::rfc3339(at_ms);
-        let (day, clock) = (iso.get(..10).unwrap_or_default(), iso.get(11..16).unwrap_or_default());
-        Self { text: format!("{day} {clock}"), iso }
-    }
-
-    /// The UTC day.
-    pub fn day(at_ms: i64) -> Self {
-        let iso = time::date(at_ms);
-        Self { text: iso.clone(), iso }
-    }
-}
 
 /// Words in a coloured pill; the words alone say everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
