@@ -157,7 +157,6 @@ impl Engine {
             let message = "There are other referrals or credits by now; look at the preview again.";
             return Err(Error::conflict("preview_outdated", message));
         }
-        self.note_bulk(project, actor, &cohort, &preview, &reason).await?;
         let mut done = BulkRejected::default();
         for part in ids.chunks(MOST_A_JOB) {
             let (part, reason) = (part.to_vec(), reason.clone());
@@ -175,16 +174,17 @@ impl Engine {
             done.referrals += rejected.referrals;
             done.taken_back += rejected.taken_back;
         }
+        self.note_bulk(project, actor, &cohort, done, &reason).await?;
         Ok(done)
     }
 
-    /// That it was decided; each referral's part is noted with it.
+    /// What was done in all; each referral's part is noted with it.
     async fn note_bulk(
         &self,
         project: ProjectId,
         actor: Actor,
         cohort: &Cohort,
-        preview: &Preview,
+        done: BulkRejected,
         reason: &str,
     ) -> Result<()> {
         // A domain may be somebody's name.
@@ -192,7 +192,7 @@ impl Engine {
             Cohort::Code(code) => (Some(code.to_string()), "code"),
             Cohort::Domain(_) => (None, "domain"),
         };
-        let details = json!({ "by": by, "referrals": preview.referrals, "total": preview.total });
+        let details = json!({ "by": by, "referrals": done.referrals, "total": done.taken_back });
         let reason = reason.to_owned();
         let write = move |tx: &crate::store::Tx<'_>| {
             tx.add_audit(&NewAudit {

@@ -18,7 +18,7 @@ pub struct DeliveryView {
 
 fn view(db: &Snapshot<'_>, project: ProjectId, id: DeliveryId, public_url: &str) -> Result<DeliveryView> {
     let row = db.delivery(project, id)?;
-    if row.kind != DeliveryKind::Mail.as_str() {
+    if row.kind == DeliveryKind::Transfer.as_str() {
         return Ok(DeliveryView { row, letter: None });
     }
     let delivery = Delivery {
@@ -82,7 +82,7 @@ impl Engine {
             .await
     }
 
-    /// Takes a letter back that is not sent yet. `Conflict` for what is about money: that is settled, never dropped.
+    /// Drops what is not delivered yet, such as a letter. `Conflict` for what is about money: that is settled, never dropped.
     pub async fn discard_delivery(&self, project: ProjectId, id: DeliveryId, actor: Actor) -> Result<()> {
         self.store
             .write(move |tx| {

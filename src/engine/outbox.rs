@@ -59,7 +59,7 @@ impl Engine {
         tracing::error!(%id, %fault, "a delivery cannot begin");
         let outcome = Outcome::Retry(fault.message.clone());
         self.store.write_blocking(move |tx| {
-            let fate = delivery::fate(&outcome, 1, tx.machine_now_ms(), tx.entropy()?);
+            let fate = delivery::fate(&outcome, tx.count_try(id)?, tx.machine_now_ms(), tx.entropy()?);
             tx.end_delivery(id, fate, outcome.problem().as_deref())
         })
     }

@@ -133,7 +133,7 @@ pub fn look_at_beginning(
             hour_ago_ms,
             some_more(program.abuse.code_signups_per_hour),
         )?,
-        day_signups: tx.signups_with_code(project, new.code, day_ago_ms, MOST_COUNTED)?,
+        day_signups: tx.counted_with_code(project, new.code, day_ago_ms, MOST_COUNTED)?,
         others_from_here: i64::try_from(from_here.len()).unwrap_or(i64::MAX),
         domain_signups: match new.identity {
             Some(identity) => {

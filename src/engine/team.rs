@@ -147,6 +147,9 @@ impl Engine {
                     return Err(last_owner());
                 }
                 tx.set_role(id, role)?;
+                if !role.is_owner() {
+                    tx.end_invitations_by(id)?;
+                }
                 let details = json!({ "from": operator.role.as_str(), "to": role.as_str() });
                 note_team(tx, team, &Actor::Operator(owner), action::OPERATOR_ROLE, &id.to_string(), &details)
             })

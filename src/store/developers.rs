@@ -45,7 +45,7 @@ pub struct ListedDecision {
     pub referral: ReferralId,
     pub rule: String,
     pub event: String,
-    pub granted: bool,
+    pub verdict: String,
     pub code: String,
     pub program_version: i64,
     pub inputs: String,
@@ -231,7 +231,7 @@ impl Snapshot<'_> {
 
     /// What was decided on the referral that brought an account in, and on the newest that it brought: newest first.
     pub fn decisions_about(&self, project: ProjectId, account: AccountId, limit: usize) -> Result<Vec<ListedDecision>> {
-        let sql = "SELECT id, referral_id, rule, event, verdict = 'granted', code, program_version, inputs, at_ms
+        let sql = "SELECT id, referral_id, rule, event, verdict, code, program_version, inputs, at_ms
                    FROM decision
                    WHERE project_id = $1 AND referral_id IN (
                      SELECT id FROM referral WHERE referee_id = $2
@@ -247,7 +247,7 @@ impl Snapshot<'_> {
                 referral: ReferralId(row.get(1)?),
                 rule: row.get(2)?,
                 event: row.get(3)?,
-                granted: row.get(4)?,
+                verdict: row.get(4)?,
                 code: row.get(5)?,
                 program_version: row.get(6)?,
                 inputs: row.get(7)?,

@@ -205,6 +205,12 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Counts a try that did not even begin. How many there were.
+    pub fn count_try(&self, id: DeliveryId) -> Result<i64> {
+        let sql = "UPDATE outbox SET tries = tries + 1 WHERE id = $1 RETURNING tries";
+        Ok(self.connection.prepare_cached(sql)?.query_row(params![id.0], |row| row.get(0))?)
+    }
+
     /// Has a delivery tried again now, from the first pause on if it was parked. `false` when there is none to try.
     pub fn retry_delivery(&self, id: DeliveryId) -> Result<bool> {
         let sql = "UPDATE outbox SET tries = CASE state WHEN 'parked' THEN 1 ELSE tries END, state = 'waiting', due_at_ms = $1

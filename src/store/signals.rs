@@ -94,6 +94,13 @@ impl Snapshot<'_> {
         self.count_since(sql, params![code, project.0, most], since_ms)
     }
 
+    /// [`Snapshot::signups_with_code`], rejected ones left out.
+    pub fn counted_with_code(&self, project: ProjectId, code: i64, since_ms: i64, most: i64) -> Result<i64> {
+        let sql = "SELECT applied_at_ms FROM referral
+                   WHERE code_id = $1 AND project_id = $2 AND status <> 'rejected' ORDER BY id DESC LIMIT $3";
+        self.count_since(sql, params![code, project.0, most], since_ms)
+    }
+
     /// [`Snapshot::signups_with_code`] for an e-mail domain, or a mailbox at a public provider; rejected ones left out.
     pub fn signups_of_household(
         &self,

@@ -136,6 +136,13 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Ends the links by which somebody whom this operator has invited could still join.
+    pub fn end_invitations_by(&self, operator: OperatorId) -> Result<()> {
+        let sql = "DELETE FROM operator_invitation WHERE invited_by = $1";
+        self.connection.execute(sql, params![operator.0])?;
+        Ok(())
+    }
+
     pub fn set_operator_password(&self, operator: OperatorId, password_hash: &str) -> Result<()> {
         let sql = "UPDATE operator SET password_hash = $1 WHERE id = $2";
         self.connection.execute(sql, params![password_hash, operator.0])?;
@@ -146,8 +153,7 @@ impl Tx<'_> {
     pub fn remove_operator(&self, operator: OperatorId) -> Result<()> {
         self.end_operator_sessions(operator, None)?;
         self.set_second_factor(operator, None, &[])?;
-        let sql = "DELETE FROM operator_invitation WHERE invited_by = $1";
-        self.connection.execute(sql, params![operator.0])?;
+        self.end_invitations_by(operator)?;
         let sql = "UPDATE operator SET email = NULL, password_hash = NULL, removed_at_ms = $1 WHERE id = $2";
         self.connection.execute(sql, params![self.machine_now_ms(), operator.0])?;
         Ok(())

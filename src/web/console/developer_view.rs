@@ -125,7 +125,7 @@ struct PayoutRow {
 
 struct DecisionRow {
     rule: String,
-    granted: bool,
+    verdict: String,
     code: String,
     event: String,
     version: i64,
@@ -281,7 +281,7 @@ impl From<engine::ListedDecision> for DecisionRow {
     fn from(row: engine::ListedDecision) -> Self {
         Self {
             rule: row.rule,
-            granted: row.granted,
+            verdict: row.verdict,
             code: row.code,
             event: row.event,
             version: row.program_version,

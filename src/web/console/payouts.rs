@@ -90,7 +90,7 @@ fn orders(found: &ProjectPayout, now_ms: i64) -> Vec<(&'static str, &'static str
     if row.status == PayoutStatus::Queued && !row.approved && !row.cancel_asked {
         orders.push((PayoutOrder::Approve.as_str(), "Approve"));
     }
-    if row.status.is_open() && row.approved {
+    if row.status.is_open() && (row.approved || row.cancel_asked) {
         orders.push((PayoutOrder::Retry.as_str(), "Try again now"));
     }
     if found.certain_at_ms().is_some_and(|at_ms| now_ms >= at_ms) {

@@ -287,7 +287,10 @@ async fn saved(request: &HttpRequest, payload: web::Payload, context: &Context) 
             show_preview(context, &console, &form, &program, Some(&error)).await
         }
         Err(error) if error.kind == Kind::Conflict => {
-            page(request, context, &console, Typed { form: None, error: Some(&error) }).await
+            // What was typed is kept as the text that it had become, above the version that is in force now.
+            let mut form = form;
+            form.insert("form".to_owned(), "text".to_owned());
+            page(request, context, &console, Typed { form: Some(&form), error: Some(&error) }).await
         }
         Err(error) => Err(error),
     }

@@ -90,7 +90,9 @@ impl Wanted {
         match (self.code.as_str(), self.domain.as_str()) {
             ("", "") => None,
             ("", domain) => Some(format!("{here}/reject?domain={}", encoded(domain))),
-            (code, _) => Some(format!("{here}/reject?code={}", encoded(code))),
+            (code, "") => Some(format!("{here}/reject?code={}", encoded(code))),
+            // What is rejected together is all of one of them.
+            _ => None,
         }
     }
 }

@@ -10,8 +10,9 @@ use crate::domain::program::Program;
 use crate::engine::{Cohort, CohortAccount, Preview, mask};
 use crate::web::query::Query;
 use crate::web::{Context, readable};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, rt, web};
 use askama::Template;
+use std::sync::Arc;
 
 pub fn routes(config: &mut web::ServiceConfig) {
     config.service(readable("/{project}/review/reject", show).route(web::post().to(reject)));
@@ -135,7 +136,10 @@ async fn take_rejection(request: &HttpRequest, payload: web::Payload, context: &
     let asked = Asked { code: field("code"), domain: field("domain") };
     let reason = reason_or(&field("reason"), "Rejected together, after a look at the sums")?;
     let (project, actor, cohort) = (console.project.id, Actor::Operator(console.operator.operator), asked.cohort()?);
-    match context.engine.reject_cohort(project, actor, cohort, field("digest"), reason).await {
+    let (engine, digest) = (Arc::clone(&context.engine), field("digest"));
+    // On its own, so that it goes on to its end when the browser has gone.
+    let rejecting = rt::spawn(async move { engine.reject_cohort(project, actor, cohort, digest, reason).await });
+    match rejecting.await.map_err(|fault| Error::internal(fault.to_string()))? {
         Ok(done) => {
             let program = context.engine.program_of(project).await?;
             let amount = program.amount_text(done.taken_back);

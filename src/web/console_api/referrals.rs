@@ -15,9 +15,10 @@ use crate::web::error::ApiError;
 use crate::web::query::{Page, Query};
 use crate::web::{Context, json, readable};
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpResponse, rt, web};
 use serde::Serialize;
 use serde_json::Value;
+use std::sync::Arc;
 
 type Answer = std::result::Result<HttpResponse, ApiError>;
 
@@ -42,10 +43,10 @@ struct SideBody {
 }
 
 impl SideBody {
-    /// To who may only look, addresses are masked.
+    /// To who may only look, addresses are masked, and names are not shown.
     fn of(side: Side, may_write: bool) -> Self {
         let email = if may_write { side.email } else { side.email.as_deref().and_then(mask) };
-        Self { id: side.id, external_id: side.external_id, email, name: side.name }
+        Self { id: side.id, external_id: side.external_id, email, name: side.name.filter(|_| may_write) }
     }
 }
 
@@ -335,7 +336,11 @@ async fn reject_all(admin: AdminWrite, context: web::Data<Context>, Json(body): 
             Ok(json(StatusCode::OK, PreviewBody::from(preview)))
         }
         Bulk::Reject { cohort, digest, reason } => {
-            let done = context.engine.reject_cohort(project, admin.actor, cohort, digest, reason).await?;
+            let (engine, actor) = (Arc::clone(&context.engine), admin.actor);
+            // On its own, so that it goes on to its end when the caller has hung up.
+            let rejecting =
+                rt::spawn(async move { engine.reject_cohort(project, actor, cohort, digest, reason).await });
+            let done = rejecting.await.map_err(|fault| Error::internal(fault.to_string()))??;
             let BulkRejected { referrals, taken_back } = done;
             Ok(json(StatusCode::OK, serde_json::json!({ "referrals": referrals, "taken_back": taken_back })))
         }

@@ -65,7 +65,6 @@ pub async fn choose(request: HttpRequest, payload: web::Payload, context: web::D
 }
 
 async fn take_choice(request: &HttpRequest, payload: web::Payload, context: &Context) -> Result<HttpResponse> {
-    context.limiter.login(context.settings.trusted_proxies.client_of(request))?;
     let (visit, link) = (visit(context, request).await?, Link::of(request)?);
     let body = body::read(request, &mut payload.into_inner(), LONGEST_BODY).await?;
     let body = String::from_utf8_lossy(&body);

@@ -146,10 +146,20 @@ fn a_call_off_that_stripe_does_not_answer_is_parked_and_goes_on_when_it_is_told_
 }
 
 #[test]
-fn without_a_key_nothing_was_sent_and_what_is_called_off_comes_back() {
+fn without_a_key_nobody_can_ask_stripe_and_what_is_called_off_waits_for_one() {
     let (stage, id) = waiting();
+    let key = stage.app.sqlite3("SELECT stripe_api_key FROM project WHERE stripe_api_key IS NOT NULL");
     stage.app.sqlite3("UPDATE project SET stripe_api_key = NULL");
     stage.app.engine.cancel_payout(id_of(&id)).unwrap();
+    stage.work();
+    assert_eq!((stage.status(&id).as_str(), stage.balance()[2]), ("queued", 3_000), "a copy put back may not know");
+    for _ in 0..12 {
+        stage.work_later();
+    }
+    let listed = stage.app.engine.payouts_of_project("default", true).unwrap();
+    assert_eq!(listed[0].waits_for(), Some("retry"), "it is not tried for ever");
+    stage.app.sqlite3(&format!("UPDATE project SET stripe_api_key = '{}'", key.trim()));
+    stage.app.engine.retry_payout(id_of(&id), false).unwrap();
     stage.work();
     assert_eq!((stage.status(&id).as_str(), stage.balance()), ("cancelled", [5_000, 0, 0, 0, 0]));
 }

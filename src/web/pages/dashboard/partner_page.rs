@@ -299,6 +299,10 @@ fn standing(row: &PayoutRow) -> (Badge, String) {
             ("Being checked", "warn", "Stripe has not confirmed it yet. It stays reserved until that is clear.")
         }
         PayoutStatus::Paid => ("Paid", "good", "Stripe has it. Your bank may take 2 to 7 business days."),
+        PayoutStatus::Cancelled if row.failure.is_some() => {
+            let note = row.failure.clone().unwrap_or_default();
+            return (Badge { text: "Called off", tone: "muted" }, note);
+        }
         PayoutStatus::Cancelled => ("Called off", "muted", "It was not sent, and the money is available again."),
         PayoutStatus::Failed => {
             let reason = row.failure.as_deref().unwrap_or("Stripe gave no reason.");
