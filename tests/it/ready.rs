@@ -101,7 +101,8 @@ fn a_disk_that_is_really_full_is_said_and_is_over_when_there_is_room() {
     assert_eq!(get("/healthz").status, 200);
     let me = client.with_key(alice["api_key"].as_str().unwrap());
     assert_eq!(me.get("/v1/developers/me").status, 200, "reading goes on");
-    assert_eq!(me.post("/v1/developers/referral-code", json!({})).problem(503), "busy");
+    let refused_write = me.post("/v1/developers/referral-code", json!({}));
+    assert_eq!((refused_write.problem(503).as_str(), refused_write.header("retry-after")), ("busy", Some("1")));
 
     std::fs::remove_file(&ballast).unwrap();
     assert_eq!(get("/readyz").status, 200);
