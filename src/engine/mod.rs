@@ -3,6 +3,7 @@
 mod account_sessions;
 mod accounts;
 mod audit;
+mod backups;
 mod bulk_reviews;
 mod clicks;
 mod codes;
@@ -56,6 +57,7 @@ mod uses;
 
 pub use account_sessions::OwnAccount;
 pub use accounts::{Change, ProfileView};
+pub use backups::{BackupFailure, BackupPlan, DueBackup, backups_in, clear_unfinished, stem};
 pub use bulk_reviews::{BulkRejected, Cohort, CohortAccount, Preview};
 pub use clicks::{Arrival, CameFrom, Clicked, Remembered};
 pub use codes::CodeView;
@@ -132,6 +134,8 @@ pub struct Settings {
     pub sends_mail: bool,
     /// Whether there is somewhere to ask when domains were registered.
     pub asks_rdap: bool,
+    /// None are made by themselves without it.
+    pub backups: Option<BackupPlan>,
 }
 
 impl Default for Settings {
@@ -142,6 +146,7 @@ impl Default for Settings {
             disposable_domains: DisposableDomains::default(),
             sends_mail: false,
             asks_rdap: false,
+            backups: None,
             stripe: StripeCaller::default(),
             stripe_pages: pages_of("https://api.stripe.com"),
         }
@@ -172,6 +177,7 @@ pub struct Engine {
     previews: tokio::sync::Semaphore,
     /// What was erased may have left traces in the write-ahead log.
     traces_left: Arc<AtomicBool>,
+    backup_failure: Mutex<Option<BackupFailure>>,
 }
 
 impl Engine {
@@ -195,6 +201,7 @@ impl Engine {
             stripe_calls,
             previews: tokio::sync::Semaphore::new(MOST_PREVIEWS),
             traces_left,
+            backup_failure: Mutex::default(),
         }
     }
 

@@ -27,6 +27,11 @@ impl TrustedProxies {
         words.map(parse).collect::<std::result::Result<_, _>>().map(Self)
     }
 
+    /// Whether there are any.
+    pub fn is_any(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
