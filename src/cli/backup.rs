@@ -60,10 +60,10 @@ pub fn size(bytes: u64) -> String {
 
 /// Says on a terminal how far it is.
 fn progress() -> impl FnMut(Copying) -> bool {
-    let (shows, mut shown) = (std::io::stderr().is_terminal(), None);
+    let (is_terminal, mut shown) = (std::io::stderr().is_terminal(), None);
     move |copying| {
         let percent = copying.pages * 100 / copying.of.max(1);
-        if shows && shown.replace(percent) != Some(percent) {
+        if is_terminal && shown.replace(percent) != Some(percent) {
             let end = if copying.pages == copying.of { ", checking it\n" } else { "" };
             let _ = write!(std::io::stderr(), "\r{percent:>3} % copied{end}");
         }

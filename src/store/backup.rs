@@ -35,7 +35,6 @@ pub fn back_up(db: &Path, to: &Path, watch: Watch<'_>) -> Result<Copied> {
     if file::is_empty(&verify::open(db)?, db, &Schema::CURRENT)? {
         return Err(file::unusable(format!("{} is empty", db.display())));
     }
-    check_room(db, to)?;
     let copy = NewFile::begin(to)?;
     copy_pages(db, copy.path(), watch)?;
     finish(copy, to, db, KeptHeads::default())
@@ -58,10 +57,13 @@ pub fn restore(from: &Path, db: &Path, kept: KeptHeads<'_>, now_ms: i64, watch: 
         ))
     })?;
     check_free(db).map_err(|taken| {
-        let (db, others) = (db.display(), COMPANIONS[..2].join(" and "));
-        Error { message: format!("{}; move what is there away first, {db} with its {others}", taken.message), ..taken }
+        let message = format!(
+            "{} is not empty: a backup is put back only where nothing is. Move the file away first, with its {}",
+            db.display(),
+            COMPANIONS.join(", ")
+        );
+        Error { message, ..taken }
     })?;
-    check_room(from, db)?;
     let copy = NewFile::begin(db)?;
     copy_pages(from, copy.path(), watch)?;
     check_integrity(copy.path())?;
@@ -153,29 +155,13 @@ pub fn integrity(path: &Path) -> Result<Option<String>> {
 fn cannot_copy(from: &Path, to: &Path, fault: &rusqlite::Error) -> Error {
     let (from, to) = (from.display(), to.display());
     let message = match fault.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => format!("there is no space left for {to}; what was written of it is removed"),
+        Some(ErrorCode::DiskFull) => {
+            format!("there is no space for {to}; what was written of it is removed, and nothing else has changed")
+        }
         Some(ErrorCode::DatabaseCorrupt) => format!("{from} is damaged, and cannot be copied: {fault}"),
         _ => format!("cannot copy {from} to {to}: {fault}"),
     };
     Error::new(Kind::Conflict, "cannot_copy", message)
-}
-
-/// Says so before a long copy what would end it.
-fn check_room(from: &Path, to: &Path) -> Result<()> {
-    let size = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
-    let (needed, directory) = (size(from) + size(&file::beside(from, "-wal")), file::directory_of(to));
-    match free_bytes(directory) {
-        Some(free) if free < needed => Err(Error::conflict(
-            "cannot_copy",
-            format!(
-                "there is no space for {}: it may take {} MB, and {} MB are free",
-                to.display(),
-                needed.div_ceil(1_000_000),
-                free / 1_000_000
-            ),
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// What whoever runs this may still write into a directory; `None` when that is not to be known.

@@ -54,13 +54,35 @@ fn cannot(path: &Path, fault: &dyn std::fmt::Display) -> Error {
     file::unusable(format!("{path} cannot be brought up to date, and is as it was before: {fault}"))
 }
 
+/// What the name of a copy from before has behind the file's own.
+const BEFORE: &str = ".before-v";
+
+/// Removes what an upgrade has left that was killed; the caller holds the lock, so that no other is at work.
+fn clear_unfinished(path: &Path) -> Result<()> {
+    let ours = file::beside(Path::new(path.file_name().unwrap_or_default()), BEFORE);
+    let ours = ours.to_string_lossy();
+    let files = std::fs::read_dir(file::directory_of(path)).map_err(|fault| cannot(path, &fault))?;
+    for left in files.filter_map(std::result::Result::ok) {
+        let name = left.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(&*ours) && name.ends_with(".partial") {
+            NewFile::clear(&left.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Brings an older file up to date; the caller holds its lock. Returns where the copy from before is, if it was older.
 pub fn upgrade(path: &Path, schema: &Schema, now_ms: i64) -> Result<Option<PathBuf>> {
     if !file::is_existing_file(path) {
         return Ok(None);
     }
     let Identity::Older(_) = file::identity(&verify::open(path)?, path, schema)? else { return Ok(None) };
-    let copy = file::beside(path, &format!(".before-v{}-{}", schema.version(), stamp(now_ms)));
+    clear_unfinished(path)?;
+    // Whoever is started again at once finds the name of this second taken.
+    let name =
+        |second: i64| file::beside(path, &format!("{BEFORE}{}-{}", schema.version(), stamp(now_ms + second * 1_000)));
+    let copy = (0..60).map(name).find(|copy| !copy.exists()).unwrap_or_else(|| name(0));
     let before = NewFile::begin(&copy)?;
     copy_pages(path, before.path(), &mut |_| true)?;
     check_integrity(before.path())?;

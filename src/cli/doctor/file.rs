@@ -141,8 +141,14 @@ fn log(db: &Path) -> Finding {
 }
 
 fn room(db: &Path, meta: &Metadata) -> Finding {
-    let Some(free) = free_bytes(directory_of(db)) else { return Finding::ok("disk", "its space is not to be known") };
     let whole = meta.len() + std::fs::metadata(beside(db, "-wal")).map_or(0, |meta| meta.len());
+    match free_bytes(directory_of(db)) {
+        Some(free) => room_for(free, whole),
+        None => Finding::ok("disk", "its space is not to be known"),
+    }
+}
+
+fn room_for(free: u64, whole: u64) -> Finding {
     let detail = format!("{} free, beside {} of database and log", size(free), size(whole));
     let remedy = "make room, or move the database to a larger disk: without space nothing can be written any more";
     if free < LITTLE_ROOM {
@@ -194,5 +200,25 @@ fn ledger(db: &Path) -> Finding {
             Some(fault) => Finding::fault("ledger", fault.problem, restore_it(db)),
         },
         Err(fault) => Finding::fault("ledger", fault.message, restore_it(db)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::doctor::State;
+
+    #[test]
+    fn little_room_is_a_fault_and_too_little_for_a_copy_a_warning() {
+        const MB: u64 = 1_000_000;
+        for (free, whole, state, detail) in [
+            (63 * MB, MB, State::Fault, "63.0 MB free, beside 1.0 MB"),
+            (64 * MB, MB, State::Ok, "64.0 MB free"),
+            (900 * MB, 900 * MB, State::Ok, "900.0 MB free"),
+            (899 * MB, 900 * MB, State::Warning, "has no room"),
+        ] {
+            let finding = room_for(free, whole);
+            assert!(finding.state == state && finding.detail.contains(detail), "{finding:?}");
+        }
     }
 }

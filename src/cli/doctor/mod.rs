@@ -6,7 +6,7 @@ mod settings;
 
 use super::Report;
 use crate::config::ServeSettings;
-use crate::store::{Clock, Identity, content, identify};
+use crate::store::{Clock, Identity, content, identify, is_existing_file};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::Path;
@@ -59,10 +59,8 @@ impl Finding {
 /// Looks at the file, and at the settings as `serve` would have them. Warnings alone are no fault.
 pub fn run(db: &Path, settings: &ServeSettings) -> Report {
     let now_ms = Clock::System.now_ms();
-    let content = match identify(db) {
-        Ok(Identity::Current) => content(db).ok(),
-        _ => None,
-    };
+    let is_ours = is_existing_file(db) && identify(db) == Ok(Identity::Current);
+    let content = if is_ours { content(db).ok() } else { None };
     let mut findings = file::look(db, content.as_ref(), now_ms);
     findings.extend(settings::look(db, settings, content.as_ref(), now_ms));
     findings.extend(reach::look(settings, content.as_ref(), now_ms));

@@ -46,9 +46,10 @@ fn stripe(settings: &ServeSettings, setup: &StripeSetup, now_ms: i64) -> Finding
     let reply = StripeClient::with_timeout(url, PATIENCE).call(&call, &Secret(setup.api_key.clone()));
     let apart_s = differs(&reply, now_ms) / 1_000;
     match reply {
-        Reply::Answer(answer) if [401, 403].contains(&answer.status) => Finding::fault(
+        // A key that may not do this one thing is answered 403, and is good for others.
+        Reply::Answer(answer) if answer.status == 401 => Finding::fault(
             "stripe",
-            format!("{slug}: Stripe refuses the key ({})", answer.status),
+            format!("{slug}: Stripe does not know the key"),
             format!("refloop project set {slug} stripe.api_key=@FILE"),
         ),
         Reply::Answer(answer) if answer.status >= 500 => Finding::warning(

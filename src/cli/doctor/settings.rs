@@ -141,3 +141,32 @@ fn backups(db: &Path, plan: &BackupPlan, now_ms: i64) -> Finding {
     }
     Finding::ok("backups", format!("{} in {dir}, the newest of {at}", made.len()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::doctor::State;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        settings: ServeSettings,
+    }
+
+    #[test]
+    fn keys_of_stripe_have_to_be_of_the_project_s_kind() {
+        let settings = Line::parse_from(["refloop"]).settings;
+        let found = |api_key: &str, is_test, has_webhook_secret| {
+            let setup = StripeSetup { slug: "acme".into(), is_test, api_key: api_key.into(), has_webhook_secret };
+            stripe(&settings, &setup)
+                .map(|finding| (finding.state, finding.detail.contains("its Stripe key is a test key")))
+        };
+        assert_eq!(found("sk_live_1", false, true), None);
+        for key in ["sk_test_1", "rk_test_1"] {
+            assert_eq!(found(key, false, true), Some((State::Warning, true)), "{key}");
+            assert_eq!(found(key, true, false), None, "{key}");
+        }
+        assert_eq!(found("rk_live_1", false, false), Some((State::Warning, false)));
+    }
+}
