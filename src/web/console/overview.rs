@@ -3,9 +3,9 @@
 use super::{Console, ConsoleFrame, Section, failed};
 use crate::domain::error::Result;
 use crate::domain::money::{grouped, percent};
-use crate::domain::time::rfc3339;
 use crate::engine::ProjectOverview;
 use crate::web::chart::{Charts, PERIODS, Shape, USUAL_DAYS};
+use crate::web::day::Moment;
 use crate::web::query::Query;
 use crate::web::{Context, readable};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -24,7 +24,7 @@ struct OverviewPage {
     is_on: bool,
     version: i64,
     /// What keeps the scheduled backups from being made, since when.
-    backup_problem: Option<(String, String)>,
+    backup_problem: Option<(Moment, String)>,
     facts: Vec<Fact>,
     waits: Vec<Wait>,
     books: Vec<Line>,
@@ -85,9 +85,9 @@ async fn show(request: &HttpRequest, context: &Context) -> Result<HttpResponse> 
 }
 
 /// It names places on the machine, which are not everyone's to know.
-fn backup_problem(console: &Console, context: &Context) -> Option<(String, String)> {
+fn backup_problem(console: &Console, context: &Context) -> Option<(Moment, String)> {
     let failure = context.engine.backup_failure().filter(|_| console.role().is_owner())?;
-    Some((rfc3339(failure.at_ms), failure.problem))
+    Some((Moment::of(failure.at_ms), failure.problem))
 }
 
 fn facts(seen: &ProjectOverview) -> Vec<Fact> {

@@ -148,6 +148,18 @@ fn what_is_wrong_around_the_file_is_found() {
     mode("refloop.db-lock", 0o660);
     patient.has(&[], "permissions", "fault", "refloop.db-lock: others", "chmod 600 refloop.db-lock");
     mode("refloop.db-lock", 0o600);
+    // As a command that root has run may leave it. Only root can give a file away.
+    let lock = patient.dir.join("refloop.db-lock");
+    if std::os::unix::fs::chown(&lock, Some(65_534), None).is_ok() {
+        patient.has(
+            &[],
+            "permissions",
+            "fault",
+            "refloop.db-lock: another owner than refloop.db has",
+            "chown --reference",
+        );
+        std::fs::remove_file(&lock).unwrap();
+    }
     // A log of a gigabyte, of which the disk has next to nothing; with nobody who empties it.
     let held = Store::look(&patient.file(), Clock::System, Capacity::default()).unwrap();
     let log = std::fs::File::options().write(true).open(patient.dir.join("refloop.db-wal")).unwrap();
