@@ -15,6 +15,7 @@ CREATE TABLE instance (
   visitor_key_day  INTEGER,                                        -- days since 1970-01-01
   created_at_ms    INTEGER NOT NULL,
   ready_at_ms      INTEGER,                                       -- when readiness was last tried with a write
+  restored_at_ms   INTEGER,                                       -- when this file was put back from a backup
   CHECK ((visitor_key IS NULL) = (visitor_key_day IS NULL))
 ) STRICT;
 

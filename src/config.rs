@@ -2,7 +2,7 @@
 
 use crate::domain::email::DisposableDomains;
 use crate::domain::stripe::connect::pages_of;
-use crate::engine::{self, StripeCaller};
+use crate::engine::{self, BackupPlan, StripeCaller};
 use crate::store::Capacity;
 use crate::web::{Limits, Quota, TlsFiles, TrustedProxies, WebSettings};
 use clap::{Args, ValueEnum};
@@ -117,6 +117,18 @@ pub struct ServeSettings {
     /// Writes (usage events, signups, …) that may wait before new ones are refused with 503
     #[arg(long, env = "REFLOOP_QUEUED_WRITES", default_value_t = 16_384, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub queued_writes: u32,
+
+    /// A directory for backups, which are made by themselves then [default: none are]
+    #[arg(long, env = "REFLOOP_BACKUP_DIR", value_name = "DIR")]
+    pub backup_dir: Option<PathBuf>,
+
+    /// Hours from one backup to the next
+    #[arg(long, env = "REFLOOP_BACKUP_EVERY", default_value_t = 24, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(1..=8760))]
+    pub backup_every: u32,
+
+    /// How many backups stay there: the newest
+    #[arg(long, env = "REFLOOP_BACKUP_KEEP", default_value_t = 14, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub backup_keep: u32,
 }
 
 /// How the log is written.
@@ -219,6 +231,11 @@ impl ServeSettings {
         self.smtp_url.as_ref().map(|Secret(url)| url.trim()).filter(|url| !url.is_empty())
     }
 
+    pub fn backups(&self) -> Option<BackupPlan> {
+        let (every_hours, keep) = (self.backup_every, self.backup_keep);
+        self.backup_dir.clone().map(|dir| BackupPlan { dir, every_hours, keep })
+    }
+
     pub fn engine(&self, disposable_domains: DisposableDomains, stripe: StripeCaller) -> engine::Settings {
         engine::Settings {
             usage_id_days: self.usage_id_days,
@@ -227,6 +244,7 @@ impl ServeSettings {
             stripe_pages: pages_of(&self.stripe_api_url),
             sends_mail: self.mail_server().is_some(),
             asks_rdap: self.rdap_url.is_some(),
+            backups: self.backups(),
             ..engine::Settings::default()
         }
     }

@@ -9,7 +9,8 @@ use serde_json::json;
 use std::net::SocketAddr;
 use std::path::Path;
 
-fn kept_head(path: &Path) -> Result<SignedHead> {
+/// A head that was kept from the API.
+pub fn kept_head(path: &Path) -> Result<SignedHead> {
     serde_json::from_str(&read_file(path)?)
         .map_err(|fault| Error::conflict("unreadable_head", format!("{} is not a kept head: {fault}", path.display())))
 }

@@ -1,7 +1,9 @@
 //! The commands: the one place where everything is put together.
 
+mod backup;
 mod check;
 mod demo;
+mod doctor;
 mod key;
 mod log;
 mod mail;
@@ -81,6 +83,21 @@ enum Command {
         #[arg(long, value_name = "HEAD.json")]
         audit_head: Option<PathBuf>,
     },
+    /// Copy the file while it is served, and check the copy
+    Backup {
+        /// The file to make, or a directory, where it gets a name with the time
+        dest: PathBuf,
+    },
+    /// Put a backup back where there is no file, after checking it
+    Restore {
+        /// The backup
+        src: PathBuf,
+        /// A head that was kept from GET /v1/ledger/head, which the backup has to contain; - for standard input
+        #[arg(long, value_name = "HEAD.json")]
+        head: Option<PathBuf>,
+    },
+    /// Look for what is wrong with the file, its place and the settings of `serve`, which it takes as well
+    Doctor(Box<ServeSettings>),
     /// Make a file with a year of made-up history, to look around in
     Demo(demo::DemoSettings),
     /// Ask a running server whether it is well
@@ -171,6 +188,9 @@ fn execute(cli: &Cli) -> Result<Option<Report>> {
         Command::Verify { file, head, audit_head } => {
             check::verify(file.as_deref().unwrap_or(db), head.as_deref(), audit_head.as_deref()).map(Some)
         }
+        Command::Backup { dest } => backup::backup(db, dest).map(Some),
+        Command::Restore { src, head } => backup::restore(src, db, head.as_deref()).map(Some),
+        Command::Doctor(settings) => Ok(Some(doctor::run(db, settings))),
         Command::Demo(settings) => demo::run(cli.database.db.as_deref(), settings).map(Some),
         Command::Mail(command) => mail::run(command).map(Some),
         Command::Outbox(command) => outbox::run(db, command).map(Some),
@@ -192,12 +212,16 @@ fn open_to_read(db: &Path) -> Result<Engine> {
 }
 
 fn open_by(db: &Path, open: fn(&Path, Clock, Capacity) -> Result<Store>) -> Result<Engine> {
-    if !is_existing_file(db) {
-        let message = format!("there is no database at {}; `refloop serve` makes one", db.display());
-        return Err(Error::not_found(message));
-    }
+    must_exist(db)?;
     let store = open(db, Clock::System, Capacity { readers: 1, ..Capacity::default() })?;
     Ok(Engine::new(Arc::new(store), Settings::default()))
+}
+
+fn must_exist(db: &Path) -> Result<()> {
+    if is_existing_file(db) {
+        return Ok(());
+    }
+    Err(Error::not_found(format!("there is no database at {}; `refloop serve` makes one", db.display())))
 }
 
 /// A file's text, or that of standard input for `-`.

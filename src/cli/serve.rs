@@ -7,7 +7,7 @@ use crate::domain::error::{Error, Result};
 use crate::engine::{Engine, StripeCaller};
 use crate::store::{Clock, Store};
 use crate::web::{self, Context, Doors, Tls};
-use crate::work::{Couriers, Mailer, RdapClient, Receiver, SmtpServer, StripeClient, Worker};
+use crate::work::{Backups, Couriers, Mailer, RdapClient, Receiver, SmtpServer, StripeClient, Worker};
 use serde_json::json;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -40,7 +40,9 @@ pub fn serve(db: &Path, settings: &ServeSettings, as_json: bool) -> Result<()> {
     let for_worker = Arc::clone(&context);
     let worker = Worker::start(engine, move || for_worker.limiter.forget_idle())?;
     let couriers = Couriers::start(&context.engine, receivers)?;
+    let backups = Backups::start(&context.engine)?;
     let served = web::serve(context, Doors { main, tls, metrics: metrics.map(|(listener, _)| listener) });
+    drop(backups);
     drop(couriers);
     drop(worker);
     served

@@ -3,6 +3,7 @@
 mod account_sessions;
 mod accounts;
 mod audit;
+mod backups;
 mod bulk_reviews;
 mod clicks;
 mod codes;
@@ -57,6 +58,7 @@ mod uses;
 
 pub use account_sessions::OwnAccount;
 pub use accounts::{Change, ProfileView};
+pub use backups::{BackupFailure, BackupPlan, DueBackup, backups_in, clear_unfinished, stem};
 pub use bulk_reviews::{BulkRejected, Cohort, CohortAccount, Preview};
 pub use clicks::{Arrival, CameFrom, Clicked, Remembered};
 pub use codes::CodeView;
@@ -133,6 +135,8 @@ pub struct Settings {
     pub sends_mail: bool,
     /// Whether there is somewhere to ask when domains were registered.
     pub asks_rdap: bool,
+    /// None are made by themselves without it.
+    pub backups: Option<BackupPlan>,
 }
 
 impl Default for Settings {
@@ -143,6 +147,7 @@ impl Default for Settings {
             disposable_domains: DisposableDomains::default(),
             sends_mail: false,
             asks_rdap: false,
+            backups: None,
             stripe: StripeCaller::default(),
             stripe_pages: pages_of("https://api.stripe.com"),
         }
@@ -176,6 +181,7 @@ pub struct Engine {
     counted: tokio::sync::Mutex<Option<health::Counted>>,
     /// When the last sweep ended, by the machine's clock.
     swept_at_ms: AtomicI64,
+    backup_failure: Mutex<Option<BackupFailure>>,
 }
 
 impl Engine {
@@ -202,6 +208,7 @@ impl Engine {
             traces_left,
             counted: tokio::sync::Mutex::default(),
             swept_at_ms,
+            backup_failure: Mutex::default(),
         }
     }
 

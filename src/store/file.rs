@@ -1,5 +1,6 @@
 //! The file itself: opening, pragmas, schema, and the lock that keeps a second server out.
 
+use super::schema::Schema;
 use super::tx::{Clock, Instance};
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::partner::DEFAULT_AGREEMENT;
@@ -9,9 +10,6 @@ use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use rusqlite::{Connection, OpenFlags, params};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
-
-pub const SCHEMA: &str = include_str!("../../schema.sql");
-pub const SCHEMA_VERSION: i64 = 1;
 
 /// Says in SQLite's header that a file is refloop's: `refl`.
 const APPLICATION_ID: i64 = 0x7265_666c;
@@ -27,6 +25,11 @@ const READER_PRAGMAS: &str = "PRAGMA query_only = ON; PRAGMA wal_autocheckpoint 
 
 pub fn unusable(message: String) -> Error {
     Error::new(Kind::Conflict, "database_unusable", message)
+}
+
+/// The directory that a file is in, or is to be.
+pub fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 pub fn is_existing_file(path: &Path) -> bool {
@@ -86,12 +89,12 @@ fn create_private(path: &Path) -> Result<File> {
 }
 
 /// Opens the file for the writer: the schema is made when there is none, and checked when there is.
-pub fn open_for_writing(path: &Path, clock: &Clock) -> Result<(Connection, Instance)> {
+pub fn open_for_writing(path: &Path, clock: &Clock, schema: &Schema) -> Result<(Connection, Instance)> {
     drop(create_private(path)?);
     let connection = Connection::open(path)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(256);
-    let is_new = check_identity(&connection, path)?;
+    let is_new = is_empty(&connection, path, schema)?;
     let mode: String = connection
         .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
         .map_err(|fault| unusable(format!("cannot write to {}: {fault}", path.display())))?;
@@ -100,7 +103,7 @@ pub fn open_for_writing(path: &Path, clock: &Clock) -> Result<(Connection, Insta
     }
     connection.execute_batch(WRITER_PRAGMAS)?;
     if is_new {
-        create(&connection, clock.now_ms())?;
+        create(&connection, clock.now_ms(), schema)?;
     }
     log_statements(&connection);
     let instance = read_instance(&connection)?;
@@ -121,34 +124,66 @@ fn log_statement(event: TraceEvent<'_>) {
     }
 }
 
-/// Whether the file is empty. Refuses files of others and schemas from the future.
-pub fn check_identity(connection: &Connection, path: &Path) -> Result<bool> {
+/// Whose file it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    Empty,
+    Current,
+    /// With the version of its schema.
+    Older(i64),
+}
+
+/// The code of the refusal of a schema from the future.
+pub const NEWER_SCHEMA: &str = "newer_schema";
+
+/// Refuses files of others and schemas from the future.
+pub fn identity(connection: &Connection, path: &Path, schema: &Schema) -> Result<Identity> {
     let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
     let foreign = |detail: &str| unusable(format!("{} is not a refloop database: {detail}", path.display()));
     let application_id = pragma("application_id").map_err(|fault| foreign(&fault.to_string()))?;
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(|fault| foreign(&fault.to_string()))?;
+    let known = schema.version();
     match (application_id, pragma("user_version")?) {
-        (0, 0) if tables == 0 => Ok(true),
-        (APPLICATION_ID, SCHEMA_VERSION) => Ok(false),
-        (APPLICATION_ID, newer) if newer > SCHEMA_VERSION => Err(unusable(format!(
-            "{} has schema {newer}, made by a newer refloop; this one knows schema {SCHEMA_VERSION}. Use the newer binary",
-            path.display()
-        ))),
+        (0, 0) if tables == 0 => Ok(Identity::Empty),
+        (APPLICATION_ID, version) if version == known => Ok(Identity::Current),
+        (APPLICATION_ID, older) if (1..known).contains(&older) => Ok(Identity::Older(older)),
+        (APPLICATION_ID, newer) if newer > known => {
+            let (path, is) = (path.display(), format!("has schema {newer}, made by a newer refloop"));
+            let message = format!("{path} {is}; this one knows schema {known}. Use the newer binary");
+            Err(Error::new(Kind::Conflict, NEWER_SCHEMA, message))
+        }
         _ => Err(foreign("its application id is another")),
     }
 }
 
+/// Whether the file is empty. Refuses what is not refloop's, and other schemas than this one.
+pub fn is_empty(connection: &Connection, path: &Path, schema: &Schema) -> Result<bool> {
+    match identity(connection, path, schema)? {
+        Identity::Empty => Ok(true),
+        Identity::Current => Ok(false),
+        Identity::Older(older) => Err(unusable(format!(
+            "{} has schema {older}, made by an older refloop; this one has schema {}. `refloop serve` brings it up to \
+             date, and keeps a copy from before",
+            path.display(),
+            schema.version()
+        ))),
+    }
+}
+
 /// One transaction, so that a kill in the middle leaves an empty file and not half a schema.
-fn create(connection: &Connection, now_ms: i64) -> Result<()> {
+fn create(connection: &Connection, now_ms: i64, schema: &Schema) -> Result<()> {
     let random = || -> Result<[u8; 32]> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).map_err(|fault| Error::internal(format!("no entropy: {fault}")))?;
         Ok(bytes)
     };
     let transaction = connection.unchecked_transaction()?;
-    transaction.execute_batch(SCHEMA)?;
+    transaction.execute_batch(schema.sql)?;
+    let version = schema.version();
     transaction
-        .execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"))?;
+        .execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version};"))?;
     transaction.execute(
         "INSERT INTO instance (id, signing_key, pepper, created_at_ms) VALUES (1, $1, $2, $3)",
         params![random()?, random()?, now_ms],
@@ -227,7 +262,7 @@ mod tests {
     fn a_reader_cannot_write() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("refloop.db");
-        drop(open_for_writing(&path, &Clock::System).unwrap());
+        drop(open_for_writing(&path, &Clock::System, &Schema::CURRENT).unwrap());
         let reader = reader_manager(&path).connect().unwrap();
         for sql in ["INSERT INTO team VALUES (5, 'x', 'x', 1)", "DELETE FROM usage_event", "CREATE TABLE t (a)"] {
             let refusal = reader.execute_batch(sql).unwrap_err();
@@ -238,7 +273,7 @@ mod tests {
     #[test]
     fn the_writer_s_settings_are_on() {
         let dir = tempfile::tempdir().unwrap();
-        let (writer, _) = open_for_writing(&dir.path().join("refloop.db"), &Clock::System).unwrap();
+        let (writer, _) = open_for_writing(&dir.path().join("refloop.db"), &Clock::System, &Schema::CURRENT).unwrap();
         for (name, value) in [
             ("foreign_keys", 1),
             ("recursive_triggers", 1),

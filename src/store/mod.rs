@@ -11,6 +11,7 @@
 mod accounts;
 mod adjustments;
 mod audit;
+mod backup;
 mod books;
 mod bulk;
 mod cache;
@@ -25,6 +26,7 @@ mod fault;
 mod file;
 mod histories;
 mod holdings;
+mod inspect;
 mod instance;
 mod jwt_keys;
 mod keys;
@@ -32,6 +34,7 @@ mod leaderboard;
 mod ledger;
 mod limits;
 mod mail;
+mod new_file;
 mod operators;
 mod outbox;
 mod paces;
@@ -45,6 +48,7 @@ mod purchases;
 mod referrals;
 mod reports;
 mod reviews;
+mod schema;
 mod seen_ids;
 mod sessions;
 mod settings;
@@ -64,6 +68,7 @@ mod writer;
 pub use accounts::{Account, NewAccount, Profile};
 pub use adjustments::AdjustmentRow;
 pub use audit::{AuditFilter, AuditPage, KeptHeads, NewAudit};
+pub use backup::{Copied, Copying, back_up, restore};
 pub use books::{Population, ProjectBooks, Waiting};
 pub use census::{Census, WaitingDeliveries};
 pub use clicks::{NewClick, UnsignedClicks};
@@ -71,13 +76,15 @@ pub use codes::CodeRow;
 pub use decisions::{DecidedRule, NewDecision, Refusal};
 pub use developers::{BoughtRow, DeveloperRow, ListedDecision, OwnedCode};
 pub use exports::ExportedReferral;
-pub use file::is_existing_file;
+pub use file::{Identity, NEWER_SCHEMA, beside, directory_of, is_existing_file};
 pub use holdings::Holdings;
+pub use inspect::{Content, StripeSetup, content, identify, integrity, is_served};
 pub use jwt_keys::JwtKey;
 pub use keys::{KeyRow, NewKey};
 pub use leaderboard::{Board, LeaderRow, MOST_LEADERS};
 pub use ledger::{LedgerFilter, LedgerLine, LedgerPage};
 pub use mail::TokenPurpose;
+pub use new_file::{COMPANIONS, NewFile, check_free, give_name};
 pub use operators::{Operator, OperatorRow};
 pub use outbox::{Delivery, DeliveryFilter, DeliveryRow, NewDelivery};
 pub use paces::DomainAge;
@@ -85,11 +92,12 @@ pub use partners::{Acceptance, Agreement, StripeAccount};
 pub use payouts::{NewPayout, PayoutRow};
 pub use programs::{ProgramVersion, VersionedProgram};
 pub use projects::{NewProject, Project, Team};
-pub use pulse::Vitals;
+pub use pulse::{Vitals, free_bytes};
 pub use purchases::PurchaseRow;
 pub use referrals::{CustomerReferral, NewReferral, Referral, ReferralLine};
 pub use reports::{DayRow, Figures, ReferralCounts};
 pub use reviews::{DecisionRow, ReferralLot, ReviewFilter, ReviewLine, Side};
+pub use schema::Schema;
 pub use sessions::{AccountSession, NewSession, SessionRow};
 pub use signals::{Sibling, SignalRow};
 pub use stripe_events::{NewStripeEvent, WaitingEvent};
@@ -97,7 +105,7 @@ pub use stripe_refunds::ToldRefund;
 pub use team::{Invitation, OperatorSessionRow};
 pub use tx::{Clock, Instance, Snapshot, Tx};
 pub use usage::UsageRow;
-pub use verify::{Fault, Verdict, verify_all, verify_file};
+pub use verify::{Fault, Verdict, verify_all, verify_by, verify_file};
 pub use write_back::Pace;
 
 use crate::domain::error::{Error, Result};
@@ -178,8 +186,13 @@ pub struct Store {
 
 impl Store {
     /// Opens the file to serve it, and makes it when there is none. Refuses what is not refloop's, what is newer, and
-    /// what another process serves.
+    /// what another process serves. One that is older is brought up to date.
     pub fn serve(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
+        Self::serve_by(path, clock, capacity, &Schema::CURRENT)
+    }
+
+    /// [`Store::serve`] by another schema than this release's.
+    pub fn serve_by(path: &Path, clock: Clock, capacity: Capacity, schema: &Schema) -> Result<Self> {
         let lock = ServeLock::wait_for(path)?.ok_or_else(|| {
             let path = path.display();
             file::unusable(format!(
@@ -187,29 +200,40 @@ impl Store {
             ))
         })?;
         soundness::check(path)?;
-        Self::with(path, clock, capacity, Some(lock), true)
+        if let Some(copy) = schema::upgrade(path, schema, clock.now_ms())? {
+            let (db, copy, schema) = (path.display(), copy.display(), schema.version());
+            tracing::info!(%db, %copy, schema, "brought up to date; the copy is from before");
+        }
+        Self::with(path, clock, capacity, Some(lock), true, schema)
     }
 
     /// [`Store::serve`] for a file that nobody has yet, and that is thrown away if it is not filled to its end: nothing
     /// waits for the disk, and whoever fills it sees to it that the disk has it.
     pub fn fill(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
-        Self::with(path, clock, capacity, ServeLock::take(path)?, false)
+        Self::with(path, clock, capacity, ServeLock::take(path)?, false, &Schema::CURRENT)
     }
 
     /// [`Store::serve`], or if another process serves the file, beside it: then what accounts have is not to be known
     /// here, and nothing can be added to the ledger.
     pub fn open(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
-        Self::with(path, clock, capacity, ServeLock::take(path)?, true)
+        Self::with(path, clock, capacity, ServeLock::take(path)?, true, &Schema::CURRENT)
     }
 
     /// Opens the file to look at it: nothing is written, not even what a crash has left to be projected. What accounts
     /// have is not to be known.
     pub fn look(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
-        Self::with(path, clock, capacity, None, true)
+        Self::with(path, clock, capacity, None, true, &Schema::CURRENT)
     }
 
-    fn with(path: &Path, clock: Clock, capacity: Capacity, lock: Option<ServeLock>, durable: bool) -> Result<Self> {
-        let (connection, instance) = file::open_for_writing(path, &clock)?;
+    fn with(
+        path: &Path,
+        clock: Clock,
+        capacity: Capacity,
+        lock: Option<ServeLock>,
+        durable: bool,
+        schema: &Schema,
+    ) -> Result<Self> {
+        let (connection, instance) = file::open_for_writing(path, &clock, schema)?;
         let checkpoints = Checkpoints::start(path, durable)?;
         if !durable {
             file::trust_the_system(&connection)?;
@@ -249,6 +273,10 @@ impl Store {
     /// What the writer counts.
     pub fn collectors(&self) -> Vec<Box<dyn Collector>> {
         self.pulse.collectors()
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// By the project's clock.

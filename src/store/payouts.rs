@@ -121,6 +121,16 @@ impl Snapshot<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row(params![account.0, project.0], |row| row.get(0))?)
     }
 
+    /// Whether this file was put back from a backup, and no operator has let a payout of this account go since: Stripe may
+    /// have sent one that the backup is too old to know.
+    pub fn may_have_forgotten_payouts(&self, project: ProjectId, account: AccountId) -> Result<bool> {
+        let sql = "SELECT restored_at_ms IS NOT NULL AND NOT EXISTS (
+                     SELECT 1 FROM payout WHERE account_id = $1 AND project_id = $2
+                       AND created_at_ms >= restored_at_ms AND approved_at_ms IS NOT NULL)
+                   FROM instance";
+        Ok(self.connection.prepare_cached(sql)?.query_row(params![account.0, project.0], |row| row.get(0))?)
+    }
+
     /// What an account has in open payouts, and what it was paid in all.
     pub fn payout_sums(&self, project: ProjectId, account: AccountId) -> Result<(i64, i64)> {
         let sql = "SELECT coalesce(sum(CASE WHEN status IN ('queued', 'reconciling') THEN amount_minor END), 0),

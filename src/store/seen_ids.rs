@@ -146,7 +146,7 @@ mod tests {
     fn file_with(ids: std::ops::Range<i64>) -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("refloop.db");
-        let (connection, _) = file::open_for_writing(&path, &Clock::System).unwrap();
+        let (connection, _) = file::open_for_writing(&path, &Clock::System, &crate::store::Schema::CURRENT).unwrap();
         for id in ids {
             connection.execute("INSERT INTO usage_id VALUES ($1, $2)", [hash(id), id]).unwrap();
         }

@@ -1,17 +1,18 @@
 //! `refloop verify`: folds the entries from the first to the last and compares with what the file projects.
 
 use super::audit::{self, KeptHeads};
-use super::file::{SCHEMA, check_identity, unusable};
+use super::file::{is_empty, unusable};
 use super::ledger;
 use super::payouts;
 use super::projection::{self, Mark, Tail};
+use super::schema::Schema;
 use super::tx::UsageHasher;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::{Books, Chain, Entry, EntryKind, Head, Lot, SignedHead, Totals};
 use foldhash::{HashMap, HashMapExt};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 
@@ -40,9 +41,14 @@ pub fn verify_file(path: &Path, kept: Option<&SignedHead>) -> Result<Verdict> {
 /// Checks the chain, a head that someone kept, the projections, the audit log, and the triggers, in this order.
 /// Reads one snapshot, also beside a running server. An error means that the file cannot be read at all.
 pub fn verify_all(path: &Path, kept: KeptHeads<'_>) -> Result<Verdict> {
+    verify_by(path, kept, &Schema::CURRENT)
+}
+
+/// [`verify_all`] of a file that has this schema.
+pub fn verify_by(path: &Path, kept: KeptHeads<'_>, schema: &Schema) -> Result<Verdict> {
     let connection = open(path)?;
     connection.execute_batch("BEGIN")?;
-    if check_identity(&connection, path)? {
+    if is_empty(&connection, path, schema)? {
         return Err(unusable(format!("{} is empty", path.display())));
     }
     let mark = projection::mark(&connection)?;
@@ -61,7 +67,7 @@ pub fn verify_all(path: &Path, kept: KeptHeads<'_>) -> Result<Verdict> {
         &|| check_listed(&connection, &entries, listed.as_ref().map_err(Clone::clone)?),
         &|| Ok(check_usage(usage.as_ref().map_err(Clone::clone)?, first_event(&connection)?, charged)),
         &|| Ok(problem.clone().map(|problem| Fault { seq: 0, problem })),
-        &|| check_schema(&connection),
+        &|| check_schema(&connection, schema),
     ];
     let fault = match fault {
         Some(fault) => Some(fault),
@@ -74,7 +80,8 @@ fn panicked() -> Error {
     Error::internal("a check panicked")
 }
 
-fn open(path: &Path) -> Result<Connection> {
+/// To read only; beside a server, and from where nothing can be written.
+pub fn open(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)
         .or_else(|_| Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY))?;
@@ -466,18 +473,7 @@ fn newest_entry_of(connection: &Connection, account: AccountId) -> Result<i64> {
 }
 
 /// The triggers that keep the ledger append-only, and the tables under them, as `schema.sql` has them.
-fn check_schema(connection: &Connection) -> Result<Option<Fault>> {
-    let fresh = Connection::open_in_memory()?;
-    fresh.execute_batch(SCHEMA)?;
-    let (expected, found) = (schema_of(&fresh)?, schema_of(connection)?);
-    let off = expected.iter().find(|(name, sql)| found.get(*name) != Some(sql)).map(|(name, _)| name);
-    let off = off.or_else(|| found.keys().find(|name| !expected.contains_key(*name)));
+fn check_schema(connection: &Connection, schema: &Schema) -> Result<Option<Fault>> {
+    let off = schema.difference(connection)?;
     Ok(off.map(|name| Fault { seq: 0, problem: format!("{name} is missing, changed or added in the file's schema") }))
-}
-
-fn schema_of(connection: &Connection) -> Result<BTreeMap<String, String>> {
-    let sql = "SELECT type || ' ' || name, coalesce(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%'";
-    let mut statement = connection.prepare(sql)?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -13,8 +13,12 @@ async fn alive() -> HttpResponse {
     json(StatusCode::OK, serde_json::json!({ "status": "ok" }))
 }
 
-/// The writer and the disk answer.
+/// The writer and the disk answer. That a backup failed is said, but keeps nobody from being served.
 async fn ready(context: web::Data<Context>) -> Result<HttpResponse, ApiError> {
     context.engine.ready().await?;
-    Ok(json(StatusCode::OK, serde_json::json!({ "status": "ready" })))
+    let mut answer = serde_json::json!({ "status": "ready" });
+    if context.engine.backup_failure().is_some() {
+        answer["warnings"] = serde_json::json!(["backup_failed"]);
+    }
+    Ok(json(StatusCode::OK, answer))
 }

@@ -88,6 +88,16 @@ impl SmtpServer {
         Self { patience, ..self }
     }
 
+    /// Whether it answers, and lets whom the URL names in. The server's own words otherwise.
+    pub fn probe(&self) -> std::result::Result<(), String> {
+        let transport = self.transport("localhost").map_err(|fault| fault.message)?;
+        match transport.test_connection() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("it does not answer".into()),
+            Err(fault) => Err(fault.to_string()),
+        }
+    }
+
     fn transport(&self, hello: &str) -> Result<SmtpTransport> {
         let tls = || {
             let parameters = TlsParameters::new(self.host.clone());

@@ -1,10 +1,12 @@
 //! What runs by itself. One step is bounded and can be run alone, so that tests need not wait.
 
+mod backup;
 mod deliver;
 mod mail;
 mod rdap;
 mod stripe;
 
+pub use backup::{Backups, back_up_once};
 pub use deliver::{Couriers, Receiver, deliver_once};
 pub use mail::{Mailer, SmtpServer};
 pub use rdap::RdapClient;

@@ -29,6 +29,16 @@ impl RdapClient {
         Self { base_url: base_url.trim_end_matches('/').to_owned(), agent: config.build().into() }
     }
 
+    /// Whether it answers at all (RFC 9082: `help`).
+    pub fn probe(&self) -> std::result::Result<(), String> {
+        let asked = self.agent.get(format!("{}/help", self.base_url)).call();
+        match asked.map(|answer| answer.status().as_u16()) {
+            Ok(status) if status >= 500 => Err(format!("it answers {status}")),
+            Ok(_) => Ok(()),
+            Err(_) => Err("it is not to be reached".into()),
+        }
+    }
+
     /// What is not known is an answer, too; what may be known later is asked for again.
     fn ask(&self, domain: &str) -> Outcome {
         let url = format!("{}{}", self.base_url, rdap::path_of(domain));

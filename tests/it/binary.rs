@@ -206,9 +206,21 @@ fn help_lists_every_setting_with_its_variable() {
         assert!(said.out.contains(&flag), "{flag} is not in --help");
     }
     let top = run(&dir, &["--help"]);
-    for command in
-        ["serve", "project", "key", "operator", "outbox", "mail", "verify", "healthcheck", "--json", "REFLOOP_DB"]
-    {
+    for command in [
+        "serve",
+        "project",
+        "key",
+        "operator",
+        "outbox",
+        "mail",
+        "verify",
+        "backup",
+        "restore",
+        "doctor",
+        "healthcheck",
+        "--json",
+        "REFLOOP_DB",
+    ] {
         assert!(top.out.contains(command), "{command} is not in --help");
     }
     assert!(run(&dir, &["--version"]).out.starts_with("refloop "));

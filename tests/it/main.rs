@@ -10,6 +10,7 @@ mod account;
 mod admin;
 mod applications;
 mod auth;
+mod backup;
 mod billstack;
 mod binary;
 mod browser;

@@ -13,6 +13,7 @@ mod world;
 use super::Report;
 use crate::domain::error::{Error, Result};
 use crate::domain::money::grouped;
+use crate::store::{check_free, give_name};
 use clap::Args;
 use interrupted::Interrupted;
 use serde_json::json;
@@ -52,20 +53,6 @@ impl Workshop {
     fn database(&self) -> PathBuf {
         self.0.join(DEFAULT_FILE)
     }
-
-    /// Gives the finished file its name, which nobody else must have taken meanwhile, once the disk has all of it.
-    fn deliver(&self, file: &Path) -> Result<()> {
-        let written = std::fs::File::open(self.database()).and_then(|database| database.sync_all());
-        written.map_err(|fault| cannot("write", file, &fault))?;
-        check_free(file)?;
-        match std::fs::hard_link(self.database(), file) {
-            Ok(()) => Ok(()),
-            Err(fault) if fault.kind() == std::io::ErrorKind::AlreadyExists => Err(is_there(file)),
-            // Not every file system knows a second name.
-            Err(_) if file.exists() => Err(is_there(file)),
-            Err(_) => std::fs::rename(self.database(), file).map_err(|fault| cannot("make", file, &fault)),
-        }
-    }
 }
 
 impl Drop for Workshop {
@@ -78,24 +65,6 @@ fn cannot(what: &str, file: &Path, fault: &dyn Display) -> Error {
     Error::conflict("cannot_make_demo", format!("cannot {what} {}: {fault}", file.display()))
 }
 
-fn is_there(file: &Path) -> Error {
-    let message = format!("{} is there already, and a demo only makes new files; name another one", file.display());
-    Error::conflict("file_exists", message)
-}
-
-/// That neither the file nor a log of another one of that name is there: SQLite would replay it into the new file.
-fn check_free(file: &Path) -> Result<()> {
-    for suffix in ["", "-wal", "-shm", "-journal"] {
-        let mut name = file.as_os_str().to_owned();
-        name.push(suffix);
-        let name = Path::new(&name);
-        if name.symlink_metadata().is_ok() {
-            return Err(is_there(name));
-        }
-    }
-    Ok(())
-}
-
 pub fn run(db: Option<&Path>, settings: &DemoSettings) -> Result<Report> {
     let file = settings.file.as_deref().or(db).unwrap_or(Path::new(DEFAULT_FILE));
     check_free(file)?;
@@ -104,7 +73,7 @@ pub fn run(db: Option<&Path>, settings: &DemoSettings) -> Result<Report> {
     let interrupted = Interrupted::listen(&runtime)?;
     let workshop = Workshop::beside(file)?;
     let lived = World::make(&workshop.database(), settings, runtime, interrupted)?.live()?;
-    workshop.deliver(file)?;
+    give_name(&workshop.database(), file)?;
     Ok(report(file, &lived))
 }
 

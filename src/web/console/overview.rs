@@ -5,6 +5,7 @@ use crate::domain::error::Result;
 use crate::domain::money::{grouped, percent};
 use crate::engine::ProjectOverview;
 use crate::web::chart::{Charts, PERIODS, Shape, USUAL_DAYS};
+use crate::web::day::Moment;
 use crate::web::query::Query;
 use crate::web::{Context, readable};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -22,6 +23,8 @@ struct OverviewPage {
     here: String,
     is_on: bool,
     version: i64,
+    /// What keeps the scheduled backups from being made, since when.
+    backup_problem: Option<(Moment, String)>,
     facts: Vec<Fact>,
     waits: Vec<Wait>,
     books: Vec<Line>,
@@ -67,6 +70,7 @@ async fn show(request: &HttpRequest, context: &Context) -> Result<HttpResponse> 
         here: console.url(Section::Overview),
         is_on: seen.program.enabled,
         version: seen.program.version,
+        backup_problem: backup_problem(&console, context),
         facts: facts(&seen),
         waits: waits(&console, &seen),
         books: books(&seen),
@@ -78,6 +82,12 @@ async fn show(request: &HttpRequest, context: &Context) -> Result<HttpResponse> 
         periods: PERIODS.map(|(length, label)| (length, label, length == days)).to_vec(),
     };
     console.page_or(context, None, &template)
+}
+
+/// It names places on the machine, which are not everyone's to know.
+fn backup_problem(console: &Console, context: &Context) -> Option<(Moment, String)> {
+    let failure = context.engine.backup_failure().filter(|_| console.role().is_owner())?;
+    Some((Moment::of(failure.at_ms), failure.problem))
 }
 
 fn facts(seen: &ProjectOverview) -> Vec<Fact> {

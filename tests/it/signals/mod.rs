@@ -1,6 +1,6 @@
 //! Signals of abuse: what holds a referral, who is told what, and what operators then decide.
 
-mod ages;
+pub mod ages;
 mod calls;
 mod held;
 mod pages;
