@@ -94,9 +94,8 @@ pub struct Vitals {
 
 /// What the file system around a file has left for this user.
 pub fn free_bytes(file: &Path) -> Option<u64> {
-    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Some file systems have no size at all.
-    let system = rustix::fs::statvfs(dir).ok().filter(|system| system.f_blocks > 0)?;
+    let system = rustix::fs::statvfs(super::file::directory_of(file)).ok().filter(|system| system.f_blocks > 0)?;
     Some(system.f_bavail.saturating_mul(system.f_frsize))
 }
 
