@@ -1,11 +1,12 @@
 //! Flags and environment as one plain value.
 
 use crate::domain::email::DisposableDomains;
+use crate::domain::error::{Error, Result};
 use crate::domain::stripe::connect::pages_of;
 use crate::engine::{self, StripeCaller};
-use crate::store::Capacity;
+use crate::store::{Ack, Capacity, Replication};
 use crate::web::{Limits, Quota, TrustedProxies, WebSettings};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -94,9 +95,33 @@ pub struct ServeSettings {
     #[arg(long, env = "REFLOOP_MAIL_PER_HOUR", default_value_t = 5, value_name = "N")]
     pub mail_per_hour: u32,
 
+    /// What copies the file elsewhere while it is served; with litestream, refloop leaves the write-ahead log to it
+    #[arg(long, env = "REFLOOP_REPLICATION", default_value = "off", value_name = "WHAT")]
+    pub replication: ReplicationBy,
+
+    /// What must have a write before it is answered: this disk, or the replica too
+    #[arg(long, env = "REFLOOP_ACK", default_value = "local", value_name = "WHERE")]
+    pub ack: AckFrom,
+
+    /// Where Litestream listens, to be asked for the replica's word
+    #[arg(long, env = "REFLOOP_LITESTREAM_SOCKET", default_value = "/var/run/litestream.sock", value_name = "FILE")]
+    pub litestream_socket: PathBuf,
+
     /// Writes (usage events, signups, …) that may wait before new ones are refused with 503
     #[arg(long, env = "REFLOOP_QUEUED_WRITES", default_value_t = 16_384, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub queued_writes: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReplicationBy {
+    Off,
+    Litestream,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AckFrom {
+    Local,
+    Replica,
 }
 
 /// A setting that is not printed.
@@ -111,7 +136,7 @@ impl std::fmt::Debug for Secret {
 
 /// Takes everything: what is wrong with it is said elsewhere, without repeating it.
 #[expect(clippy::unnecessary_wraps, reason = "clap's parsers have this shape")]
-fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+fn secret(text: &str) -> std::result::Result<Secret, std::convert::Infallible> {
     Ok(Secret(text.to_owned()))
 }
 
@@ -124,7 +149,7 @@ fn reachable(listening: SocketAddr) -> String {
     }
 }
 
-fn public_url(text: &str) -> Result<String, String> {
+fn public_url(text: &str) -> std::result::Result<String, String> {
     let url = text.trim_end_matches('/');
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     match rest {
@@ -172,6 +197,22 @@ impl ServeSettings {
             sends_mail: self.mail_server().is_some(),
             asks_rdap: self.rdap_url.is_some(),
             ..engine::Settings::default()
+        }
+    }
+
+    /// Refuses to wait for a replica that nobody makes.
+    pub fn replication(&self) -> Result<Replication> {
+        match (self.replication, self.ack) {
+            (ReplicationBy::Off, AckFrom::Local) => Ok(Replication::Off),
+            (ReplicationBy::Off, AckFrom::Replica) => Err(Error::field(
+                "ack",
+                "no_replica",
+                "There is no replica to wait for: set REFLOOP_REPLICATION=litestream too, or REFLOOP_ACK=local.",
+            )),
+            (ReplicationBy::Litestream, AckFrom::Local) => Ok(Replication::Litestream(Ack::Local)),
+            (ReplicationBy::Litestream, AckFrom::Replica) => {
+                Ok(Replication::Litestream(Ack::Replica(self.litestream_socket.clone())))
+            }
         }
     }
 

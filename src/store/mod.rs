@@ -41,6 +41,7 @@ mod projection;
 mod projects;
 mod purchases;
 mod referrals;
+mod replica;
 mod reports;
 mod reviews;
 mod seen_ids;
@@ -83,6 +84,7 @@ pub use programs::{ProgramVersion, VersionedProgram};
 pub use projects::{NewProject, Project, Team};
 pub use purchases::PurchaseRow;
 pub use referrals::{CustomerReferral, NewReferral, Referral, ReferralLine};
+pub use replica::{Ack, Replication};
 pub use reports::{DayRow, Figures, ReferralCounts};
 pub use reviews::{DecisionRow, ReferralLot, ReviewFilter, ReviewLine, Side};
 pub use sessions::{AccountSession, NewSession, SessionRow};
@@ -100,6 +102,7 @@ use crate::domain::id::{AccountId, ProjectId};
 use checkpoint::Checkpoints;
 use file::ServeLock;
 use r2d2_sqlite::SqliteConnectionManager;
+use replica::{Replica, is_replicated};
 use staging::LiveAccount;
 use std::path::Path;
 use std::sync::Arc;
@@ -158,6 +161,11 @@ impl Reader {
     }
 }
 
+/// For commands, which go by what they find: they answer before any replica does.
+fn beside_litestream(path: &Path) -> Replication {
+    if is_replicated(path) { Replication::Litestream(Ack::Local) } else { Replication::Off }
+}
+
 /// The open database.
 pub struct Store {
     path: std::path::PathBuf,
@@ -172,36 +180,66 @@ impl Store {
     /// Opens the file to serve it, and makes it when there is none. Refuses what is not refloop's, what is newer, and
     /// what another process serves.
     pub fn serve(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
+        Self::serve_replicated(path, clock, capacity, &Replication::Off)
+    }
+
+    /// [`Store::serve`] with a copy elsewhere. Refuses to go without one where Litestream has begun one.
+    pub fn serve_replicated(path: &Path, clock: Clock, capacity: Capacity, replication: &Replication) -> Result<Self> {
+        if *replication == Replication::Off && is_replicated(path) {
+            return Err(file::unusable(format!(
+                "Litestream replicates {}, or did (the directory -litestream beside it says so), and refloop is not told: it \
+                 would move the log that Litestream reads. Start it with --replication litestream; or stop Litestream for \
+                 good, and remove the directory",
+                path.display()
+            )));
+        }
         let lock = ServeLock::wait_for(path)?.ok_or_else(|| {
             let path = path.display();
             file::unusable(format!(
                 "another refloop is serving {path}, or at work on it; two on one file would be wrong"
             ))
         })?;
-        Self::with(path, clock, capacity, Some(lock), true)
+        Self::with(path, clock, capacity, Some(lock), true, replication)
     }
 
     /// [`Store::serve`] for a file that nobody has yet, and that is thrown away if it is not filled to its end: nothing
     /// waits for the disk, and whoever fills it sees to it that the disk has it.
     pub fn fill(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
-        Self::with(path, clock, capacity, ServeLock::take(path)?, false)
+        Self::with(path, clock, capacity, ServeLock::take(path)?, false, &Replication::Off)
     }
 
     /// [`Store::serve`], or if another process serves the file, beside it: then what accounts have is not to be known
     /// here, and nothing can be added to the ledger.
     pub fn open(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
-        Self::with(path, clock, capacity, ServeLock::take(path)?, true)
+        Self::with(path, clock, capacity, ServeLock::take(path)?, true, &beside_litestream(path))
     }
 
     /// Opens the file to look at it: nothing is written, not even what a crash has left to be projected. What accounts
     /// have is not to be known.
     pub fn look(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
-        Self::with(path, clock, capacity, None, true)
+        Self::with(path, clock, capacity, None, true, &beside_litestream(path))
     }
 
-    fn with(path: &Path, clock: Clock, capacity: Capacity, lock: Option<ServeLock>, durable: bool) -> Result<Self> {
+    fn with(
+        path: &Path,
+        clock: Clock,
+        capacity: Capacity,
+        lock: Option<ServeLock>,
+        durable: bool,
+        replication: &Replication,
+    ) -> Result<Self> {
         let (connection, instance) = file::open_for_writing(path, &clock)?;
-        let checkpoints = Checkpoints::start(path, durable)?;
+        let (checkpoints, replica) = match replication {
+            Replication::Off => (Checkpoints::start(path, durable)?, None),
+            Replication::Litestream(ack) => {
+                file::never_move_the_log(&connection)?;
+                let replica = match ack {
+                    Ack::Local => None,
+                    Ack::Replica(socket) => Some(Replica::new(socket, path)?),
+                };
+                (Checkpoints::none(), replica)
+            }
+        };
         if !durable {
             file::trust_the_system(&connection)?;
         }
@@ -213,8 +251,22 @@ impl Store {
             .map_err(|fault| Error::internal(format!("cannot open {} for reading: {fault}", path.display())))?;
         let shared = Arc::new(Shared::new(instance, clock, lock.is_some(), capacity.accounts_in_memory));
         shared.test_clocks.load(&connection)?;
-        let writer = Writer::start(path, connection, Arc::clone(&shared), checkpoints, capacity)?;
+        let writer = Writer::start(path, connection, Arc::clone(&shared), checkpoints, replica, capacity)?;
         Ok(Self { path: path.to_owned(), shared, readers, writer, _lock: lock })
+    }
+
+    /// Waits until the replica has what is in the file, where its word is needed: a new file is known to Litestream some
+    /// time after it is there.
+    pub fn wait_for_replica(&self, patience: std::time::Duration) -> Result<()> {
+        const PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
+        let since = std::time::Instant::now();
+        loop {
+            match self.write_blocking(|_| Ok(())) {
+                Err(fault) if since.elapsed() > patience => return Err(fault),
+                Err(_) => std::thread::sleep(PAUSE),
+                Ok(()) => return Ok(()),
+            }
+        }
     }
 
     /// By the project's clock.

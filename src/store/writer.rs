@@ -6,6 +6,7 @@
 use super::Capacity;
 use super::checkpoint::Checkpoints;
 use super::projection;
+use super::replica::Replica;
 use super::seen_ids::SeenIds;
 use super::staging::Staging;
 use super::tx::{Shared, Tx};
@@ -130,6 +131,7 @@ impl Writer {
         connection: Connection,
         shared: Arc<Shared>,
         checkpoints: Checkpoints,
+        replica: Option<Replica>,
         capacity: Capacity,
     ) -> Result<Self> {
         let most_waiting = capacity.queued_writes;
@@ -154,6 +156,7 @@ impl Writer {
             shared,
             waiting: Arc::clone(&waiting),
             checkpoints,
+            replica,
             staging: RefCell::new(Staging::new(head, event, WriteBack::new(capacity.pace, seen))),
             last_key: Cell::new(0),
         };
@@ -244,6 +247,8 @@ struct Loop {
     shared: Arc<Shared>,
     waiting: Arc<AtomicUsize>,
     checkpoints: Checkpoints,
+    /// Whose copy is waited for before anything is answered.
+    replica: Option<Replica>,
     staging: RefCell<Staging>,
     last_key: Cell<i64>,
     /// SQLite's count of what other connections have committed.
@@ -272,7 +277,7 @@ impl Loop {
             self.tidy(units);
             for other in others {
                 match other {
-                    Message::TruncateWal(caller) => drop(caller.send(truncate_wal(&self.connection))),
+                    Message::TruncateWal(caller) => drop(caller.send(self.truncate_wal())),
                     Message::CatchUp(caller) => drop(caller.send(self.catch_up())),
                     Message::Job(..) => {}
                 }
@@ -294,13 +299,17 @@ impl Loop {
     }
 
     fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>, units: usize) {
-        let fault = self.commit_together(&mut jobs).err();
+        let ready = self.replica.as_mut().map_or(Ok(()), Replica::caught_up);
+        let fault = ready.and_then(|()| self.commit_together(&mut jobs)).err();
         if fault.is_some() {
             self.staging.get_mut().drop_batch();
             self.shared.forget_programs();
         } else {
             self.staging.get_mut().publish(&self.shared);
         }
+        // Once for all of the batch, as with the disk.
+        let confirm = |replica: &mut Replica| replica.confirm().err();
+        let fault = fault.or_else(|| self.replica.as_mut().and_then(confirm));
         // First: whoever has been answered may come again at once, and finds the room that was taken.
         self.waiting.fetch_sub(units, Ordering::SeqCst);
         for job in jobs {
@@ -392,6 +401,11 @@ impl Loop {
             std::thread::sleep(AFTER_A_FAULT);
         }
         self.checkpoints.finish(&self.connection);
+    }
+
+    /// Litestream does it in its own time: what was erased stays in its copies for as long as it keeps those.
+    fn truncate_wal(&self) -> Result<bool> {
+        if self.checkpoints.are_ours() { truncate_wal(&self.connection) } else { Ok(true) }
     }
 
     fn write_everything_back(&mut self) -> Result<()> {
