@@ -14,7 +14,11 @@ pub fn reading_ahead<T>(path: &Path, work: impl FnOnce() -> T) -> T {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let (mut file, mut piece) = (&file, vec![0; PIECE]);
-            while !done.load(Ordering::Relaxed) && matches!(file.read(&mut piece), Ok(1..)) {}
+            while !done.load(Ordering::Relaxed) {
+                if !matches!(file.read(&mut piece), Ok(1..)) {
+                    break;
+                }
+            }
         });
         let outcome = work();
         done.store(true, Ordering::Relaxed);

@@ -1,5 +1,6 @@
 //! E-mail addresses: parsing, masking, and the two identities that the abuse rules compare.
 
+use super::disposable;
 use super::error::{Error, Result};
 use super::text;
 use std::collections::HashSet;
@@ -102,7 +103,7 @@ impl Email {
         let domains = [self.domain.as_str(), self.registrable_domain()];
         domains.iter().any(|domain| own_list.0.contains(*domain))
             || (!domains.iter().any(|domain| PRIVACY_RELAYS.contains(domain) || *domain == DOCUMENTATION)
-                && domains.iter().any(|domain| disposable_emails::is_disposable_domain(domain)))
+                && domains.iter().any(|domain| disposable::is_listed(domain)))
     }
 
     /// By the Public Suffix List; a bare suffix stands for itself.

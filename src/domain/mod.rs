@@ -7,6 +7,7 @@ pub mod code;
 pub mod delivery;
 pub mod developer;
 pub mod device;
+mod disposable;
 pub mod email;
 pub mod error;
 pub mod id;
