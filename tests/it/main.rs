@@ -44,6 +44,7 @@ mod purchases;
 mod races;
 mod readme;
 mod referrals;
+mod replica;
 mod screenshots;
 mod sessions;
 mod signals;
