@@ -1,7 +1,7 @@
 # refloop in an image that holds the binary and nothing else.
 #
 #   docker build -t refloop .
-#   docker run -p 8080:8080 -v refloop:/data refloop
+#   docker run --read-only --cap-drop ALL -p 8080:8080 -v refloop:/data refloop
 #
 # Everything that refloop keeps is in the volume /data. Other commands: docker run --rm -v refloop:/data refloop verify
 

@@ -5,7 +5,7 @@ use crate::domain::error::{Error, Result};
 use crate::domain::stripe::connect::pages_of;
 use crate::engine::{self, StripeCaller};
 use crate::store::{Ack, Capacity, Replication};
-use crate::web::{Limits, Quota, TrustedProxies, WebSettings};
+use crate::web::{Limits, Quota, TlsFiles, TrustedProxies, WebSettings};
 use clap::{Args, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -107,6 +107,26 @@ pub struct ServeSettings {
     #[arg(long, env = "REFLOOP_LITESTREAM_SOCKET", default_value = "/var/run/litestream.sock", value_name = "FILE")]
     pub litestream_socket: PathBuf,
 
+    /// The chain of certificates (PEM) for https; read again when it changes [default: plain http]
+    #[arg(long, env = "REFLOOP_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key (PEM)
+    #[arg(long, env = "REFLOOP_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Address and port for Prometheus: /metrics, for whoever reaches it [default: no metrics]
+    #[arg(long, env = "REFLOOP_METRICS_LISTEN", value_name = "ADDR:PORT")]
+    pub metrics_listen: Option<SocketAddr>,
+
+    /// How the log is written [default: text to a terminal, else json]
+    #[arg(long, env = "REFLOOP_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+
+    /// Which requests have a line in the log
+    #[arg(long, env = "REFLOOP_LOG_REQUESTS", value_name = "WHICH", default_value = "faults")]
+    pub log_requests: LoggedRequests,
+
     /// Writes (usage events, signups, …) that may wait before new ones are refused with 503
     #[arg(long, env = "REFLOOP_QUEUED_WRITES", default_value_t = 16_384, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub queued_writes: u32,
@@ -122,6 +142,22 @@ pub enum ReplicationBy {
 pub enum AckFrom {
     Local,
     Replica,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Which requests have a line in the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LoggedRequests {
+    /// Those that are answered with a 5xx.
+    #[default]
+    Faults,
+    All,
 }
 
 /// A setting that is not printed.
@@ -141,11 +177,11 @@ fn secret(text: &str) -> std::result::Result<Secret, std::convert::Infallible> {
 }
 
 /// An address to open here; one that stands for all of them cannot be opened.
-fn reachable(listening: SocketAddr) -> String {
+fn reachable(listening: SocketAddr, scheme: &str) -> String {
     if listening.ip().is_unspecified() {
-        format!("http://localhost:{}", listening.port())
+        format!("{scheme}://localhost:{}", listening.port())
     } else {
-        format!("http://{listening}")
+        format!("{scheme}://{listening}")
     }
 }
 
@@ -165,8 +201,9 @@ impl ServeSettings {
     pub fn web(&self, listening: SocketAddr) -> WebSettings {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let (second, minute, hour) = (Duration::from_secs(1), Duration::from_secs(60), Duration::from_secs(3_600));
+        let scheme = if self.tls_cert.is_some() { "https" } else { "http" };
         WebSettings {
-            public_url: self.public_url.clone().unwrap_or_else(|| reachable(listening)),
+            public_url: self.public_url.clone().unwrap_or_else(|| reachable(listening, scheme)),
             workers: self.workers.map_or(cores, usize::from),
             limits: Limits {
                 signup: Quota::new(self.signup_per_hour, hour),
@@ -180,7 +217,26 @@ impl ServeSettings {
             },
             trusted_proxies: self.trusted_proxies.clone(),
             body_timeout: Duration::from_secs(10),
+            tls: self.tls_cert.is_some(),
         }
+    }
+
+    /// The certificate and its key, if TLS ends here.
+    pub fn tls(&self) -> Option<TlsFiles> {
+        let (certificate, key) = (self.tls_cert.clone()?, self.tls_key.clone()?);
+        Some(TlsFiles { certificate, key })
+    }
+
+    /// What anyone on the network can read along, in words; `None` when nothing is.
+    pub fn exposure(&self) -> Option<String> {
+        let is_open = !self.listen.ip().is_loopback() && self.tls_cert.is_none() && self.trusted_proxies.is_empty();
+        is_open.then(|| {
+            format!(
+                "listening on {} without TLS and without a trusted proxy: passwords and keys cross the network in the \
+                 clear. Set --tls-cert and --tls-key, or put a proxy in front and name it in --trusted-proxies",
+                self.listen
+            )
+        })
     }
 
     /// The mail server, if there is one; an empty setting is none.

@@ -6,7 +6,6 @@ use crate::domain::error::{Error, Result};
 use crate::domain::ledger::SignedHead;
 use crate::store::{KeptHeads, is_existing_file, verify_all};
 use serde_json::json;
-use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -45,23 +44,19 @@ pub fn verify(file: &Path, head: Option<&Path>, audit_head: Option<&Path>) -> Re
     })
 }
 
-/// Enough HTTP for a container's health check, where nothing else is installed.
-pub fn healthcheck(listen: SocketAddr) -> Result<Report> {
+/// For a container's health check, where nothing else is installed. Over TLS the certificate is not checked: it is for
+/// the server's name, and this asks its address.
+pub fn healthcheck(listen: SocketAddr, tls: bool) -> Result<Report> {
     let address = match listen.ip() {
         ip if ip.is_unspecified() => SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), listen.port()),
         _ => listen,
     };
-    let ask = || -> std::io::Result<String> {
-        let patience = std::time::Duration::from_secs(5);
-        let mut stream = std::net::TcpStream::connect_timeout(&address, patience)?;
-        stream.set_read_timeout(Some(patience))?;
-        write!(stream, "GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    match ask() {
-        Ok(answer) if answer.starts_with("HTTP/1.1 200 ") => Ok(Report::new(json!({ "ok": true }), "ok")),
+    let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).proxy(None);
+    let config = config.tls_config(ureq::tls::TlsConfig::builder().disable_verification(true).build());
+    let agent: ureq::Agent = config.timeout_global(Some(std::time::Duration::from_secs(5))).build().into();
+    let scheme = if tls { "https" } else { "http" };
+    match agent.get(format!("{scheme}://{address}/healthz")).call() {
+        Ok(answer) if answer.status() == 200 => Ok(Report::new(json!({ "ok": true }), "ok")),
         Ok(_) => Err(Error::busy(format!("{address} does not answer with 200"))),
         Err(fault) => Err(Error::busy(format!("{address} does not answer: {fault}"))),
     }

@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod key;
+mod log;
 mod mail;
 mod operator;
 mod outbox;
@@ -24,7 +25,7 @@ use outbox::OutboxCommand;
 use payout::PayoutCommand;
 use project::ProjectCommand;
 use serde_json::{Value, json};
-use std::io::{IsTerminal, Read, Write};
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -87,6 +88,12 @@ enum Command {
         /// Where it listens
         #[arg(long, env = "REFLOOP_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
         listen: SocketAddr,
+        /// Ask over TLS; the certificate is not checked
+        #[arg(long)]
+        tls: bool,
+        /// Set where the server has it: then it is asked over TLS
+        #[arg(long, env = "REFLOOP_TLS_CERT", hide = true)]
+        tls_cert: Option<PathBuf>,
     },
 }
 
@@ -123,7 +130,10 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(fault) => return misused(&fault),
     };
-    start_log();
+    log::start(match &cli.command {
+        Command::Serve(settings) => Some(settings),
+        _ => None,
+    });
     match execute(&cli) {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(report)) => {
@@ -151,19 +161,6 @@ fn print(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-fn start_log() {
-    use tracing_subscriber::filter::Targets;
-    use tracing_subscriber::{fmt, prelude::*};
-    let asked = std::env::var("REFLOOP_LOG").ok().and_then(|asked| asked.parse().ok());
-    let filter: Targets = asked.unwrap_or_else(|| {
-        Targets::new().with_default(tracing::Level::WARN).with_target("refloop", tracing::Level::INFO)
-    });
-    let lines = fmt::layer().with_writer(std::io::stderr);
-    let lines = if std::io::stderr().is_terminal() { lines.compact().boxed() } else { lines.json().boxed() };
-    // A second subscriber in one process can only be a test's.
-    let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
-}
-
 fn execute(cli: &Cli) -> Result<Option<Report>> {
     let db = cli.database.db.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
     match &cli.command {
@@ -178,7 +175,9 @@ fn execute(cli: &Cli) -> Result<Option<Report>> {
         Command::Mail(command) => mail::run(command).map(Some),
         Command::Outbox(command) => outbox::run(db, command).map(Some),
         Command::Payout(command) => payout::run(db, command).map(Some),
-        Command::Healthcheck { listen } => check::healthcheck(*listen).map(Some),
+        Command::Healthcheck { listen, tls, tls_cert } => {
+            check::healthcheck(*listen, *tls || tls_cert.is_some()).map(Some)
+        }
     }
 }
 

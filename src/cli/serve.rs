@@ -6,10 +6,10 @@ use crate::domain::email::DisposableDomains;
 use crate::domain::error::{Error, Result};
 use crate::engine::{Engine, StripeCaller};
 use crate::store::{Ack, Clock, Replication, Store};
-use crate::web::{self, Context};
+use crate::web::{self, Context, Doors, Tls};
 use crate::work::{Couriers, Mailer, RdapClient, Receiver, SmtpServer, StripeClient, Worker};
 use serde_json::json;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,10 +18,12 @@ const FIRST_WORD: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Serves until it is told to stop.
 pub fn serve(db: &Path, settings: &ServeSettings, as_json: bool) -> Result<()> {
-    let fault = |what: &str, fault: &dyn std::fmt::Display| Error::conflict("cannot_serve", format!("{what}: {fault}"));
-    let listener = TcpListener::bind(settings.listen)
-        .map_err(|error| fault(&format!("cannot listen on {}", settings.listen), &error))?;
-    let listening = listener.local_addr().map_err(|error| fault("cannot listen", &error))?;
+    let (main, listening) = listen(settings.listen)?;
+    let metrics = settings.metrics_listen.map(listen).transpose()?;
+    let tls = settings.tls().map(Tls::start).transpose()?;
+    if tls.is_some() && settings.public_url.as_ref().is_some_and(|url| !url.starts_with("https://")) {
+        return Err(Error::field("public_url", "invalid", "With --tls-cert, --public-url has to begin with https://."));
+    }
     let disposable_domains = match &settings.disposable_domains {
         Some(file) => DisposableDomains::parse(&read_file(file)?)?,
         None => DisposableDomains::default(),
@@ -35,16 +37,28 @@ pub fn serve(db: &Path, settings: &ServeSettings, as_json: bool) -> Result<()> {
     let for_engine = stripe.clone();
     let stripe_caller = StripeCaller::new(move |call, api_key| for_engine.call(call, api_key));
     let engine = Arc::new(Engine::new(store, settings.engine(disposable_domains, stripe_caller)));
-    let context = Arc::new(Context::new(Arc::clone(&engine), settings.web(listening)));
+    let context = Arc::new(Context::new(Arc::clone(&engine), settings.web(listening))?);
     let receivers = receivers(settings, &context.settings.public_url, stripe)?;
-    greet(&engine, db, &context.settings.public_url, as_json)?;
+    if let Some(exposure) = settings.exposure() {
+        tracing::warn!("{exposure}");
+    }
+    let metrics_url = metrics.as_ref().map(|(_, listening)| format!("http://{listening}/metrics"));
+    greet(&engine, db, &context.settings.public_url, metrics_url, as_json)?;
     let for_worker = Arc::clone(&context);
     let worker = Worker::start(engine, move || for_worker.limiter.forget_idle())?;
     let couriers = Couriers::start(&context.engine, receivers)?;
-    let served = web::serve(context, listener);
+    let served = web::serve(context, Doors { main, tls, metrics: metrics.map(|(listener, _)| listener) });
     drop(couriers);
     drop(worker);
-    served.map_err(|error| fault("the server stopped", &error))
+    served
+}
+
+/// A bound listener, and where it is: the system may have chosen the port.
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
+    let fault = |fault: std::io::Error| Error::conflict("cannot_serve", format!("cannot listen on {address}: {fault}"));
+    let listener = TcpListener::bind(address).map_err(fault)?;
+    let listening = listener.local_addr().map_err(fault)?;
+    Ok((listener, listening))
 }
 
 /// Who tells other systems what the outbox holds for them.
@@ -65,10 +79,13 @@ fn receivers(settings: &ServeSettings, public_url: &str, stripe: StripeClient) -
 }
 
 /// Says where everything is. The secrets of a first start are shown now and never again.
-fn greet(engine: &Engine, db: &Path, url: &str, as_json: bool) -> Result<()> {
+fn greet(engine: &Engine, db: &Path, url: &str, metrics_url: Option<String>, as_json: bool) -> Result<()> {
     let first = engine.first_start()?;
     if as_json {
         let mut document = json!({ "url": url, "signup_url": format!("{url}/signup"), "db": db });
+        if let Some(metrics_url) = metrics_url {
+            document["metrics_url"] = metrics_url.into();
+        }
         if let Some(first) = first {
             document["operator_url"] = format!("{url}/admin/setup?token={}", first.operator_token).into();
             document["gateway_key"] = first.gateway_key.into();
@@ -78,6 +95,9 @@ fn greet(engine: &Engine, db: &Path, url: &str, as_json: bool) -> Result<()> {
     }
     print(&format!("refloop is serving {} on {url}\n", db.display()));
     print(&format!("  Signup page      {url}/signup"));
+    if let Some(metrics_url) = metrics_url {
+        print(&format!("  Metrics          {metrics_url}"));
+    }
     if let Some(first) = first {
         print(&format!("  Operator link    {url}/admin/setup?token={}", first.operator_token));
         print(&format!("  Gateway key      {}", first.gateway_key));

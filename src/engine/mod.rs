@@ -16,6 +16,7 @@ mod developers;
 mod domains;
 mod exports;
 mod gateway_keys;
+mod health;
 mod interventions;
 mod keys;
 mod ledger;
@@ -103,17 +104,17 @@ use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{KeyId, ProjectId, SessionId};
 use crate::domain::stripe::connect::pages_of;
 pub use crate::store::{
-    AccountSession, AuditFilter, AuditPage, BoughtRow, DecisionRow, Delivery, DeliveryFilter, DeliveryRow,
+    AccountSession, AuditFilter, AuditPage, BoughtRow, Census, DecisionRow, Delivery, DeliveryFilter, DeliveryRow,
     DeveloperRow, ExportedReferral, Invitation, KeyRow, LedgerFilter, LedgerLine, LedgerPage, ListedDecision,
     OperatorRow, OperatorSessionRow, OwnedCode, PayoutRow, Population, ProgramVersion, Project, ProjectBooks, Reader,
     ReferralLine, Refusal, ReviewLine, SessionRow, Side, SignalRow, StripeAccount, Team, UnsignedClicks,
-    VersionedProgram, Waiting,
+    VersionedProgram, Vitals, Waiting, WaitingDeliveries,
 };
 
 use crate::store::Store;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 use uses::Uses;
 
 /// Settings that use cases depend on.
@@ -172,6 +173,9 @@ pub struct Engine {
     previews: tokio::sync::Semaphore,
     /// What was erased may have left traces in the write-ahead log.
     traces_left: Arc<AtomicBool>,
+    counted: tokio::sync::Mutex<Option<health::Counted>>,
+    /// When the last sweep ended, by the machine's clock.
+    swept_at_ms: AtomicI64,
 }
 
 impl Engine {
@@ -182,6 +186,7 @@ impl Engine {
         // A process that was killed may have left some.
         let traces_left = Arc::new(AtomicBool::new(true));
         let stripe_calls = Arc::new(tokio::sync::Semaphore::new(MOST_STRIPE_CALLS));
+        let swept_at_ms = AtomicI64::new(store.machine_now_ms());
         Self {
             store,
             settings,
@@ -195,6 +200,8 @@ impl Engine {
             stripe_calls,
             previews: tokio::sync::Semaphore::new(MOST_PREVIEWS),
             traces_left,
+            counted: tokio::sync::Mutex::default(),
+            swept_at_ms,
         }
     }
 
@@ -235,21 +242,5 @@ impl Engine {
     pub fn form_token(&self, nonce: &str) -> String {
         let key = blake3::derive_key("refloop 2026 form token", &self.store.instance().pepper);
         blake3::keyed_hash(&key, nonce.as_bytes()).to_hex().to_string()
-    }
-
-    /// Whether the disk takes a write, tried at most once a second. `Busy` when it does not.
-    pub async fn ready(&self) -> Result<()> {
-        const FRESH: Duration = Duration::from_secs(1);
-        let last_write = || self.last_write.lock().unwrap_or_else(PoisonError::into_inner);
-        if last_write().is_some_and(|at| at.elapsed() < FRESH) {
-            return Ok(());
-        }
-        // Noted before it is known, so that many who ask at once do not all write.
-        *last_write() = Some(Instant::now());
-        let written = self.store.write(|tx| tx.note_readiness(tx.machine_now_ms())).await;
-        if written.is_err() {
-            *last_write() = None;
-        }
-        written
     }
 }

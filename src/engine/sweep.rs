@@ -52,6 +52,7 @@ impl Engine {
         if self.traces_left.swap(false, Ordering::SeqCst) && !self.store.truncate_wal_blocking().unwrap_or(false) {
             self.traces_left.store(true, Ordering::SeqCst);
         }
+        self.note_swept();
         Ok(swept)
     }
 

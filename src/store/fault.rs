@@ -1,5 +1,6 @@
 //! What SQLite refuses becomes a domain error. Nobody matches on SQLite's text.
 
+use super::soundness;
 use crate::domain::error::Error;
 use rusqlite::ErrorCode;
 
@@ -17,7 +18,10 @@ impl From<rusqlite::Error> for Error {
                     | ErrorCode::CannotOpen
             )
         );
-        if refused_for_now {
+        if matches!(fault.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) {
+            tracing::error!(%fault, "the database");
+            soundness::damaged()
+        } else if refused_for_now {
             tracing::error!(%fault, "the database refuses for now");
             Error::busy("The database cannot take this at the moment; nothing was changed.")
         } else {

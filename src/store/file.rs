@@ -71,7 +71,8 @@ impl ServeLock {
     }
 }
 
-fn beside(database: &Path, suffix: &str) -> PathBuf {
+/// The file of this name and ending.
+pub fn beside(database: &Path, suffix: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

@@ -14,6 +14,7 @@ mod audit;
 mod books;
 mod bulk;
 mod cache;
+mod census;
 mod checkpoint;
 mod clicks;
 mod codes;
@@ -39,6 +40,7 @@ mod payouts;
 mod programs;
 mod projection;
 mod projects;
+mod pulse;
 mod purchases;
 mod referrals;
 mod replica;
@@ -48,6 +50,7 @@ mod seen_ids;
 mod sessions;
 mod settings;
 mod signals;
+mod soundness;
 mod staging;
 mod stripe_events;
 mod stripe_refunds;
@@ -63,6 +66,7 @@ pub use accounts::{Account, NewAccount, Profile};
 pub use adjustments::AdjustmentRow;
 pub use audit::{AuditFilter, AuditPage, KeptHeads, NewAudit};
 pub use books::{Population, ProjectBooks, Waiting};
+pub use census::{Census, WaitingDeliveries};
 pub use clicks::{NewClick, UnsignedClicks};
 pub use codes::CodeRow;
 pub use decisions::{DecidedRule, NewDecision, Refusal};
@@ -82,6 +86,7 @@ pub use partners::{Acceptance, Agreement, StripeAccount};
 pub use payouts::{NewPayout, PayoutRow};
 pub use programs::{ProgramVersion, VersionedProgram};
 pub use projects::{NewProject, Project, Team};
+pub use pulse::Vitals;
 pub use purchases::PurchaseRow;
 pub use referrals::{CustomerReferral, NewReferral, Referral, ReferralLine};
 pub use replica::{Ack, Replication};
@@ -101,6 +106,8 @@ use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use checkpoint::Checkpoints;
 use file::ServeLock;
+use prometheus::core::Collector;
+use pulse::Pulse;
 use r2d2_sqlite::SqliteConnectionManager;
 use replica::{Replica, is_replicated};
 use staging::LiveAccount;
@@ -172,6 +179,7 @@ pub struct Store {
     shared: Arc<Shared>,
     readers: r2d2::Pool<SqliteConnectionManager>,
     writer: Writer,
+    pulse: Arc<Pulse>,
     /// Given back last, when everything is written.
     _lock: Option<ServeLock>,
 }
@@ -199,6 +207,7 @@ impl Store {
                 "another refloop is serving {path}, or at work on it; two on one file would be wrong"
             ))
         })?;
+        soundness::check(path)?;
         Self::with(path, clock, capacity, Some(lock), true, replication)
     }
 
@@ -249,10 +258,36 @@ impl Store {
             .connection_timeout(std::time::Duration::from_secs(5))
             .build(file::reader_manager(path))
             .map_err(|fault| Error::internal(format!("cannot open {} for reading: {fault}", path.display())))?;
+        let pulse = Arc::new(Pulse::new(clock.now_ms())?);
         let shared = Arc::new(Shared::new(instance, clock, lock.is_some(), capacity.accounts_in_memory));
         shared.test_clocks.load(&connection)?;
-        let writer = Writer::start(path, connection, Arc::clone(&shared), checkpoints, replica, capacity)?;
-        Ok(Self { path: path.to_owned(), shared, readers, writer, _lock: lock })
+        let writer =
+            Writer::start(path, connection, Arc::clone(&shared), Arc::clone(&pulse), checkpoints, replica, capacity)?;
+        Ok(Self { path: path.to_owned(), shared, readers, writer, pulse, _lock: lock })
+    }
+
+    /// How the writer and the file stand. Asks the file system, not the file.
+    pub fn vitals(&self) -> Vitals {
+        let (queued, most_queued) = self.writer.queue();
+        let waited_ms = self.machine_now_ms() - self.pulse.moved_at_ms();
+        Vitals {
+            queued,
+            most_queued,
+            stalled_ms: if queued > 0 { waited_ms.max(0) } else { 0 },
+            file_bytes: pulse::length(&self.path),
+            wal_bytes: pulse::length(&file::beside(&self.path, "-wal")),
+            free_bytes: pulse::free_bytes(&self.path),
+        }
+    }
+
+    /// Fails once the file has turned out to be damaged.
+    pub fn check_undamaged(&self) -> Result<()> {
+        self.shared.check_undamaged()
+    }
+
+    /// What the writer counts.
+    pub fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        self.pulse.collectors()
     }
 
     /// Waits until the replica has what is in the file, where its word is needed: a new file is known to Litestream some
@@ -439,5 +474,6 @@ fn on_snapshot<T>(
     let transaction = connection.unchecked_transaction()?;
     let answer = work(&Snapshot::new(&transaction, shared));
     drop(transaction);
+    shared.note_damage(&answer);
     answer
 }

@@ -67,6 +67,8 @@ pub struct Shared {
     pub sends_mail: AtomicBool,
     /// Whether this process can ask when domains were registered.
     pub asks_rdap: AtomicBool,
+    /// Whether SQLite has met something in the file that makes no sense.
+    pub damaged: AtomicBool,
     usage_hasher: UsageHasher,
 }
 
@@ -101,6 +103,7 @@ impl Shared {
             serves,
             sends_mail: AtomicBool::new(false),
             asks_rdap: AtomicBool::new(false),
+            damaged: AtomicBool::new(false),
             usage_hasher,
         }
     }

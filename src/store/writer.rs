@@ -6,6 +6,7 @@
 use super::Capacity;
 use super::checkpoint::Checkpoints;
 use super::projection;
+use super::pulse::Pulse;
 use super::replica::Replica;
 use super::seen_ids::SeenIds;
 use super::staging::Staging;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// How long the writer waits for work before it looks whether another program has written to the file.
@@ -64,6 +65,7 @@ where
     fn run(&mut self, tx: &Tx<'_>) -> bool {
         if let Some(closure) = self.closure.take() {
             self.answer = closure(tx);
+            tx.shared.note_damage(&self.answer);
         }
         self.answer.is_ok()
     }
@@ -97,6 +99,7 @@ where
     fn run(&mut self, tx: &Tx<'_>) -> bool {
         self.answer = Err(panicked());
         self.answer = (self.closure)(tx);
+        tx.shared.note_damage(&self.answer);
         self.answer.is_ok()
     }
 
@@ -130,6 +133,7 @@ impl Writer {
         path: &Path,
         connection: Connection,
         shared: Arc<Shared>,
+        pulse: Arc<Pulse>,
         checkpoints: Checkpoints,
         replica: Option<Replica>,
         capacity: Capacity,
@@ -152,8 +156,10 @@ impl Writer {
         let event = projection::newest_event(&connection)?;
         let writer = Loop {
             data_version,
+            is_behind: false,
             connection,
             shared,
+            pulse,
             waiting: Arc::clone(&waiting),
             checkpoints,
             replica,
@@ -204,6 +210,11 @@ impl Writer {
         sent
     }
 
+    /// Units of work that wait or are being done, and the most that may.
+    pub fn queue(&self) -> (usize, usize) {
+        (self.waiting.load(Ordering::SeqCst), self.most_waiting)
+    }
+
     /// Whether work is waiting or being done.
     pub fn is_busy(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
@@ -245,6 +256,7 @@ impl Drop for Writer {
 struct Loop {
     connection: Connection,
     shared: Arc<Shared>,
+    pulse: Arc<Pulse>,
     waiting: Arc<AtomicUsize>,
     checkpoints: Checkpoints,
     /// Whose copy is waited for before anything is answered.
@@ -253,11 +265,14 @@ struct Loop {
     last_key: Cell<i64>,
     /// SQLite's count of what other connections have committed.
     data_version: i64,
+    /// The last write-back failed.
+    is_behind: bool,
 }
 
 impl Loop {
     fn run(mut self, inbox: &Receiver<Message>) {
         while let Some(first) = self.next(inbox) {
+            self.pulse.note_move(self.shared.clock.now_ms());
             let (mut jobs, mut others) = (Vec::new(), Vec::new());
             let mut units = 0;
             let mut next = first;
@@ -299,9 +314,16 @@ impl Loop {
     }
 
     fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>, units: usize) {
+        let began = Instant::now();
         let ready = self.replica.as_mut().map_or(Ok(()), Replica::caught_up);
-        let fault = ready.and_then(|()| self.commit_together(&mut jobs)).err();
+        let outcome = ready.and_then(|()| self.commit_together(&mut jobs));
+        self.shared.note_damage(&outcome);
+        let fault = outcome.err();
+        self.pulse.note_move(self.shared.clock.now_ms());
+        self.pulse.batch_seconds.observe(began.elapsed().as_secs_f64());
+        self.pulse.batch_units.observe(f64::from(u32::try_from(units).unwrap_or(u32::MAX)));
         if fault.is_some() {
+            self.pulse.failed_batches.inc();
             self.staging.get_mut().drop_batch();
             self.shared.forget_programs();
         } else {
@@ -320,15 +342,21 @@ impl Loop {
     /// An error means that nothing of the batch was kept, and goes to everyone in it: what a job was told by the
     /// transaction may have come from a neighbour that is undone as well.
     fn commit_together(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<()> {
+        self.shared.check_undamaged()?;
         if self.staging.borrow().write_back.is_full() {
             return Err(Error::busy("The database does not take what is to be written back; nothing was changed."));
         }
         self.begin()?;
-        let outcome = self.run_jobs(jobs).and_then(|()| Ok(self.connection.prepare_cached("COMMIT")?.execute([])?));
+        let outcome = self.run_jobs(jobs).and_then(|()| {
+            let began = Instant::now();
+            self.connection.prepare_cached("COMMIT")?.execute([])?;
+            self.pulse.commit_seconds.observe(began.elapsed().as_secs_f64());
+            Ok(())
+        });
         if outcome.is_err() && !self.connection.is_autocommit() {
             self.connection.execute_batch("ROLLBACK")?;
         }
-        outcome.map(|_| ())
+        outcome
     }
 
     /// Begins a transaction in which everything is known that others have committed.
@@ -396,10 +424,17 @@ impl Loop {
         let now = staging.committed();
         staging.write_back.seal_if_due(now, units == 0);
         let budget = staging.write_back.budget(units);
-        if let Err(fault) = staging.write_back.step(&self.connection, &self.shared, budget) {
-            tracing::error!(%fault, "the projections are behind");
+        let stepped = self.shared.check_undamaged();
+        let stepped = stepped.and_then(|()| staging.write_back.step(&self.connection, &self.shared, budget));
+        self.shared.note_damage(&stepped);
+        if let Err(fault) = &stepped {
+            // Once, not ten times a second for as long as a disk is full: the log may be on the same one.
+            if !self.is_behind {
+                tracing::error!(%fault, "the projections are behind");
+            }
             std::thread::sleep(AFTER_A_FAULT);
         }
+        self.is_behind = stepped.is_err();
         self.checkpoints.finish(&self.connection);
     }
 

@@ -1,5 +1,6 @@
 //! Errors as RFC 9457 problems. The one place where a kind becomes a status.
 
+use super::watch;
 use crate::domain::{Error, FieldError, Kind};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
@@ -61,13 +62,13 @@ impl ResponseError for ApiError {
     fn error_response(&self) -> HttpResponse {
         let Error { kind, code, message, fields, retry_after_s } = &self.0;
         let detail = match kind {
-            Kind::Internal => {
-                tracing::error!(detail = message, "internal error");
-                "Something went wrong here; it has been logged."
-            }
+            Kind::Internal => "Something went wrong here; it has been logged.",
             _ => message,
         };
         let mut response = render(status(*kind), code, detail, fields);
+        if *kind == Kind::Internal {
+            watch::note_fault(&mut response, message);
+        }
         let headers = response.headers_mut();
         if let Some(seconds) = retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));

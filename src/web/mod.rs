@@ -16,16 +16,22 @@ mod health;
 mod ledger_csv;
 mod limit;
 mod limits_view;
+mod metrics;
 mod page;
 mod pages;
 mod query;
 mod referral;
 mod session;
 mod stripe;
+mod tls;
 mod unread;
+mod watch;
 
 pub use limit::{Limits, Quota, TrustedProxies};
+pub use metrics::server as metrics_server;
+pub use tls::{Tls, TlsFiles};
 
+use crate::domain::error::{Error, Result};
 use crate::domain::sharing::base_url;
 use crate::engine::{ConnectLinks, Engine};
 use actix_web::body::MessageBody;
@@ -35,10 +41,12 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, Handler, HttpResponse, HttpServer, Resource, Responder, web};
 use limit::Limiter;
+use metrics::Metrics;
 use std::future::ready;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use watch::{Watch, Watched};
 
 /// What the faces need to know beside the engine.
 #[derive(Debug, Clone)]
@@ -50,6 +58,8 @@ pub struct WebSettings {
     pub trusted_proxies: TrustedProxies,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
+    /// Whether TLS ends here: then browsers are told to come by it only.
+    pub tls: bool,
 }
 
 /// What every handler can reach.
@@ -57,11 +67,13 @@ pub struct Context {
     pub engine: Arc<Engine>,
     pub settings: WebSettings,
     pub limiter: Limiter,
+    metrics: Metrics,
 }
 
 impl Context {
-    pub fn new(engine: Arc<Engine>, settings: WebSettings) -> Self {
-        let context = Self { limiter: Limiter::new(&settings.limits), engine, settings };
+    pub fn new(engine: Arc<Engine>, settings: WebSettings) -> Result<Self> {
+        let (limiter, metrics) = (Limiter::new(&settings.limits), Metrics::new(&engine)?);
+        let context = Self { engine, settings, limiter, metrics };
         match context.engine.kept_limits() {
             Ok(kept) => {
                 for (name, count) in kept {
@@ -70,7 +82,7 @@ impl Context {
             }
             Err(fault) => tracing::error!(%fault, "the kept rate limits cannot be read"),
         }
-        context
+        Ok(context)
     }
 
     /// Where the pages of the project with this host are, without a slash at the end.
@@ -93,9 +105,35 @@ impl Context {
     }
 }
 
+/// What is listened on.
+pub struct Doors {
+    pub main: TcpListener,
+    /// What the main one speaks, when it is TLS.
+    pub tls: Option<Tls>,
+    pub metrics: Option<TcpListener>,
+}
+
 /// Serves on this thread until SIGTERM, which lets what was accepted be answered, or SIGINT, which does not.
-pub fn serve(context: Arc<Context>, listener: TcpListener) -> std::io::Result<()> {
-    actix_web::rt::System::new().block_on(async { server(context, listener)?.await })
+pub fn serve(context: Arc<Context>, doors: Doors) -> Result<()> {
+    let fault = |fault: std::io::Error| Error::conflict("cannot_serve", format!("the server stopped: {fault}"));
+    let Doors { main, tls, metrics } = doors;
+    let config = tls.as_ref().map(Tls::config).transpose()?;
+    actix_web::rt::System::new().block_on(async {
+        let metrics = match metrics {
+            Some(listener) => Some(metrics::server(Arc::clone(&context), listener).map_err(fault)?),
+            None => None,
+        };
+        let handle = metrics.map(|server| {
+            let handle = server.handle();
+            actix_web::rt::spawn(server);
+            handle
+        });
+        let served = server_with(context, main, config).map_err(fault)?.await.map_err(fault);
+        if let Some(handle) = handle {
+            handle.stop(false).await;
+        }
+        served
+    })
 }
 
 /// The HTTP server on a listener that is already bound. It runs when it is awaited.
@@ -103,12 +141,22 @@ pub fn serve(context: Arc<Context>, listener: TcpListener) -> std::io::Result<()
 /// The router asks one resource after the other. Paths with a part to be filled in stand in scopes, so that all others
 /// are told apart by comparing text, and none is run through a regular expression in vain.
 pub fn server(context: Arc<Context>, listener: TcpListener) -> std::io::Result<Server> {
+    server_with(context, listener, None)
+}
+
+/// [`server`] with TLS, or without.
+pub fn server_with(
+    context: Arc<Context>,
+    listener: TcpListener,
+    tls: Option<rustls::ServerConfig>,
+) -> std::io::Result<Server> {
     let workers = context.settings.workers;
     let data = web::Data::from(context);
     let server = HttpServer::new(move || {
         let context = data.clone();
         App::new()
             .app_data(data.clone())
+            .app_data(Watch::new(&context))
             .data_factory(move || ready(context.engine.reader()))
             .wrap(from_fn(pages::notice))
             .wrap(from_fn(finish))
@@ -128,8 +176,11 @@ pub fn server(context: Arc<Context>, listener: TcpListener) -> std::io::Result<S
         .worker_max_blocking_threads(16)
         .client_request_timeout(Duration::from_secs(10))
         .client_disconnect_timeout(Duration::from_secs(2))
-        .shutdown_timeout(10)
-        .listen(listener)?;
+        .shutdown_timeout(10);
+    let server = match tls {
+        Some(config) => server.listen_rustls_0_23(listener, config)?,
+        None => server.listen(listener)?,
+    };
     Ok(server.run())
 }
 
@@ -143,20 +194,16 @@ where
     web::resource(path).route(web::get().to(handler.clone())).route(web::head().to(handler))
 }
 
-/// Headers that every answer carries, a problem body for what the router refused, and a line in the log: the route's
-/// pattern, never the path with what is in it.
+/// Headers that every answer carries, a problem body for what the router refused, and what is seen of each request.
 async fn finish<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse, actix_web::Error> {
-    let (started, method) = (Instant::now(), request.method().clone());
+) -> std::result::Result<ServiceResponse, actix_web::Error> {
+    let watched = Watched::begin(&request);
+    let https = request.app_data::<web::Data<Context>>().is_some_and(|context| context.settings.tls);
     let request_body = unread::share(&mut request);
     let response = next.call(request).await?;
     let status = response.status();
-    if tracing::enabled!(tracing::Level::DEBUG) {
-        let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".into());
-        tracing::debug!(%method, route, status = status.as_u16(), micros = started.elapsed().as_micros(), "request");
-    }
     let mut response = match status {
         // The router's own refusal has no body; a face that words it itself has given it one.
         StatusCode::METHOD_NOT_ALLOWED if response.response().body().size().is_eof() => {
@@ -170,7 +217,14 @@ async fn finish<B: MessageBody + 'static>(
         }
         _ => response.map_into_boxed_body(),
     };
+    if let Some(watched) = watched {
+        watched.end(&mut response);
+    }
     let headers = response.headers_mut();
+    if https {
+        let a_year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, a_year);
+    }
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "same-origin"),

@@ -4,6 +4,7 @@ use super::Context;
 use super::body::{self, DEFAULT_LIMIT};
 use super::error::{problem, status};
 use super::session::check_origin;
+use super::watch;
 use crate::domain::error::{Error, Kind, Result};
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::StatusCode;
@@ -150,16 +151,17 @@ pub fn error_page_of(frame: Frame, (label, url): (&str, String), error: Error) -
         _ => "This could not be read",
     };
     let retry_after_s = error.retry_after_s;
-    let (kind, text) = match error.kind {
-        Kind::Internal => {
-            tracing::error!(detail = error.message, "internal error");
-            (error.kind, "It has been logged. Please try again later.".to_owned())
-        }
-        kind => (kind, error.message),
+    let kind = error.kind;
+    let (text, fault) = match kind {
+        Kind::Internal => ("It has been logged. Please try again later.".to_owned(), Some(error.message)),
+        _ => (error.message, None),
     };
     let link = Some((label.to_owned(), url));
     let template = MessagePage { frame, heading: heading.into(), text, link };
     let mut response = page(status(kind), &template);
+    if let Some(fault) = fault {
+        watch::note_fault(&mut response, &fault);
+    }
     if let Some(seconds) = retry_after_s {
         response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(seconds));
     }

@@ -7,6 +7,7 @@ use crate::engine::{BegunSession, Browser, Devices, SESSION_DAYS};
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header;
+use actix_web::http::uri::Authority;
 use actix_web::{HttpRequest, HttpResponse};
 
 /// How long a browser is known after it has signed in.
@@ -88,13 +89,19 @@ pub fn check_origin(context: &Context, request: &HttpRequest) -> Result<()> {
     let said = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
     let own = match (said("sec-fetch-site"), said(header::ORIGIN.as_str())) {
         (Some(site), _) => site == "same-origin",
-        (None, Some(origin)) => is_own(context, origin, said(header::HOST.as_str()).unwrap_or_default()),
+        (None, Some(origin)) => is_own(context, origin, asked(request)),
         (None, None) => true,
     };
     if own || request.method().is_safe() {
         return Ok(());
     }
     Err(Error::new(Kind::Forbidden, "cross_site", "A session makes no changes for pages of another site."))
+}
+
+/// The name that was asked, with its port; HTTP/2 has no header for it.
+fn asked(request: &HttpRequest) -> &str {
+    let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    named.or_else(|| request.uri().authority().map(Authority::as_str)).unwrap_or_default()
 }
 
 /// The public address, or the one that was asked; a proxy may have changed the latter.

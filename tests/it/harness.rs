@@ -89,6 +89,7 @@ impl App {
             limits: no_limits(),
             trusted_proxies: TrustedProxies::default(),
             body_timeout: Duration::from_millis(500),
+            tls: false,
         };
         change(&mut settings);
         let store = Store::serve(&dir.path().join("refloop.db"), Clock::Manual(Arc::clone(&clock)), capacity).unwrap();
@@ -96,7 +97,7 @@ impl App {
         let engine = Arc::new(Engine::new(Arc::clone(&store), for_engine));
         let first = engine.first_start().unwrap().unwrap();
         let (gateway_key, operator_token) = (first.gateway_key, first.operator_token);
-        let context = Arc::new(Context::new(Arc::clone(&engine), settings));
+        let context = Arc::new(Context::new(Arc::clone(&engine), settings).unwrap());
         let (started, handle) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async {

@@ -27,6 +27,10 @@ impl TrustedProxies {
         words.map(parse).collect::<std::result::Result<_, _>>().map(Self)
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }

@@ -183,6 +183,11 @@ impl Limiter {
         standing
     }
 
+    /// How many calls a limit has refused since the start.
+    pub fn refused(&self, name: LimitName) -> u64 {
+        self.tables(name).into_iter().map(Table::refused).sum()
+    }
+
     /// Gives one its whole allowance back. What is shown of whom, if there is such a one.
     pub fn lift(&self, name: LimitName, handle: &str) -> Option<String> {
         self.tables(name).into_iter().find_map(|table| table.lift(handle))

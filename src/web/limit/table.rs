@@ -14,6 +14,7 @@ use governor::clock::{Clock, MonotonicClock, Reference};
 use governor::middleware::NoOpMiddleware;
 use governor::{Quota as Rate, RateLimiter};
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -106,6 +107,8 @@ fn nanos(duration: Duration) -> u64 {
 pub struct Table<C: Clock = MonotonicClock> {
     running: RwLock<Option<Running<C>>>,
     clock: C,
+    /// How many calls it has refused.
+    refused: AtomicU64,
 }
 
 impl Table {
@@ -116,7 +119,7 @@ impl Table {
 
 impl<C: Clock + Clone> Table<C> {
     fn with_clock(quota: Quota, clock: C) -> Self {
-        Self { running: RwLock::new(Running::new(quota, &clock)), clock }
+        Self { running: RwLock::new(Running::new(quota, &clock)), clock, refused: AtomicU64::new(0) }
     }
 
     /// Another limit from now on. Everyone begins anew.
@@ -130,7 +133,16 @@ impl<C: Clock + Clone> Table<C> {
 
     /// Counts a call, or says how long to wait.
     pub fn check(&self, who: Who) -> Result<(), Duration> {
-        self.running().as_ref().map_or(Ok(()), |running| running.check(who))
+        let checked = self.running().as_ref().map_or(Ok(()), |running| running.check(who));
+        if checked.is_err() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        checked
+    }
+
+    /// How many calls it has refused.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// How many callers it remembers.

@@ -60,8 +60,9 @@ fn a_change_counts_at_once_and_after_the_next_start() {
         limits: no_limits(),
         trusted_proxies: TrustedProxies::default(),
         body_timeout: Duration::from_millis(500),
+        tls: false,
     };
-    let context = Context::new(Arc::clone(&app.engine), settings);
+    let context = Context::new(Arc::clone(&app.engine), settings).unwrap();
     let client = "192.0.2.1".parse().unwrap();
     let taken = (0..3).map(|_| context.limiter.signup(client).is_ok()).collect::<Vec<_>>();
     assert_eq!(taken, [true, true, false]);
