@@ -1,9 +1,10 @@
 //! Flags and environment as one plain value.
 
 use crate::domain::email::DisposableDomains;
+use crate::domain::error::{Error, Result};
 use crate::domain::stripe::connect::pages_of;
 use crate::engine::{self, BackupPlan, StripeCaller};
-use crate::store::Capacity;
+use crate::store::{Ack, Capacity, Replication};
 use crate::web::{Limits, Quota, TlsFiles, TrustedProxies, WebSettings};
 use clap::{Args, ValueEnum};
 use std::net::SocketAddr;
@@ -94,6 +95,18 @@ pub struct ServeSettings {
     #[arg(long, env = "REFLOOP_MAIL_PER_HOUR", default_value_t = 5, value_name = "N")]
     pub mail_per_hour: u32,
 
+    /// What copies the file elsewhere while it is served; with litestream, refloop leaves the write-ahead log to it
+    #[arg(long, env = "REFLOOP_REPLICATION", default_value = "off", value_name = "WHAT")]
+    pub replication: ReplicationBy,
+
+    /// What must have a write before it is answered: this disk, or the replica too
+    #[arg(long, env = "REFLOOP_ACK", default_value = "local", value_name = "WHERE")]
+    pub ack: AckFrom,
+
+    /// Where Litestream listens, to be asked for the replica's word
+    #[arg(long, env = "REFLOOP_LITESTREAM_SOCKET", default_value = "/var/run/litestream.sock", value_name = "FILE")]
+    pub litestream_socket: PathBuf,
+
     /// The chain of certificates (PEM) for https; read again when it changes [default: plain http]
     #[arg(long, env = "REFLOOP_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
@@ -131,6 +144,18 @@ pub struct ServeSettings {
     pub backup_keep: u32,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReplicationBy {
+    Off,
+    Litestream,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AckFrom {
+    Local,
+    Replica,
+}
+
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -159,7 +184,7 @@ impl std::fmt::Debug for Secret {
 
 /// Takes everything: what is wrong with it is said elsewhere, without repeating it.
 #[expect(clippy::unnecessary_wraps, reason = "clap's parsers have this shape")]
-fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+fn secret(text: &str) -> std::result::Result<Secret, std::convert::Infallible> {
     Ok(Secret(text.to_owned()))
 }
 
@@ -172,7 +197,7 @@ fn reachable(listening: SocketAddr, scheme: &str) -> String {
     }
 }
 
-fn public_url(text: &str) -> Result<String, String> {
+fn public_url(text: &str) -> std::result::Result<String, String> {
     let url = text.trim_end_matches('/');
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     match rest {
@@ -246,6 +271,22 @@ impl ServeSettings {
             asks_rdap: self.rdap_url.is_some(),
             backups: self.backups(),
             ..engine::Settings::default()
+        }
+    }
+
+    /// Refuses to wait for a replica that nobody makes.
+    pub fn replication(&self) -> Result<Replication> {
+        match (self.replication, self.ack) {
+            (ReplicationBy::Off, AckFrom::Local) => Ok(Replication::Off),
+            (ReplicationBy::Off, AckFrom::Replica) => Err(Error::field(
+                "ack",
+                "no_replica",
+                "There is no replica to wait for: set REFLOOP_REPLICATION=litestream too, or REFLOOP_ACK=local.",
+            )),
+            (ReplicationBy::Litestream, AckFrom::Local) => Ok(Replication::Litestream(Ack::Local)),
+            (ReplicationBy::Litestream, AckFrom::Replica) => {
+                Ok(Replication::Litestream(Ack::Replica(self.litestream_socket.clone())))
+            }
         }
     }
 

@@ -5,13 +5,16 @@ use crate::config::ServeSettings;
 use crate::domain::email::DisposableDomains;
 use crate::domain::error::{Error, Result};
 use crate::engine::{Engine, StripeCaller};
-use crate::store::{Clock, Store};
+use crate::store::{Ack, Clock, Replication, Store};
 use crate::web::{self, Context, Doors, Tls};
 use crate::work::{Backups, Couriers, Mailer, RdapClient, Receiver, SmtpServer, StripeClient, Worker};
 use serde_json::json;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
+
+/// How long Litestream may take to find a new file and copy it.
+const FIRST_WORD: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Serves until it is told to stop.
 pub fn serve(db: &Path, settings: &ServeSettings, as_json: bool) -> Result<()> {
@@ -25,7 +28,11 @@ pub fn serve(db: &Path, settings: &ServeSettings, as_json: bool) -> Result<()> {
         Some(file) => DisposableDomains::parse(&read_file(file)?)?,
         None => DisposableDomains::default(),
     };
-    let store = Arc::new(Store::serve(db, Clock::System, settings.capacity())?);
+    let replication = settings.replication()?;
+    let store = Arc::new(Store::serve_replicated(db, Clock::System, settings.capacity(), &replication)?);
+    if matches!(replication, Replication::Litestream(Ack::Replica(_))) {
+        store.wait_for_replica(FIRST_WORD)?;
+    }
     let stripe = StripeClient::new(&settings.stripe_api_url);
     let for_engine = stripe.clone();
     let stripe_caller = StripeCaller::new(move |call, api_key| for_engine.call(call, api_key));

@@ -5,6 +5,7 @@
 //! log starts again from its beginning.
 
 use super::file;
+use super::replica::is_replicated;
 use crate::domain::error::{Error, Result};
 use rusqlite::Connection;
 use std::path::Path;
@@ -26,6 +27,11 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
+    /// Where Litestream moves the log, nothing else may.
+    pub fn none() -> Self {
+        Self { round_done: Arc::default(), stop: None, thread: None }
+    }
+
     pub fn start(path: &Path, durable: bool) -> Result<Self> {
         let connection = file::open_for_checkpoints(path)?;
         if !durable {
@@ -34,10 +40,20 @@ impl Checkpoints {
         let round_done = Arc::new(AtomicBool::new(false));
         let (stop, stopped) = channel();
         let done = Arc::clone(&round_done);
+        let path = path.to_owned();
         let work = move || {
             while stopped.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
                 let is_due = || pages_to_move(&connection).is_ok_and(|pages| pages > FEW_PAGES);
-                if !done.load(Ordering::SeqCst) && is_due() && move_pages(&connection).is_ok() {
+                if done.load(Ordering::SeqCst) || !is_due() {
+                    continue;
+                }
+                if is_replicated(&path) {
+                    tracing::error!(
+                        "Litestream has begun to replicate the file: start refloop again with --replication litestream"
+                    );
+                    break;
+                }
+                if move_pages(&connection).is_ok() {
                     done.store(true, Ordering::SeqCst);
                 }
             }
@@ -45,6 +61,10 @@ impl Checkpoints {
         let thread = std::thread::Builder::new().name("checkpoints".into()).spawn(work);
         let thread = thread.map_err(|fault| Error::internal(format!("cannot start the checkpoints: {fault}")))?;
         Ok(Self { round_done, stop: Some(stop), thread: Some(thread) })
+    }
+
+    pub fn are_ours(&self) -> bool {
+        self.thread.is_some()
     }
 
     /// Between two batches: the rest of a round.

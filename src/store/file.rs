@@ -1,11 +1,13 @@
 //! The file itself: opening, pragmas, schema, and the lock that keeps a second server out.
 
+use super::replica::is_replicated;
 use super::schema::Schema;
 use super::tx::{Clock, Instance};
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::partner::DEFAULT_AGREEMENT;
 use crate::domain::program::Preset;
 use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::config::DbConfig;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use rusqlite::{Connection, OpenFlags, params};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -102,12 +104,22 @@ pub fn open_for_writing(path: &Path, clock: &Clock, schema: &Schema) -> Result<(
         return Err(unusable(format!("{} cannot use a write-ahead log ({mode})", path.display())));
     }
     connection.execute_batch(WRITER_PRAGMAS)?;
+    leave_the_log_to_litestream(&connection, path)?;
     if is_new {
         create(&connection, clock.now_ms(), schema)?;
     }
     log_statements(&connection);
     let instance = read_instance(&connection)?;
     Ok((connection, instance))
+}
+
+/// The last connection to close moves the whole log into the file and removes it: not where Litestream still needs it.
+pub fn leave_the_log_to_litestream(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
+    if is_replicated(path) { never_move_the_log(connection) } else { Ok(()) }
+}
+
+pub fn never_move_the_log(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
 }
 
 /// With `REFLOOP_LOG=refloop::sql=trace` the log says which statements run, without what is bound to them.
@@ -220,8 +232,9 @@ pub fn read_instance(connection: &Connection) -> Result<Instance> {
 
 const READER_FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
-fn prepare_reader(connection: &Connection) -> rusqlite::Result<()> {
+fn prepare_reader(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
     log_statements(connection);
+    leave_the_log_to_litestream(connection, path)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(128);
     connection.execute_batch(READER_PRAGMAS)
@@ -230,7 +243,8 @@ fn prepare_reader(connection: &Connection) -> rusqlite::Result<()> {
 /// Connections that cannot write.
 pub fn reader_manager(path: &Path) -> SqliteConnectionManager {
     let manager = SqliteConnectionManager::file(path).with_flags(READER_FLAGS);
-    manager.with_init(|connection| prepare_reader(connection))
+    let path = path.to_owned();
+    manager.with_init(move |connection| prepare_reader(connection, &path))
 }
 
 /// One connection that only moves the write-ahead log into the file.
@@ -238,6 +252,7 @@ pub fn open_for_checkpoints(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.execute_batch(CHECKPOINT_PRAGMAS)?;
+    leave_the_log_to_litestream(&connection, path)?;
     Ok(connection)
 }
 
@@ -249,7 +264,7 @@ pub fn trust_the_system(connection: &Connection) -> Result<()> {
 /// One connection that cannot write.
 pub fn open_for_reading(path: &Path) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, READER_FLAGS)?;
-    prepare_reader(&connection)?;
+    prepare_reader(&connection, path)?;
     Ok(connection)
 }
 

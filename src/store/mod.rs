@@ -46,6 +46,7 @@ mod projects;
 mod pulse;
 mod purchases;
 mod referrals;
+mod replica;
 mod reports;
 mod reviews;
 mod schema;
@@ -95,6 +96,7 @@ pub use projects::{NewProject, Project, Team};
 pub use pulse::{Vitals, free_bytes};
 pub use purchases::PurchaseRow;
 pub use referrals::{CustomerReferral, NewReferral, Referral, ReferralLine};
+pub use replica::{Ack, Replication};
 pub use reports::{DayRow, Figures, ReferralCounts};
 pub use reviews::{DecisionRow, ReferralLot, ReviewFilter, ReviewLine, Side};
 pub use schema::Schema;
@@ -115,6 +117,7 @@ use file::ServeLock;
 use prometheus::core::Collector;
 use pulse::Pulse;
 use r2d2_sqlite::SqliteConnectionManager;
+use replica::Replica;
 use staging::LiveAccount;
 use std::path::Path;
 use std::sync::Arc;
@@ -188,11 +191,27 @@ impl Store {
     /// Opens the file to serve it, and makes it when there is none. Refuses what is not refloop's, what is newer, and
     /// what another process serves. One that is older is brought up to date.
     pub fn serve(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
-        Self::serve_by(path, clock, capacity, &Schema::CURRENT)
+        Self::serve_as(path, clock, capacity, &Schema::CURRENT, &Replication::Off)
     }
 
     /// [`Store::serve`] by another schema than this release's.
     pub fn serve_by(path: &Path, clock: Clock, capacity: Capacity, schema: &Schema) -> Result<Self> {
+        Self::serve_as(path, clock, capacity, schema, &Replication::Off)
+    }
+
+    /// [`Store::serve`] with a copy elsewhere. Refuses to go without one where Litestream has begun one.
+    pub fn serve_replicated(path: &Path, clock: Clock, capacity: Capacity, replication: &Replication) -> Result<Self> {
+        Self::serve_as(path, clock, capacity, &Schema::CURRENT, replication)
+    }
+
+    fn serve_as(
+        path: &Path,
+        clock: Clock,
+        capacity: Capacity,
+        schema: &Schema,
+        replication: &Replication,
+    ) -> Result<Self> {
+        replica::check_told(path, replication)?;
         let lock = ServeLock::wait_for(path)?.ok_or_else(|| {
             let path = path.display();
             file::unusable(format!(
@@ -204,25 +223,25 @@ impl Store {
             let (db, copy, schema) = (path.display(), copy.display(), schema.version());
             tracing::info!(%db, %copy, schema, "brought up to date; the copy is from before");
         }
-        Self::with(path, clock, capacity, Some(lock), true, schema)
+        Self::with(path, clock, capacity, Some(lock), true, schema, replication)
     }
 
     /// [`Store::serve`] for a file that nobody has yet, and that is thrown away if it is not filled to its end: nothing
     /// waits for the disk, and whoever fills it sees to it that the disk has it.
     pub fn fill(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
-        Self::with(path, clock, capacity, ServeLock::take(path)?, false, &Schema::CURRENT)
+        Self::with(path, clock, capacity, ServeLock::take(path)?, false, &Schema::CURRENT, &Replication::Off)
     }
 
     /// [`Store::serve`], or if another process serves the file, beside it: then what accounts have is not to be known
     /// here, and nothing can be added to the ledger.
     pub fn open(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
-        Self::with(path, clock, capacity, ServeLock::take(path)?, true, &Schema::CURRENT)
+        Self::with(path, clock, capacity, ServeLock::take(path)?, true, &Schema::CURRENT, &replica::as_found(path))
     }
 
     /// Opens the file to look at it: nothing is written, not even what a crash has left to be projected. What accounts
     /// have is not to be known.
     pub fn look(path: &Path, clock: Clock, capacity: Capacity) -> Result<Self> {
-        Self::with(path, clock, capacity, None, true, &Schema::CURRENT)
+        Self::with(path, clock, capacity, None, true, &Schema::CURRENT, &replica::as_found(path))
     }
 
     fn with(
@@ -232,9 +251,20 @@ impl Store {
         lock: Option<ServeLock>,
         durable: bool,
         schema: &Schema,
+        replication: &Replication,
     ) -> Result<Self> {
         let (connection, instance) = file::open_for_writing(path, &clock, schema)?;
-        let checkpoints = Checkpoints::start(path, durable)?;
+        let (checkpoints, replica) = match replication {
+            Replication::Off => (Checkpoints::start(path, durable)?, None),
+            Replication::Litestream(ack) => {
+                file::never_move_the_log(&connection)?;
+                let replica = match ack {
+                    Ack::Local => None,
+                    Ack::Replica(socket) => Some(Replica::new(socket, path)?),
+                };
+                (Checkpoints::none(), replica)
+            }
+        };
         if !durable {
             file::trust_the_system(&connection)?;
         }
@@ -247,7 +277,8 @@ impl Store {
         let pulse = Arc::new(Pulse::new(clock.now_ms())?);
         let shared = Arc::new(Shared::new(instance, clock, lock.is_some(), capacity.accounts_in_memory));
         shared.test_clocks.load(&connection)?;
-        let writer = Writer::start(path, connection, Arc::clone(&shared), Arc::clone(&pulse), checkpoints, capacity)?;
+        let writer =
+            Writer::start(path, connection, Arc::clone(&shared), Arc::clone(&pulse), checkpoints, replica, capacity)?;
         Ok(Self { path: path.to_owned(), shared, readers, writer, pulse, _lock: lock })
     }
 

@@ -102,6 +102,7 @@ pub fn upgrade(path: &Path, schema: &Schema, now_ms: i64) -> Result<Option<PathB
 /// Takes the steps that a file lacks, in one transaction. It has exactly this schema then, or is as it was.
 pub fn migrate(path: &Path, schema: &Schema) -> Result<()> {
     let mut connection = Connection::open(path)?;
+    file::leave_the_log_to_litestream(&connection, path)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     // Tables that others refer to are made anew as well: what refers to what is checked at the end.
     connection.execute_batch(

@@ -1,7 +1,7 @@
 //! `refloop verify`: folds the entries from the first to the last and compares with what the file projects.
 
 use super::audit::{self, KeptHeads};
-use super::file::{is_empty, unusable};
+use super::file::{is_empty, leave_the_log_to_litestream, unusable};
 use super::ledger;
 use super::payouts;
 use super::projection::{self, Mark, Tail};
@@ -86,6 +86,7 @@ pub fn open(path: &Path) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)
         .or_else(|_| Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY))?;
     connection.execute_batch("PRAGMA query_only = ON; PRAGMA wal_autocheckpoint = 0")?;
+    leave_the_log_to_litestream(&connection, path)?;
     Ok(connection)
 }
 

@@ -7,6 +7,7 @@ use super::Capacity;
 use super::checkpoint::Checkpoints;
 use super::projection;
 use super::pulse::Pulse;
+use super::replica::Replica;
 use super::seen_ids::SeenIds;
 use super::staging::Staging;
 use super::tx::{Shared, Tx};
@@ -134,6 +135,7 @@ impl Writer {
         shared: Arc<Shared>,
         pulse: Arc<Pulse>,
         checkpoints: Checkpoints,
+        replica: Option<Replica>,
         capacity: Capacity,
     ) -> Result<Self> {
         let most_waiting = capacity.queued_writes;
@@ -160,6 +162,7 @@ impl Writer {
             pulse,
             waiting: Arc::clone(&waiting),
             checkpoints,
+            replica,
             staging: RefCell::new(Staging::new(head, event, WriteBack::new(capacity.pace, seen))),
             last_key: Cell::new(0),
         };
@@ -256,6 +259,8 @@ struct Loop {
     pulse: Arc<Pulse>,
     waiting: Arc<AtomicUsize>,
     checkpoints: Checkpoints,
+    /// Whose copy is waited for before anything is answered.
+    replica: Option<Replica>,
     staging: RefCell<Staging>,
     last_key: Cell<i64>,
     /// SQLite's count of what other connections have committed.
@@ -287,7 +292,7 @@ impl Loop {
             self.tidy(units);
             for other in others {
                 match other {
-                    Message::TruncateWal(caller) => drop(caller.send(truncate_wal(&self.connection))),
+                    Message::TruncateWal(caller) => drop(caller.send(self.truncate_wal())),
                     Message::CatchUp(caller) => drop(caller.send(self.catch_up())),
                     Message::Job(..) => {}
                 }
@@ -310,7 +315,8 @@ impl Loop {
 
     fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>, units: usize) {
         let began = Instant::now();
-        let outcome = self.commit_together(&mut jobs);
+        let ready = self.replica.as_mut().map_or(Ok(()), Replica::caught_up);
+        let outcome = ready.and_then(|()| self.commit_together(&mut jobs));
         self.shared.note_damage(&outcome);
         let fault = outcome.err();
         self.pulse.note_move(self.shared.clock.now_ms());
@@ -323,6 +329,9 @@ impl Loop {
         } else {
             self.staging.get_mut().publish(&self.shared);
         }
+        // Once for all of the batch, as with the disk.
+        let confirm = |replica: &mut Replica| replica.confirm().err();
+        let fault = fault.or_else(|| self.replica.as_mut().and_then(confirm));
         // First: whoever has been answered may come again at once, and finds the room that was taken.
         self.waiting.fetch_sub(units, Ordering::SeqCst);
         for job in jobs {
@@ -427,6 +436,11 @@ impl Loop {
         }
         self.is_behind = stepped.is_err();
         self.checkpoints.finish(&self.connection);
+    }
+
+    /// Litestream does it in its own time: what was erased stays in its copies for as long as it keeps those.
+    fn truncate_wal(&self) -> Result<bool> {
+        if self.checkpoints.are_ours() { truncate_wal(&self.connection) } else { Ok(true) }
     }
 
     fn write_everything_back(&mut self) -> Result<()> {

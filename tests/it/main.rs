@@ -48,6 +48,7 @@ mod races;
 mod readme;
 mod ready;
 mod referrals;
+mod replica;
 mod request_log;
 mod screenshots;
 mod sessions;
