@@ -63,7 +63,9 @@ fn greet(engine: &Engine, db: &Path, url: &str, as_json: bool) -> Result<()> {
     if as_json {
         let mut document = json!({ "url": url, "signup_url": format!("{url}/signup"), "db": db });
         if let Some(first) = first {
-            document["operator_url"] = format!("{url}/admin/setup?token={}", first.operator_token).into();
+            if let Some(token) = first.operator_token {
+                document["operator_url"] = format!("{url}/admin/setup?token={token}").into();
+            }
             document["gateway_key"] = first.gateway_key.into();
         }
         print(&document.to_string());
@@ -72,9 +74,11 @@ fn greet(engine: &Engine, db: &Path, url: &str, as_json: bool) -> Result<()> {
     print(&format!("refloop is serving {} on {url}\n", db.display()));
     print(&format!("  Signup page      {url}/signup"));
     if let Some(first) = first {
-        print(&format!("  Operator link    {url}/admin/setup?token={}", first.operator_token));
+        if let Some(token) = &first.operator_token {
+            print(&format!("  Operator link    {url}/admin/setup?token={token}"));
+        }
         print(&format!("  Gateway key      {}", first.gateway_key));
-        print("\n  The link and the key are shown this one time: keep them.");
+        print("\n  This is shown this one time: keep it.");
     }
     print("");
     Ok(())

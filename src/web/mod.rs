@@ -16,6 +16,7 @@ mod health;
 mod ledger_csv;
 mod limit;
 mod limits_view;
+mod own_password;
 mod page;
 mod pages;
 mod query;
