@@ -29,6 +29,8 @@ struct OverviewPage {
     accounted: String,
     unit: String,
     is_balanced: bool,
+    /// Until somebody has signed up.
+    first_steps: Vec<(&'static str, String, &'static str)>,
     charts: Charts,
     periods: Vec<(i64, &'static str, bool)>,
 }
@@ -75,9 +77,19 @@ async fn show(request: &HttpRequest, context: &Context) -> Result<HttpResponse> 
         unit: seen.program.amount_parts(0).1,
         is_balanced: seen.books.is_balanced(),
         charts: Charts::of(&seen.series, &seen.program),
+        first_steps: if seen.population.accounts == 0 { first_steps(&console) } else { Vec::new() },
         periods: PERIODS.map(|(length, label)| (length, label, length == days)).to_vec(),
     };
     console.page_or(context, None, &template)
+}
+
+/// What there is to do before anybody has signed up: what, where, and why.
+fn first_steps(console: &Console) -> Vec<(&'static str, String, &'static str)> {
+    vec![
+        ("See what is paid", console.url(Section::Program), "and change it before the first one comes."),
+        ("Make a key", console.url(Section::Keys), "for the server that reports usage, each its own."),
+        ("Say where links lead", console.url(Section::Settings), "and by which name people know the project."),
+    ]
 }
 
 fn facts(seen: &ProjectOverview) -> Vec<Fact> {
