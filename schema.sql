@@ -124,7 +124,7 @@ CREATE TABLE account (
   milestone_mail   INTEGER NOT NULL DEFAULT 1 CHECK (milestone_mail IN (0, 1)),  -- 0: wants none
   created_at_ms    INTEGER NOT NULL,
   erased_at_ms     INTEGER,
-  erased_by        TEXT,                                           -- as the audit log names them; NULL: the account itself
+  erased_by        TEXT,                                           -- as the audit log names them; NULL: their own doing
   CHECK (erased_by IS NULL OR erased_at_ms IS NOT NULL),
   CHECK (erased_at_ms IS NULL
     OR coalesce(external_id, email, name, leaderboard_name, password_hash) IS NULL)

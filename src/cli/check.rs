@@ -15,8 +15,8 @@ fn kept_head<T: DeserializeOwned>(path: &Path) -> Result<T> {
         .map_err(|fault| Error::conflict("unreadable_head", format!("{} is not a kept head: {fault}", path.display())))
 }
 
-/// Checks chain, balances and audit log of a file, and that both chains go on from heads that were kept: `head` may have
-/// both.
+/// Checks chain, balances and audit log of a file, and that both chains go on from heads that were kept: `head` may
+/// have both.
 pub fn verify(file: &Path, head: Option<&Path>, audit_head: Option<&Path>) -> Result<Report> {
     let heads: Option<Heads> = head.map(kept_head).transpose()?;
     let audit_head: Option<SignedHead> = audit_head.map(kept_head).transpose()?;

@@ -2,8 +2,8 @@
 //!
 //! Operators, keys and the command line are named by their ids: no row holds a name, an address or a secret, so that
 //! erasing a person never has to touch it. Each row also carries the ledger's head of its time, so that entries
-//! cannot be rewritten under it. Nothing in the ledger names the log: its own head, by which one notices that it was cut,
-//! is served and signed beside the ledger's.
+//! cannot be rewritten under it. Nothing in the ledger names the log: its own head, by which one notices that it was
+//! cut, is served and signed beside the ledger's.
 
 use super::error::{Error, Result};
 use super::id::{KeyId, OperatorId, ProjectId, TeamId};

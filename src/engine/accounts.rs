@@ -55,7 +55,8 @@ impl Change {
     }
 }
 
-/// Blanks the account's personal data; `by` is who did it, if it was not its owner. Whoever calls this empties the write-ahead log after it.
+/// Blanks the account's personal data; `by` is who did it, if it was not its owner. Whoever calls this empties the
+/// write-ahead log after it.
 pub fn erase(
     tx: &Tx<'_>,
     project: ProjectId,

@@ -40,7 +40,7 @@ pub fn note(
     Ok(())
 }
 
-/// [`note`] when an operator does it: what a project's own server does with its key from day to day is no operator's act.
+/// [`note`] when an operator does it: what a project's own server does with its key every day is no operator's act.
 pub fn note_operator(
     tx: &Tx<'_>,
     project: ProjectId,

@@ -84,7 +84,8 @@ impl Snapshot<'_> {
     }
 
     /// Those that fit, after the one that `after` names: newest first, or by address where it begins as asked. First the
-    /// ones that an id, a code or the team's own id names, beside what `limit` allows, for every page; an erased one by its id or code only.
+    /// ones that an id, a code or the team's own id names, beside what `limit` allows, for every page; an erased one by
+    /// its id or code only.
     pub fn search_developers(
         &self,
         project: ProjectId,

@@ -105,8 +105,8 @@ pub fn quota(context: &Context, name: LimitName, count: Option<u32>) -> Quota {
     count.map_or_else(|| context.settings.limits.of(name), set)
 }
 
-/// Gives one their whole allowance back, and says who it was, as it is shown. It is noted first: what cannot be noted is
-/// not done. `NotFound`.
+/// Gives one their whole allowance back, and says who it was, as it is shown. It is noted first: what cannot be noted
+/// is not done. `NotFound`.
 pub async fn lift(context: &Context, team: TeamId, actor: Actor, name: LimitName, handle: &str) -> Result<String> {
     // Looked at before, so that nobody else's operator can.
     context.engine.limits_of(team).await?;

@@ -101,11 +101,12 @@ run(async (browser) => {
   await operator.link(code);
   await operator.link(`Reject all with ${code}…`);
   equal('the sums', placeOf(page), '/admin/default/review/reject');
-  check('how many', (await text('.metrics')).includes('14'), await text('.metrics'));
+  const all = Number(await page.locator('.metrics dd').first().textContent());
+  check('how many', all >= fakes, await text('.metrics'));
   await look('review-bulk');
-  await operator.fill('Reason, for the record', 'One network, fourteen shops');
-  await operator.press('Reject 14 referrals');
-  check('it says what was done', (await text('.done')).startsWith('Rejected: 14 referrals'), await text('.done'));
+  await operator.fill('Reason, for the record', 'One network, many shops');
+  await operator.press(`Reject ${all} referrals`);
+  check('it says what was done', (await text('.done')).startsWith(`Rejected: ${all} referrals`), await text('.done'));
   equal('his are gone from the queue', await held.count(), 0);
 
   // A reward, after a look at what it would have cost.
@@ -127,8 +128,8 @@ run(async (browser) => {
   await operator.link('Audit log');
   equal('the log', placeOf(page), '/admin/default/audit');
   const log = page.locator('tbody tr');
-  equal('each of his is in it', await log.filter({ hasText: 'referral.reject' }).filter({ hasNotText: 'referral.reject_all' }).count(), 14);
-  for (const [action, words] of [['referral.reject_all', 'One network, fourteen shops'], ['program.change', 'Spring campaign'], ['operator.sign_in', '']]) {
+  equal('each of his is in it', await log.filter({ hasText: 'referral.reject' }).filter({ hasNotText: 'referral.reject_all' }).count(), all);
+  for (const [action, words] of [['referral.reject_all', 'One network, many shops'], ['program.change', 'Spring campaign'], ['operator.sign_in', '']]) {
     const row = log.filter({ hasText: action }).filter({ hasText: words }).filter({ hasText: email });
     check(`${action} is in the log, by whom and why`, (await row.count()) >= 1, await text('main'));
   }

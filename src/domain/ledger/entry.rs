@@ -204,8 +204,8 @@ impl SignedHead {
     }
 }
 
-/// What anyone may keep: the ledger's head, and beside it the audit log's at the same moment, each with its proof. A kept
-/// head may lack the second.
+/// What anyone may keep: the ledger's head, and beside it the audit log's at the same moment, each with its proof. A
+/// kept head may lack the second.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Heads {
     #[serde(flatten)]

@@ -190,7 +190,7 @@ fn weight_label(signal: &str) -> String {
         "ring" => "referrers in a ring",
         _ => {
             return signal::SignalCode::parse(signal)
-                .map_or_else(|| signal.replace('_', " "), |code| code.text().into());
+                .map_or_else(|| signal.replace('_', " "), |code| format!("Weight: {}", code.text()));
         }
     };
     format!("Weight of {known}")

@@ -141,7 +141,7 @@ const SETTINGS: [(&str, &str); 3] = [
     ("Settings", "What holds for the whole program."),
     (
         "Abuse",
-        "From this weight on, a referral is held until somebody has looked at it. What is beyond the usual is a signal.",
+        "From this weight on, a referral is held until somebody looks at it. What is beyond the usual is a signal.",
     ),
     ("What signals weigh", "The weights of a referral’s signals add up. 0 switches a signal off."),
 ];

@@ -7,7 +7,7 @@ use std::process::Command;
 /// Serves a demo file, and lets an operator through it with these hands.
 fn walk(hands: &str) {
     let (_keep, dir) = empty_dir();
-    let made = run(&dir, &["demo", "--developers", "200", "--json"]).json();
+    let made = run(&dir, &["demo", "--developers", "600", "--json"]).json();
     let mut command = refloop(&dir);
     command.args(["serve", "--db", "refloop-demo.db", "--json", "--listen", "127.0.0.1:0"]).args(NO_LIMITS);
     let server = Server::spawn(command, &dir);
@@ -19,7 +19,6 @@ fn walk(hands: &str) {
         .env("REFLOOP_PASSWORD", made["password"].as_str().unwrap())
         .env("REFLOOP_FARMER", made["farmer"].as_str().unwrap())
         .env("REFLOOP_HANDS", hands)
-        .env("REFLOOP_SHOTS", "target/screenshots")
         .output();
     let output = output.expect("node is on the PATH; tests/run says what else is needed");
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
