@@ -1,5 +1,6 @@
 //! Whether a file, or a running server, is in order.
 
+use super::read_ahead::reading_ahead;
 use super::{Report, read_file};
 use crate::domain::error::{Error, Result};
 use crate::domain::ledger::{Heads, SignedHead};
@@ -25,7 +26,8 @@ pub fn verify(file: &Path, head: Option<&Path>, audit_head: Option<&Path>) -> Re
     if !is_existing_file(file) {
         return Err(Error::not_found(format!("there is no database at {}", file.display())));
     }
-    let verdict = verify_all(file, KeptHeads { ledger: ledger.as_ref(), audit: &audit })?;
+    let kept = KeptHeads { ledger: ledger.as_ref(), audit: &audit };
+    let verdict = reading_ahead(file, || verify_all(file, kept))?;
     let head = hex::encode(verdict.head.hash);
     Ok(match verdict.fault {
         None => Report::new(

@@ -9,6 +9,7 @@ mod outbox;
 mod payout;
 mod program;
 mod project;
+mod read_ahead;
 mod serve;
 
 use crate::config::{Database, ServeSettings};

@@ -17,7 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -117,7 +117,7 @@ fn panicked() -> Error {
 }
 
 pub struct Writer {
-    queue: Option<SyncSender<Message>>,
+    queue: Option<Sender<Message>>,
     /// Units of work that have been accepted and not done, and the most that may be.
     waiting: Arc<AtomicUsize>,
     most_waiting: usize,
@@ -133,7 +133,8 @@ impl Writer {
         capacity: Capacity,
     ) -> Result<Self> {
         let most_waiting = capacity.queued_writes;
-        let (queue, inbox) = sync_channel(most_waiting);
+        // Bounded by `waiting`: a channel with a bound of its own would hold memory for as much from the start on.
+        let (queue, inbox) = channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         // Before anything is read: what others commit from here on is noticed.
         let data_version = data_version(&connection)?;
@@ -219,10 +220,7 @@ impl Writer {
 
     fn send(&self, message: Message) -> Result<()> {
         let queue = self.queue.as_ref().ok_or_else(|| Error::internal("the writer stopped"))?;
-        queue.try_send(message).map_err(|fault| match fault {
-            TrySendError::Full(_) => too_much_waiting(),
-            TrySendError::Disconnected(_) => Error::internal("the writer stopped"),
-        })
+        queue.send(message).map_err(|_| Error::internal("the writer stopped"))
     }
 }
 
