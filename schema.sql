@@ -125,6 +125,8 @@ CREATE TABLE account (
   milestone_mail   INTEGER NOT NULL DEFAULT 1 CHECK (milestone_mail IN (0, 1)),  -- 0: wants none
   created_at_ms    INTEGER NOT NULL,
   erased_at_ms     INTEGER,
+  erased_by        TEXT,                                           -- as the audit log names them; NULL: their own doing
+  CHECK (erased_by IS NULL OR erased_at_ms IS NOT NULL),
   CHECK (erased_at_ms IS NULL
     OR coalesce(external_id, email, name, leaderboard_name, password_hash) IS NULL)
 ) STRICT;
@@ -156,6 +158,7 @@ CREATE TABLE api_key (
   hint            TEXT    NOT NULL,                                -- its first and last characters, to tell keys apart
   lookup          INTEGER NOT NULL,                                -- the hash's first 8 bytes: a narrow index
   hash            BLOB    NOT NULL CHECK (length(hash) = 32),
+  made_by         INTEGER REFERENCES operator,                     -- NULL: the account, the command line, another key
   created_at_ms   INTEGER NOT NULL,
   last_used_at_ms INTEGER,                                         -- to the hour
   revoked_at_ms   INTEGER,
@@ -164,6 +167,7 @@ CREATE TABLE api_key (
 CREATE INDEX api_key_lookup ON api_key (lookup);
 CREATE INDEX api_key_account ON api_key (account_id, id) WHERE account_id IS NOT NULL;
 CREATE INDEX api_key_gateway ON api_key (project_id, id) WHERE account_id IS NULL;
+CREATE INDEX api_key_made_by ON api_key (made_by) WHERE made_by IS NOT NULL;
 
 -- Codes are kept for ever, so that a revoked one is never given out again.
 CREATE TABLE code (

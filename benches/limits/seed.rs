@@ -90,7 +90,7 @@ impl Seeder {
                 }
                 let email = format!("load@developer{number}.example");
                 let developer = tx.add_account(project, &new(email, format!("Developer {number}")))?.id;
-                tx.add_key(project, &NewKey { secret, role: &Role::Developer(developer), name: None })?;
+                tx.add_key(project, &NewKey { secret, role: &Role::Developer(developer), name: None, made_by: None })?;
                 made.push((developer, code.clone()));
             }
             Ok(made)

@@ -27,8 +27,9 @@ pub fn backup(db: &Path, to: &Path) -> Result<Report> {
 
 /// Puts a backup where `serve` finds it.
 pub fn restore(from: &Path, db: &Path, head: Option<&Path>) -> Result<Report> {
-    let head = head.map(kept_head).transpose()?;
-    let kept = KeptHeads { ledger: head.as_ref(), audit: None };
+    let heads: Option<Heads> = head.map(kept_head).transpose()?;
+    let (ledger, audit) = heads.map_or((None, None), |heads| (Some(heads.ledger), heads.audit));
+    let kept = KeptHeads { ledger: ledger.as_ref(), audit: audit.as_slice() };
     let copied = put_back(from, db, kept, Clock::System.now_ms(), &mut progress())?;
     let text = format!(
         "{} is there and in order: {}.\n\nIt knows nothing of what came after the backup. \"After a restore\" in the README \

@@ -3,25 +3,30 @@
 use super::read_ahead::reading_ahead;
 use super::{Report, read_file};
 use crate::domain::error::{Error, Result};
-use crate::domain::ledger::SignedHead;
+use crate::domain::ledger::{Heads, SignedHead};
 use crate::store::{KeptHeads, is_existing_file, verify_all};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::Path;
 
 /// A head that was kept from the API.
-pub fn kept_head(path: &Path) -> Result<SignedHead> {
+pub fn kept_head<T: DeserializeOwned>(path: &Path) -> Result<T> {
     serde_json::from_str(&read_file(path)?)
         .map_err(|fault| Error::conflict("unreadable_head", format!("{} is not a kept head: {fault}", path.display())))
 }
 
-/// Checks chain, balances and audit log of a file, and that both go on from heads that were kept.
+/// Checks chain, balances and audit log of a file, and that both chains go on from heads that were kept: `head` may
+/// have both.
 pub fn verify(file: &Path, head: Option<&Path>, audit_head: Option<&Path>) -> Result<Report> {
-    let (ledger, audit) = (head.map(kept_head).transpose()?, audit_head.map(kept_head).transpose()?);
+    let heads: Option<Heads> = head.map(kept_head).transpose()?;
+    let audit_head: Option<SignedHead> = audit_head.map(kept_head).transpose()?;
+    let (ledger, beside) = heads.map_or((None, None), |heads| (Some(heads.ledger), heads.audit));
+    let audit: Vec<_> = beside.into_iter().chain(audit_head).collect();
     if !is_existing_file(file) {
         return Err(Error::not_found(format!("there is no database at {}", file.display())));
     }
-    let kept = KeptHeads { ledger: ledger.as_ref(), audit: audit.as_ref() };
+    let kept = KeptHeads { ledger: ledger.as_ref(), audit: &audit };
     let verdict = reading_ahead(file, || verify_all(file, kept))?;
     let head = hex::encode(verdict.head.hash);
     Ok(match verdict.fault {

@@ -76,7 +76,7 @@ enum Command {
     Verify {
         /// The database file; the same as --db
         file: Option<PathBuf>,
-        /// A head that was kept from GET /v1/ledger/head; - for standard input
+        /// What was kept of GET /v1/ledger/head, the ledger's head and the audit log's; - for standard input
         #[arg(long, value_name = "HEAD.json")]
         head: Option<PathBuf>,
         /// A head that was kept from the audit log, GET /v1/admin/projects/PROJECT/audit/head

@@ -89,7 +89,9 @@ fn greet(engine: &Engine, db: &Path, url: &str, metrics_url: Option<String>, as_
             document["metrics_url"] = metrics_url.into();
         }
         if let Some(first) = first {
-            document["operator_url"] = format!("{url}/admin/setup?token={}", first.operator_token).into();
+            if let Some(token) = first.operator_token {
+                document["operator_url"] = format!("{url}/admin/setup?token={token}").into();
+            }
             document["gateway_key"] = first.gateway_key.into();
         }
         print(&document.to_string());
@@ -101,9 +103,11 @@ fn greet(engine: &Engine, db: &Path, url: &str, metrics_url: Option<String>, as_
         print(&format!("  Metrics          {metrics_url}"));
     }
     if let Some(first) = first {
-        print(&format!("  Operator link    {url}/admin/setup?token={}", first.operator_token));
+        if let Some(token) = &first.operator_token {
+            print(&format!("  Operator link    {url}/admin/setup?token={token}"));
+        }
         print(&format!("  Gateway key      {}", first.gateway_key));
-        print("\n  The link and the key are shown this one time: keep them.");
+        print("\n  This is shown this one time: keep it.");
     }
     print("");
     Ok(())

@@ -2,8 +2,8 @@
 //!
 //! Operators, keys and the command line are named by their ids: no row holds a name, an address or a secret, so that
 //! erasing a person never has to touch it. Each row also carries the ledger's head of its time, so that entries
-//! cannot be rewritten under it. Nothing in the ledger names the log: whoever wants to notice that it was cut keeps its
-//! own signed head.
+//! cannot be rewritten under it. Nothing in the ledger names the log: its own head, by which one notices that it was
+//! cut, is served and signed beside the ledger's.
 
 use super::error::{Error, Result};
 use super::id::{KeyId, OperatorId, ProjectId, TeamId};
@@ -16,6 +16,7 @@ pub mod action {
     pub const ACCOUNT_KEYS: &str = "account.keys";
     pub const ACCOUNT_SIGN_OUT: &str = "account.sign_out";
     pub const AGREEMENT_CHANGE: &str = "agreement.change";
+    pub const CODE_CREATE: &str = "code.create";
     pub const CODE_REVOKE: &str = "code.revoke";
     pub const DELIVERY_DISCARD: &str = "delivery.discard";
     pub const DELIVERY_RETRY: &str = "delivery.retry";
@@ -41,6 +42,7 @@ pub mod action {
     pub const PROGRAM_CHANGE: &str = "program.change";
     pub const PROJECT_CHANGE: &str = "project.change";
     pub const PROJECT_CREATE: &str = "project.create";
+    pub const REFERRAL_APPLY: &str = "referral.apply";
     pub const REFERRAL_CLEAR: &str = "referral.clear";
     pub const REFERRAL_REJECT: &str = "referral.reject";
     pub const REFERRAL_REJECT_ALL: &str = "referral.reject_all";

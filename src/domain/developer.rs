@@ -21,6 +21,10 @@ pub enum Search {
     Domain(String),
     /// The team's own id, or a code; else how an e-mail address begins, or a domain.
     Words(String),
+    /// This very address, in lower case.
+    Address(String),
+    /// The team's own id, a code or a domain.
+    Name(String),
 }
 
 impl Search {
@@ -42,6 +46,16 @@ impl Search {
             return Ok(Self::Email(address.unwrap_or_else(|_| typed.to_lowercase())));
         }
         Ok(Self::Words(typed))
+    }
+
+    /// The same without beginnings of addresses: for who sees addresses masked, and could find them letter by letter.
+    #[must_use]
+    pub fn whole(self) -> Self {
+        match self {
+            Self::Email(address) => Self::Address(address),
+            Self::Words(words) => Self::Name(words),
+            other => other,
+        }
     }
 }
 
@@ -106,6 +120,10 @@ mod tests {
         ] {
             assert_eq!(Search::parse(&typed).unwrap(), search, "{typed:?}");
         }
+        let whole = |typed: &str| Search::parse(typed).unwrap().whole();
+        assert_eq!(whole("Bob@Bob.Example"), Search::Address("bob@bob.example".into()));
+        assert_eq!(whole("bob"), Search::Name("bob".into()));
+        assert_eq!(whole("@bob.example"), Search::Domain("bob.example".into()));
         assert_eq!(Search::parse("a\0b").unwrap_err().code, "invalid_characters");
         assert_eq!(Search::parse(&"x".repeat(255)).unwrap_err().code, "too_long");
     }

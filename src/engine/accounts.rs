@@ -1,6 +1,7 @@
 //! An account's own view of itself, changing it, erasing it.
 
 use super::Engine;
+use crate::domain::audit::Actor;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::{Balance, Totals};
@@ -54,14 +55,21 @@ impl Change {
     }
 }
 
-/// Blanks the account's personal data. Whoever calls this empties the write-ahead log after it.
-pub fn erase(tx: &Tx<'_>, project: ProjectId, account: AccountId, traces_left: &AtomicBool) -> Result<()> {
+/// Blanks the account's personal data; `by` is who did it, if it was not its owner. Whoever calls this empties the
+/// write-ahead log after it.
+pub fn erase(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    account: AccountId,
+    by: Option<&Actor>,
+    traces_left: &AtomicBool,
+) -> Result<()> {
     tx.account(project, account)?;
     // Whom it was for has to be known until it is settled.
     if tx.has_open_payout(project, account)? {
         return Err(payout::payout_open());
     }
-    tx.erase_account(project, account)?;
+    tx.erase_account(project, account, by)?;
     // Said by the writer itself: whoever empties the log after this finds the erasure in it, also when the caller has
     // hung up by then.
     traces_left.store(true, Ordering::SeqCst);
@@ -92,7 +100,7 @@ impl Engine {
     /// while a payout is under way.
     pub async fn erase_account(&self, project: ProjectId, account: AccountId) -> Result<()> {
         let traces_left = Arc::clone(&self.traces_left);
-        self.store.write(move |tx| erase(tx, project, account, &traces_left)).await?;
+        self.store.write(move |tx| erase(tx, project, account, None, &traces_left)).await?;
         // If readers are in the way now, the sweep tries again.
         let _ = self.store.truncate_wal().await;
         Ok(())

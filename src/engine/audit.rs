@@ -40,6 +40,21 @@ pub fn note(
     Ok(())
 }
 
+/// [`note`] when an operator does it: what a project's own server does with its key every day is no operator's act.
+pub fn note_operator(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    actor: &Actor,
+    action: &str,
+    subject: &str,
+    details: &Value,
+) -> Result<()> {
+    match actor {
+        Actor::Operator(_) => note(tx, project, actor, action, subject, details),
+        _ => Ok(()),
+    }
+}
+
 /// Notes what the same transaction does to a team itself.
 pub fn note_team(tx: &Tx<'_>, team: TeamId, actor: &Actor, action: &str, subject: &str, details: &Value) -> Result<()> {
     let new = NewAudit { project: None, actor, action, subject: Some(subject), reason: None, details };

@@ -46,7 +46,7 @@ impl CohortAccount {
 }
 
 /// What rejecting a cohort would do.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Preview {
     pub referrals: usize,
     /// There are more than can be rejected in one go.
@@ -174,11 +174,14 @@ impl Engine {
             done.referrals += rejected.referrals;
             done.taken_back += rejected.taken_back;
         }
-        self.note_bulk(project, actor, &cohort, done, &reason).await?;
+        // What did nothing has nothing to say.
+        if done.referrals > 0 {
+            self.note_bulk(project, actor, &cohort, done, &reason).await?;
+        }
         Ok(done)
     }
 
-    /// What was done in all; each referral's part is noted with it.
+    /// What was done in all, by the code's owner; each referral's part is noted with it.
     async fn note_bulk(
         &self,
         project: ProjectId,
@@ -187,14 +190,16 @@ impl Engine {
         done: BulkRejected,
         reason: &str,
     ) -> Result<()> {
-        // A domain may be somebody's name.
-        let (subject, by) = match cohort {
-            Cohort::Code(code) => (Some(code.to_string()), "code"),
+        // A code may be made from a name, and a domain may be one.
+        let (code, by) = match cohort {
+            Cohort::Code(code) => (Some(code.clone()), "code"),
             Cohort::Domain(_) => (None, "domain"),
         };
         let details = json!({ "by": by, "referrals": done.referrals, "total": done.taken_back });
         let reason = reason.to_owned();
         let write = move |tx: &crate::store::Tx<'_>| {
+            let row = code.map(|code| tx.code(project, &code)).transpose()?.flatten();
+            let subject = row.map(|row| row.owner.to_string());
             tx.add_audit(&NewAudit {
                 project: Some(project),
                 actor: &actor,

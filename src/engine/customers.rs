@@ -1,16 +1,19 @@
 //! What a project's own server does for its customers: codes for them, and codes that they came with.
 
 use super::accounts::known_as;
+use super::audit::note_operator;
 use super::codes::free_code;
 use super::logins::Devices;
 use super::referrals::introduce;
 use super::{Engine, confirmation};
+use crate::domain::audit::{Actor, action};
 use crate::domain::code::Code;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId, ReferralId};
 use crate::domain::referral::{self, Progress};
 use crate::domain::time::DAY_MS;
 use crate::store::{Account, CodeRow, CustomerReferral, Snapshot, Tx, VersionedProgram};
+use serde_json::json;
 
 /// A code as the project's own server sees it.
 #[derive(Debug, Clone)]
@@ -110,7 +113,12 @@ impl Engine {
 
     /// The customer's active code, and whether it was made for this. `Invalid` for a customer who cannot be, `Conflict`
     /// for one who has signed up here and still has to confirm the address.
-    pub async fn code_for_customer(&self, project: ProjectId, name: String) -> Result<(CustomerCode, bool)> {
+    pub async fn code_for_customer(
+        &self,
+        project: ProjectId,
+        name: String,
+        actor: Actor,
+    ) -> Result<(CustomerCode, bool)> {
         self.store
             .write(move |tx| {
                 let known = find_customer(tx, project, "customerId", &name)?;
@@ -121,7 +129,9 @@ impl Engine {
                 }
                 let name = owner.name.as_deref().unwrap_or_default();
                 let code = free_code(tx, project, &tx.program(project)?, name)?;
-                Ok((tx.add_code(project, owner.id, &code, None)?.into(), true))
+                let row = tx.add_code(project, owner.id, &code, None)?;
+                note_operator(tx, project, &actor, action::CODE_CREATE, &owner.id.to_string(), &json!({}))?;
+                Ok((row.into(), true))
             })
             .await
     }
@@ -143,12 +153,15 @@ impl Engine {
     }
 
     /// Ends a code; one that has ended stays as it is. What was referred by it is untouched. `NotFound`.
-    pub async fn deactivate_code(&self, project: ProjectId, code: Code) -> Result<String> {
+    pub async fn deactivate_code(&self, project: ProjectId, code: Code, actor: Actor) -> Result<String> {
         self.store
             .write(move |tx| {
                 let row = tx.code(project, &code)?.ok_or_else(no_code)?;
                 if !row.revoked {
                     tx.revoke_code(project, row.id)?;
+                    // Not the code itself: it may be made from a name.
+                    let (owner, details) = (row.owner.to_string(), json!({ "uses": row.uses_count }));
+                    note_operator(tx, project, &actor, action::CODE_REVOKE, &owner, &details)?;
                 }
                 Ok(row.code)
             })
@@ -159,7 +172,13 @@ impl Engine {
     /// referred, or has still to confirm the address that they signed up with here; `Invalid` for a code that cannot be
     /// used, or is the customer's own. Nothing is made then, not even an account. A code that breaks an abuse rule makes a
     /// referral that is rejected.
-    pub async fn apply_for_customer(&self, project: ProjectId, code: Code, name: String) -> Result<AppliedCode> {
+    pub async fn apply_for_customer(
+        &self,
+        project: ProjectId,
+        code: Code,
+        name: String,
+        actor: Actor,
+    ) -> Result<AppliedCode> {
         self.store
             .write(move |tx| {
                 let program = tx.program(project)?;
@@ -187,6 +206,8 @@ impl Engine {
                 introduce(tx, project, &program, &row, &referee, &Devices::default())?;
                 let referral = tx.customer_referral_of(project, referee.id)?;
                 let referral = referral.ok_or_else(|| Error::internal("a referral that is not there"))?;
+                let (id, details) = (referral.id.to_string(), json!({ "referrer": row.owner, "referee": referee.id }));
+                note_operator(tx, project, &actor, action::REFERRAL_APPLY, &id, &details)?;
                 Ok(AppliedCode { code: row.into(), referral: referral.into() })
             })
             .await

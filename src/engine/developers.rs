@@ -101,7 +101,9 @@ impl Engine {
                 found.truncate(limit);
                 let next = found.last().filter(|_| has_more).map(|row| row.account.id.0);
                 found.retain(|row| !named.iter().any(|known| known.account.id == row.account.id));
-                let items = named.into_iter().chain(found).map(|row| listed(db, project, row));
+                // They lead the first page, and are on no other.
+                let leading = if after.is_none() { named } else { Vec::new() };
+                let items = leading.into_iter().chain(found).map(|row| listed(db, project, row));
                 Ok(DeveloperPage { items: items.collect::<Result<_>>()?, next })
             })
             .await

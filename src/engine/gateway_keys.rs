@@ -34,7 +34,12 @@ impl Engine {
                 }
                 let secret = secrets::fresh(&format!("bs_{}_", tx.project(project)?.mode))?;
                 let role = Role::Gateway(scopes);
-                let row = tx.add_key(project, &NewKey { secret: &secret, role: &role, name: name.as_deref() })?;
+                let made_by = match actor {
+                    Actor::Operator(id) => Some(id),
+                    _ => None,
+                };
+                let row =
+                    tx.add_key(project, &NewKey { secret: &secret, role: &role, name: name.as_deref(), made_by })?;
                 let details = json!({ "scopes": row.scopes });
                 audit::note(tx, project, &actor, action::KEY_CREATE, &row.id.to_string(), &details)?;
                 Ok(MadeKey { secret, row })

@@ -180,7 +180,7 @@ impl Engine {
         let traces_left = Arc::clone(&self.traces_left);
         self.store
             .write(move |tx| {
-                accounts::erase(tx, on.project, on.account, &traces_left)?;
+                accounts::erase(tx, on.project, on.account, Some(&on.actor), &traces_left)?;
                 on.note(tx, action::ACCOUNT_ERASE, &json!({}))
             })
             .await?;

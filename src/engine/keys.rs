@@ -28,7 +28,8 @@ pub fn developer_prefix(project: &Project) -> String {
 /// Makes a key for an account within the caller's transaction.
 pub fn make_developer_key(tx: &Tx<'_>, project: &Project, account: AccountId, name: Option<&str>) -> Result<MadeKey> {
     let secret = secrets::fresh(&developer_prefix(project))?;
-    let row = tx.add_key(project.id, &NewKey { secret: &secret, role: &Role::Developer(account), name })?;
+    let row =
+        tx.add_key(project.id, &NewKey { secret: &secret, role: &Role::Developer(account), name, made_by: None })?;
     Ok(MadeKey { secret, row })
 }
 
@@ -108,7 +109,8 @@ impl Engine {
             let project = tx.project_named(&project)?;
             let secret = secrets::fresh(&format!("bs_{}_", project.mode))?;
             let role = Role::Gateway(scopes);
-            let row = tx.add_key(project.id, &NewKey { secret: &secret, role: &role, name: name.as_deref() })?;
+            let new = NewKey { secret: &secret, role: &role, name: name.as_deref(), made_by: None };
+            let row = tx.add_key(project.id, &new)?;
             let details = json!({ "scopes": row.scopes });
             audit::note(tx, project.id, &Actor::CommandLine, action::KEY_CREATE, &row.id.to_string(), &details)?;
             Ok(MadeKey { secret, row })

@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::domain::error::Result;
 use crate::domain::id::{AccountId, ProjectId};
-use crate::domain::ledger::{Chain, SignedHead};
+use crate::domain::ledger::{Chain, Heads};
 use crate::store::{LedgerFilter, LedgerPage};
 
 impl Engine {
@@ -52,9 +52,17 @@ impl Engine {
             .await
     }
 
-    /// The newest entry's number and hash, signed by this instance.
-    pub async fn signed_head(&self) -> Result<SignedHead> {
+    /// The newest entry's number and hash, and those of the audit log, signed by this instance.
+    pub async fn signed_heads(&self) -> Result<Heads> {
         let signing_key = self.store.instance().signing_key;
-        self.store.read(move |db| Ok(db.ledger_head()?.sign(Chain::Ledger, &signing_key, db.machine_now_ms()))).await
+        self.store
+            .read(move |db| {
+                let now_ms = db.machine_now_ms();
+                Ok(Heads {
+                    ledger: db.ledger_head()?.sign(Chain::Ledger, &signing_key, now_ms),
+                    audit: Some(db.audit_head()?.sign(Chain::Audit, &signing_key, now_ms)),
+                })
+            })
+            .await
     }
 }

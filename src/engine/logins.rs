@@ -67,6 +67,8 @@ pub struct Guess {
     /// A keyed hash of whose password is tried, and if the browser is known there, of its token.
     pub counted_by: u64,
     pub by_known_browser: bool,
+    /// Whose it is, if it is anybody's: for who asks whom a limit holds up.
+    pub of: Option<Owner>,
 }
 
 /// A password that was not looked at yet, and what it is for.
@@ -84,7 +86,7 @@ impl<Id: Copy> Attempt<Id> {
 }
 
 /// Who has a password.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
     Account(AccountId),
     Operator(OperatorId),
@@ -178,7 +180,8 @@ impl Engine {
         hasher.update(&project.map_or(0, |project| project.0).to_le_bytes());
         hasher.update(nonce.unwrap_or_default().as_bytes()).update(b" ").update(email.as_bytes());
         let counted_by = u64::from_le_bytes(hasher.finalize().as_bytes()[..8].try_into().unwrap_or_default());
-        Attempt { guess: Guess { counted_by, by_known_browser: nonce.is_some() }, password, found }
+        let of = found.as_ref().map(|_| owner);
+        Attempt { guess: Guess { counted_by, by_known_browser: nonce.is_some(), of }, password, found }
     }
 
     /// By what tries at the code of an operator's second factor are counted.
@@ -187,7 +190,7 @@ impl Engine {
         let mut hasher = self.keyed("refloop 2026 tries at a code");
         hasher.update(&operator.0.to_le_bytes()).update(nonce.unwrap_or_default().as_bytes());
         let counted_by = u64::from_le_bytes(hasher.finalize().as_bytes()[..8].try_into().unwrap_or_default());
-        Guess { counted_by, by_known_browser: nonce.is_some() }
+        Guess { counted_by, by_known_browser: nonce.is_some(), of: Some(operator.into()) }
     }
 
     /// Who it is, with the hash of the password. `Unauthenticated` for an address or a password that is wrong: the same

@@ -75,7 +75,8 @@ pub use keys::MadeKey;
 pub use letters::{
     Letter, LetterChoice, LetterContent, MailChoice, Milestone, payout_paid, payout_refused, payout_requested,
 };
-pub use logins::{Attempt, BegunSession, Browser, Credentials, Devices, Guess};
+pub use limits::NamedOwner;
+pub use logins::{Attempt, BegunSession, Browser, Credentials, Devices, Guess, Owner};
 pub use operators::MadeOperator;
 pub use outbox::{Begun, Content};
 pub use overview::{Overview, OwnCode};

@@ -48,6 +48,10 @@ impl Engine {
             let first = if tx.has_owner(team.id)? { OperatorRole::Operator } else { OperatorRole::Owner };
             let role = role.unwrap_or(first);
             let id = tx.add_operator(team.id, &email, &password_hash, role)?;
+            // The first start's link makes the first owner, and there is one now.
+            if tx.has_owner(tx.first_team()?)? {
+                tx.end_setup_token()?;
+            }
             let details = json!({ "role": role.as_str() });
             note_team(tx, team.id, &Actor::CommandLine, action::OPERATOR_CREATE, &id.to_string(), &details)?;
             Ok(MadeOperator { id, email, team, role })

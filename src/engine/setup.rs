@@ -10,7 +10,8 @@ use serde_json::json;
 /// Shown on the terminal of the first start.
 #[derive(Debug, Clone)]
 pub struct FirstStart {
-    pub operator_token: String,
+    /// `None` where there is an owner already, made from the command line.
+    pub operator_token: Option<String>,
     pub gateway_key: String,
 }
 
@@ -24,11 +25,12 @@ impl Engine {
             }
             let project = tx.project_named("default")?;
             let role = Role::Gateway(Scope::ALL.to_vec());
-            let row =
-                tx.add_key(project.id, &NewKey { secret: &gateway_key, role: &role, name: Some("first start") })?;
+            let new = NewKey { secret: &gateway_key, role: &role, name: Some("first start"), made_by: None };
+            let row = tx.add_key(project.id, &new)?;
             let details = json!({ "scopes": row.scopes });
             audit::note(tx, project.id, &Actor::FirstStart, action::KEY_CREATE, &row.id.to_string(), &details)?;
-            Ok(Some(FirstStart { operator_token, gateway_key }))
+            let has_owner = tx.has_owner(tx.first_team()?)?;
+            Ok(Some(FirstStart { operator_token: Some(operator_token).filter(|_| !has_owner), gateway_key }))
         })
     }
 

@@ -1,9 +1,8 @@
 //! A team's operators: inviting, joining, roles, removing; and an operator's own password and sessions.
 
-use super::audit::note_team;
-use super::logins::wrong;
+use super::audit::{note, note_team};
 use super::sessions::SESSION_DAYS;
-use super::{BegunSession, Browser, Engine, SignedIn, secrets};
+use super::{Attempt, BegunSession, Browser, Credentials, Devices, Engine, SignedIn, secrets};
 use crate::domain::audit::{Actor, action};
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Result};
@@ -156,9 +155,10 @@ impl Engine {
             .await
     }
 
-    /// Blanks who it was, and signs them out everywhere. `Forbidden` for who is no owner; `NotFound` for another team's;
+    /// Blanks who it was, and signs them out everywhere; with `revoke_keys` the keys that they have made end, too. How
+    /// many did. `Forbidden` for who is no owner; `NotFound` for another team's;
     /// `Conflict` for the last owner.
-    pub async fn remove_operator(&self, by: &SignedIn, id: OperatorId) -> Result<()> {
+    pub async fn remove_operator(&self, by: &SignedIn, id: OperatorId, revoke_keys: bool) -> Result<usize> {
         by.role.check_owner()?;
         let (team, owner) = (by.team, by.operator);
         self.store
@@ -170,8 +170,15 @@ impl Engine {
                     return Err(last_owner());
                 }
                 tx.remove_operator(id)?;
-                let details = json!({ "role": operator.role.as_str() });
-                note_team(tx, team, &Actor::Operator(owner), action::OPERATOR_REMOVE, &id.to_string(), &details)
+                let (actor, keys) =
+                    (Actor::Operator(owner), if revoke_keys { tx.keys_made_by(id)? } else { Vec::new() });
+                for (key, project) in &keys {
+                    tx.revoke_key(*project, None, *key)?;
+                    note(tx, *project, &actor, action::KEY_REVOKE, &key.to_string(), &json!({ "made_by": id }))?;
+                }
+                let details = json!({ "role": operator.role.as_str(), "keys_revoked": keys.len() });
+                note_team(tx, team, &actor, action::OPERATOR_REMOVE, &id.to_string(), &details)?;
+                Ok(keys.len())
             })
             .await
     }
@@ -189,13 +196,21 @@ impl Engine {
             .await
     }
 
+    /// A try at the own password of an operator who is signed in, to be counted as one at the sign-in.
+    pub async fn own_operator_attempt(
+        &self,
+        id: OperatorId,
+        password: String,
+        devices: &Devices,
+    ) -> Result<Attempt<OperatorId>> {
+        let operator = self.store.read(move |db| db.operator(id)).await?;
+        let credentials = Credentials { email: operator.email, password };
+        Ok(self.attempt(None, credentials, Some((id, Some(operator.password_hash))), devices))
+    }
+
     /// `Unauthenticated` for a password that is not the operator's.
-    pub async fn check_operator_password(&self, id: OperatorId, password: String) -> Result<()> {
-        let hash = self.store.read(move |db| db.operator(id)).await?.password_hash;
-        if password.is_empty() || password.len() > 4 * 128 || !self.password_matches(password, Some(hash)).await? {
-            return Err(wrong());
-        }
-        Ok(())
+    pub async fn check_operator_password(&self, attempt: Attempt<OperatorId>) -> Result<()> {
+        self.pass(attempt).await.map(drop)
     }
 
     /// Signs the operator out everywhere else. `Invalid` for a password that is none. The current one was looked at.

@@ -1,6 +1,7 @@
 //! Accounts: who refers or is referred.
 
 use super::tx::{Snapshot, Tx};
+use crate::domain::audit::Actor;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use rusqlite::{OptionalExtension, Row, params};
@@ -180,7 +181,7 @@ impl Tx<'_> {
     }
 
     /// Blanks everything personal, revokes keys and code. The ledger and its chain stay as they are.
-    pub fn erase_account(&self, project: ProjectId, id: AccountId) -> Result<()> {
+    pub fn erase_account(&self, project: ProjectId, id: AccountId, by: Option<&Actor>) -> Result<()> {
         self.complete_rows(id)?;
         self.staging.borrow_mut().note_keys();
         self.staging.borrow_mut().note_board();
@@ -193,8 +194,8 @@ impl Tx<'_> {
         self.forget_sightings(id)?;
         self.connection.execute(
             "UPDATE account SET external_id = NULL, email = NULL, name = NULL, leaderboard_name = NULL, password_hash = NULL,
-                    erased_at_ms = $1 WHERE project_id = $2 AND id = $3",
-            params![self.now_ms(project), project.0, id.0],
+                    erased_at_ms = $1, erased_by = $2 WHERE project_id = $3 AND id = $4",
+            params![self.now_ms(project), by.map(Actor::to_string), project.0, id.0],
         )?;
         self.connection.execute(
             "UPDATE api_key SET revoked_at_ms = coalesce(revoked_at_ms, $1), name = NULL WHERE account_id = $2",

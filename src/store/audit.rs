@@ -136,7 +136,7 @@ impl Snapshot<'_> {
 
     /// The team that came with the file.
     pub fn first_team(&self) -> Result<TeamId> {
-        let sql = "SELECT id FROM team ORDER BY id LIMIT 1";
+        let sql = "SELECT min(id) FROM team";
         Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0).map(TeamId))?)
     }
 
@@ -214,21 +214,23 @@ impl Tx<'_> {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct KeptHeads<'a> {
     pub ledger: Option<&'a SignedHead>,
-    pub audit: Option<&'a SignedHead>,
+    pub audit: &'a [SignedHead],
 }
 
-/// Recomputes the chain, compares the ledger's heads that it names with the ledger, and itself with a head that was
+/// Recomputes the chain, compares the ledger's heads that it names with the ledger, and itself with heads that were
 /// kept. The log's head, and what is wrong with the first row that is off.
 pub(super) fn verify(
     connection: &Connection,
-    kept: Option<&SignedHead>,
+    kept: &[SignedHead],
     public_key: &[u8; 32],
 ) -> Result<(Head, Option<String>)> {
-    let (head, problem) = fold(connection)?;
-    match (&problem, kept) {
-        (None, Some(kept)) => Ok((head, against_kept(connection, head, kept, public_key)?)),
-        _ => Ok((head, problem)),
+    let (head, mut problem) = fold(connection)?;
+    for kept in kept {
+        if problem.is_none() {
+            problem = against_kept(connection, head, kept, public_key)?;
+        }
     }
+    Ok((head, problem))
 }
 
 fn fold(connection: &Connection) -> Result<(Head, Option<String>)> {

@@ -14,6 +14,8 @@ pub struct DeveloperRow {
     /// The active one.
     pub code: Option<String>,
     pub erased_at_ms: Option<i64>,
+    /// As the audit log names them; `None` of an erased account: its owner.
+    pub erased_by: Option<String>,
 }
 
 /// A purchase of one account, and what was refunded of it.
@@ -58,13 +60,18 @@ const AFTER_ALL: char = '\u{10ffff}';
 fn select() -> String {
     format!(
         "SELECT {COLUMNS}, (SELECT code FROM code WHERE account_id = account.id AND revoked_at_ms IS NULL) AS own_code,
-                erased_at_ms AS gone_at_ms
+                erased_at_ms AS gone_at_ms, erased_by
          FROM account"
     )
 }
 
 fn developer(row: &Row<'_>) -> rusqlite::Result<DeveloperRow> {
-    Ok(DeveloperRow { account: account(row)?, code: row.get("own_code")?, erased_at_ms: row.get("gone_at_ms")? })
+    Ok(DeveloperRow {
+        account: account(row)?,
+        code: row.get("own_code")?,
+        erased_at_ms: row.get("gone_at_ms")?,
+        erased_by: row.get("erased_by")?,
+    })
 }
 
 impl Snapshot<'_> {
@@ -77,7 +84,8 @@ impl Snapshot<'_> {
     }
 
     /// Those that fit, after the one that `after` names: newest first, or by address where it begins as asked. First the
-    /// ones that an id, a code or the team's own id names, beside what `limit` allows; an erased one by its id or code only.
+    /// ones that an id, a code or the team's own id names, beside what `limit` allows, for every page; an erased one by
+    /// its id or code only.
     pub fn search_developers(
         &self,
         project: ProjectId,
@@ -94,8 +102,19 @@ impl Snapshot<'_> {
             }
             Search::Domain(domain) => Ok((Vec::new(), self.developers_at(project, domain, after, limit)?)),
             Search::Email(start) => Ok((Vec::new(), self.developers_with_address(project, start, after, limit)?)),
+            Search::Address(address) => {
+                // The one that is the beginning itself comes before all that go on from it.
+                let first =
+                    if is_first { self.developers_with_address(project, address, None, 1)? } else { Vec::new() };
+                let is_it = |row: &DeveloperRow| row.account.email.as_ref() == Some(address);
+                Ok((first.into_iter().filter(is_it).collect(), Vec::new()))
+            }
+            Search::Name(words) => {
+                let named = self.developers_called(project, words)?;
+                Ok((named, self.developers_at(project, &words.to_lowercase(), after, limit)?))
+            }
             Search::Words(words) => {
-                let named = if is_first { self.developers_called(project, words)? } else { Vec::new() };
+                let named = self.developers_called(project, words)?;
                 let start = words.to_lowercase();
                 let listed = if start.contains('.') && !self.begins_an_address(project, &start)? {
                     self.developers_at(project, &start, after, limit)?

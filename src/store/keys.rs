@@ -4,7 +4,7 @@ use super::Reader;
 use super::tx::{Snapshot, Tx};
 use crate::domain::access::{self, Caller, Role, Scope};
 use crate::domain::error::{Error, Result};
-use crate::domain::id::{AccountId, KeyId, ProjectId};
+use crate::domain::id::{AccountId, KeyId, OperatorId, ProjectId};
 use rusqlite::{OptionalExtension, Row, params};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
@@ -14,6 +14,8 @@ pub struct NewKey<'a> {
     pub secret: &'a str,
     pub role: &'a Role,
     pub name: Option<&'a str>,
+    /// An operator, of a gateway's.
+    pub made_by: Option<OperatorId>,
 }
 
 #[derive(Debug, Clone)]
@@ -22,12 +24,13 @@ pub struct KeyRow {
     pub name: Option<String>,
     pub scopes: String,
     pub hint: String,
+    pub made_by: Option<OperatorId>,
     pub created_at_ms: i64,
     pub last_used_at_ms: Option<i64>,
     pub revoked_at_ms: Option<i64>,
 }
 
-const COLUMNS: &str = "id, name, scopes, hint, created_at_ms, last_used_at_ms, revoked_at_ms";
+const COLUMNS: &str = "id, name, scopes, hint, made_by, created_at_ms, last_used_at_ms, revoked_at_ms";
 
 fn key_row(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
     Ok(KeyRow {
@@ -35,9 +38,10 @@ fn key_row(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
         name: row.get(1)?,
         scopes: row.get(2)?,
         hint: row.get(3)?,
-        created_at_ms: row.get(4)?,
-        last_used_at_ms: row.get(5)?,
-        revoked_at_ms: row.get(6)?,
+        made_by: row.get::<_, Option<i64>>(4)?.map(OperatorId),
+        created_at_ms: row.get(5)?,
+        last_used_at_ms: row.get(6)?,
+        revoked_at_ms: row.get(7)?,
     })
 }
 
@@ -137,13 +141,15 @@ impl Tx<'_> {
             name: new.name.map(str::to_owned),
             scopes,
             hint: access::hint(new.secret),
+            made_by: new.made_by,
             created_at_ms: self.machine_now_ms(),
             last_used_at_ms: None,
             revoked_at_ms: None,
         };
         let hash = access::secret_hash(new.secret);
-        let sql = "INSERT INTO api_key (id, project_id, account_id, scopes, name, hint, lookup, hash, created_at_ms)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        let sql =
+            "INSERT INTO api_key (id, project_id, account_id, scopes, name, hint, lookup, hash, made_by, created_at_ms)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
         self.connection.prepare_cached(sql)?.execute(params![
             row.id.0,
             project.0,
@@ -153,6 +159,7 @@ impl Tx<'_> {
             row.hint,
             lookup(&hash),
             hash,
+            row.made_by.map(|id| id.0),
             row.created_at_ms
         ])?;
         Ok(row)
@@ -169,6 +176,14 @@ impl Tx<'_> {
             .execute(&sql, params![self.machine_now_ms(), id.0, project.0, account.map(|account| account.0)])?;
         self.staging.borrow_mut().note_keys();
         if changed == 0 { Err(Error::not_found("No such key, or it is revoked already.")) } else { Ok(()) }
+    }
+
+    /// The good keys that an operator has made, each with its project, oldest first.
+    pub fn keys_made_by(&self, operator: OperatorId) -> Result<Vec<(KeyId, ProjectId)>> {
+        let sql = "SELECT id, project_id FROM api_key WHERE made_by = $1 AND revoked_at_ms IS NULL ORDER BY id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![operator.0], |row| Ok((KeyId(row.get(0)?), ProjectId(row.get(1)?))))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Ends all good keys of an account.

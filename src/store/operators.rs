@@ -28,6 +28,8 @@ pub struct OperatorRow {
     pub role: OperatorRole,
     pub has_second_factor: bool,
     pub created_at_ms: i64,
+    /// Good keys that they have made.
+    pub keys: i64,
 }
 
 const COLUMNS: &str = "operator.id, team_id, email, password_hash, role, totp_secret IS NOT NULL";
@@ -58,7 +60,8 @@ impl Snapshot<'_> {
 
     /// Of one team or of all, oldest first.
     pub fn operators(&self, team: Option<TeamId>) -> Result<Vec<OperatorRow>> {
-        let sql = "SELECT operator.id, team_id, slug, email, role, totp_secret IS NOT NULL, operator.created_at_ms
+        let sql = "SELECT operator.id, team_id, slug, email, role, totp_secret IS NOT NULL, operator.created_at_ms,
+                     (SELECT count(*) FROM api_key WHERE made_by = operator.id AND revoked_at_ms IS NULL)
                    FROM operator JOIN team ON team.id = team_id
                    WHERE removed_at_ms IS NULL AND ($1 IS NULL OR team_id = $1) ORDER BY operator.id";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -71,6 +74,7 @@ impl Snapshot<'_> {
                 role: known(OperatorRole::parse(row.get_ref(4)?.as_str()?))?,
                 has_second_factor: row.get(5)?,
                 created_at_ms: row.get(6)?,
+                keys: row.get(7)?,
             })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)

@@ -204,9 +204,10 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The first operator's link is not good any more.
+    /// The first operator's link is not good any more, from now on or for a while already.
     pub fn end_setup_token(&self) -> Result<()> {
-        self.connection.execute("UPDATE instance SET setup_used_at_ms = $1", params![self.machine_now_ms()])?;
+        let sql = "UPDATE instance SET setup_used_at_ms = $1 WHERE setup_used_at_ms IS NULL";
+        self.connection.execute(sql, params![self.machine_now_ms()])?;
         Ok(())
     }
 }

@@ -35,7 +35,7 @@ pub struct Fault {
 
 /// [`verify_all`] against a kept head of the ledger alone.
 pub fn verify_file(path: &Path, kept: Option<&SignedHead>) -> Result<Verdict> {
-    verify_all(path, KeptHeads { ledger: kept, audit: None })
+    verify_all(path, KeptHeads { ledger: kept, audit: &[] })
 }
 
 /// Checks the chain, a head that someone kept, the projections, the audit log, and the triggers, in this order.

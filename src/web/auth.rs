@@ -3,7 +3,7 @@
 mod admin;
 mod jwt;
 
-pub use admin::{AdminOwner, AdminRead, AdminWrite};
+pub use admin::{AdminOperator, AdminOwner, AdminRead, AdminWrite};
 pub use jwt::JwtSubject;
 
 use super::Context;

@@ -190,7 +190,7 @@ async fn make_code(access: ProjectAccess<ReferralsWrite>, context: web::Data<Con
     let customer = customer_id(&mut fields, "customerId");
     fields.finish()?;
     let customer = customer.ok_or_else(|| Error::internal("a code without its customer"))?;
-    let (code, made) = context.engine.code_for_customer(access.project, customer).await?;
+    let (code, made) = context.engine.code_for_customer(access.project, customer, access.actor).await?;
     let status = if made { StatusCode::CREATED } else { StatusCode::OK };
     Ok(json(status, document!({ "code": CodeBody::new(Some(access.project), code) })))
 }
@@ -219,7 +219,7 @@ async fn code(
 }
 
 async fn deactivate(access: ProjectAccess<ReferralsWrite>, context: web::Data<Context>, path: CodePath) -> Answer {
-    let code = context.engine.deactivate_code(access.project, code_in(&path)?).await?;
+    let code = context.engine.deactivate_code(access.project, code_in(&path)?, access.actor).await?;
     Ok(json(StatusCode::OK, document!({ "code": { "code": code, "isActive": false } })))
 }
 
@@ -233,6 +233,6 @@ async fn apply(access: ProjectAccess<ReferralsRead>, context: web::Data<Context>
     let (Some(code), Some(referee)) = (code, referee) else {
         return Err(Error::internal("an application without its fields").into());
     };
-    let applied = context.engine.apply_for_customer(access.project, code, referee).await?;
+    let applied = context.engine.apply_for_customer(access.project, code, referee, access.actor).await?;
     Ok(json(StatusCode::CREATED, document!({ "referral": AppliedBody::from(applied) })))
 }

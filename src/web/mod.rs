@@ -17,6 +17,7 @@ mod ledger_csv;
 mod limit;
 mod limits_view;
 mod metrics;
+mod own_password;
 mod page;
 mod pages;
 mod query;

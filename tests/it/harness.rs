@@ -96,7 +96,7 @@ impl App {
         let store = Arc::new(store);
         let engine = Arc::new(Engine::new(Arc::clone(&store), for_engine));
         let first = engine.first_start().unwrap().unwrap();
-        let (gateway_key, operator_token) = (first.gateway_key, first.operator_token);
+        let (gateway_key, operator_token) = (first.gateway_key, first.operator_token.unwrap());
         let context = Arc::new(Context::new(Arc::clone(&engine), settings).unwrap());
         let (started, handle) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {

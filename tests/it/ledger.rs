@@ -229,7 +229,8 @@ fn the_head_is_signed_over_the_documented_bytes() {
     let newest = alice.ledger().last().unwrap().clone();
     assert_eq!((&head["seq"], &head["hash"]), (&newest["seq"], &newest["hash"]));
     assert_eq!((&head["at"], &head["public_key"]), (&json!("2026-01-17T10:00:00Z"), &empty["public_key"]));
-    assert_eq!(head.as_object().unwrap().len(), 5);
+    assert_eq!(head.as_object().unwrap().len(), 6);
+    assert!(head["audit"]["seq"].as_i64() > Some(0) && head["audit"]["public_key"] == head["public_key"], "{head}");
 }
 
 #[test]

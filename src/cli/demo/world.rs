@@ -190,7 +190,7 @@ impl World {
     }
 
     fn sum_up(self, debtor: Option<usize>) -> Result<Lived> {
-        let head = self.runtime.block_on(self.engine.signed_head())?;
+        let head = self.runtime.block_on(self.engine.signed_heads())?.ledger;
         let people = &self.history.people;
         let most = |kind: Kind| {
             let own = people.iter().filter(|person| person.kind == kind && person.is_star);

@@ -204,6 +204,15 @@ impl SignedHead {
     }
 }
 
+/// What anyone may keep: the ledger's head, and beside it the audit log's at the same moment, each with its proof. A
+/// kept head may lack the second.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Heads {
+    #[serde(flatten)]
+    pub ledger: SignedHead,
+    pub audit: Option<SignedHead>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ mod schedule;
 
 pub use adjustment::{adjustable, take_back};
 pub use books::{Books, Totals};
-pub use entry::{Chain, Entry, EntryKind, Head, SignedHead};
+pub use entry::{Chain, Entry, EntryKind, Head, Heads, SignedHead};
 pub(in crate::domain) use entry::{put, put_int};
 pub use lot::{Balance, LINE_STATUSES, Lot, NEVER_MS, line_status};
 pub use movement::{

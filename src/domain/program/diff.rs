@@ -2,6 +2,7 @@
 
 use super::{Party, Program, Rule, Trigger};
 use crate::domain::money;
+use crate::domain::signal;
 use serde_json::{Map, Value};
 
 /// One difference.
@@ -161,9 +162,38 @@ pub fn label(path: &str) -> String {
         "vesting" => "vesting",
         "expires_days" => "days until it expires",
         "min_purchase" => "smallest purchase",
-        _ => return path.replace(['.', '_'], " "),
+        "abuse.threshold" => "Weight from which a referral is held for review",
+        "abuse.code_signups_per_hour" => "Signups with one code in an hour that are usual",
+        "abuse.address_signups_per_day" => "Referrals of one referrer from one network address in a day that are usual",
+        "abuse.domain_signups_per_day" => "Referrals with one e-mail domain in a day that are usual",
+        "abuse.young_domain_days" => "Days for which an e-mail domain counts as new",
+        _ => {
+            let weight = path.strip_prefix("abuse.weights.").map(weight_label);
+            return weight.unwrap_or_else(|| path.replace(['.', '_'], " "));
+        }
     };
     known.to_owned()
+}
+
+/// What a signal's weight is called: what it is about, in a few words.
+fn weight_label(signal: &str) -> String {
+    let known = match signal {
+        "same_address" => "the referrer’s own network address",
+        "same_visitor" => "the referrer’s own browser",
+        "code_burst" => "many signups with one code",
+        "address_burst" => "many referrals from one network address",
+        "domain_burst" => "many referrals with one e-mail domain",
+        "young_domain" => "an e-mail domain registered lately",
+        "mailbox_variation" => "mailboxes that look alike",
+        "odd_usage" => "calls as a machine sends them",
+        "bare_milestone" => "calls that end at the milestone",
+        "ring" => "referrers in a ring",
+        _ => {
+            return signal::SignalCode::parse(signal)
+                .map_or_else(|| signal.replace('_', " "), |code| format!("Weight: {}", code.text()));
+        }
+    };
+    format!("Weight of {known}")
 }
 
 /// A value as people read it.
@@ -240,6 +270,31 @@ mod tests {
             ]
         );
         assert!(changes(&from, &to)[1].from.is_null());
+    }
+
+    /// Down to the last field, and none by its path.
+    fn paths(path: &str, object: &Map<String, Value>, found: &mut Vec<String>) {
+        for (name, value) in object {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            match value {
+                Value::Object(inner) => paths(&path, inner, found),
+                _ => found.push(path),
+            }
+        }
+    }
+
+    #[test]
+    fn what_abuse_weighs_is_said_in_words() {
+        let mut found = Vec::new();
+        paths("", &document(&Preset::Credits.program()), &mut found);
+        assert!(found.iter().filter(|path| path.starts_with("abuse.weights.")).count() >= 10, "{found:?}");
+        for path in found {
+            assert_ne!(label(&path), path.replace(['.', '_'], " "), "{path}");
+        }
+        let from = Preset::Credits.program();
+        let mut to = from.clone();
+        to.abuse.weights = serde_json::from_value(serde_json::json!({ "same_address": 0 })).unwrap();
+        assert_eq!(words(&from, &to), ["Weight of the referrer’s own network address: 100 → 0"]);
     }
 
     #[test]

@@ -37,6 +37,11 @@ impl AdminRead {
     pub fn may_write(&self) -> bool {
         self.role.may_write()
     }
+
+    /// `Forbidden` for a read-only operator.
+    pub fn check_write(&self) -> Result<()> {
+        self.role.check_write()
+    }
 }
 
 /// The same for what changes something: roles owner and operator, or the key. A session's request must come from our own
@@ -84,6 +89,26 @@ fn owner(request: &HttpRequest) -> Result<AdminOwner> {
         (_, Who::Key(_)) => {
             Err(Error::new(Kind::Forbidden, "operator_required", "This takes an owner who is signed in, not a key."))
         }
+    }
+}
+
+/// An operator who is signed in, whatever the role, for what is their own.
+pub struct AdminOperator {
+    pub operator: SignedIn,
+}
+
+impl FromRequest for AdminOperator {
+    type Error = ApiError;
+    type Future = Extracted<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let none =
+            || Error::new(Kind::Forbidden, "operator_required", "This takes an operator who is signed in, not a key.");
+        let operator = who(request).and_then(|(_, who)| match who {
+            Who::Operator(operator) => Ok(Self { operator }),
+            Who::Key(_) => Err(none()),
+        });
+        ready(operator.map_err(ApiError))
     }
 }
 

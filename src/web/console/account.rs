@@ -7,7 +7,7 @@ use crate::domain::totp;
 use crate::engine::RecoveryCodes;
 use crate::web::day::Day;
 use crate::web::session::Session;
-use crate::web::{Context, readable};
+use crate::web::{Context, own_password, readable};
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use std::collections::HashMap;
@@ -173,19 +173,13 @@ async fn refuse(
     show(request, console, context, Extra { offer, codes: Vec::new(), error: Some((form, error)) }).await
 }
 
-/// Whoever has the browser must know the password as well. Tries are counted by network.
 async fn check_password(
     request: &HttpRequest,
     console: &TeamConsole,
     context: &Context,
     password: String,
 ) -> Result<()> {
-    context.limiter.login(context.settings.trusted_proxies.client_of(request))?;
-    let checked = context.engine.check_operator_password(console.operator.operator, password).await;
-    checked.map_err(|error| match error.kind {
-        Kind::Unauthenticated => Error::field("password", "wrong_password", "The password is wrong."),
-        _ => error,
-    })
+    own_password::check(context, request, console.operator.operator, password).await
 }
 
 async fn switch_on(

@@ -1,6 +1,7 @@
 //! The audit log: who did what, when and why; as a page, and as a file.
 
-use super::{Console, ConsoleFrame, Section, failed};
+use super::nav::project_url;
+use super::{Console, ConsoleFrame, Section, audit_words, failed};
 use crate::domain::audit::Record;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::Cursor;
@@ -51,6 +52,8 @@ struct Line {
     actor_id: String,
     action: String,
     subject: String,
+    /// The page about it, where there is one.
+    subject_url: Option<String>,
     reason: String,
     details: Vec<(String, String)>,
     ledger_seq: i64,
@@ -107,18 +110,7 @@ async fn operators(console: &Console, context: &Context) -> Result<HashMap<Strin
     Ok(rows.into_iter().map(|row| (row.id.to_string(), row.email)).collect())
 }
 
-fn line(record: Record, operators: &HashMap<String, String>) -> Line {
-    let details: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&record.details).unwrap_or_default();
-    let text = |value: serde_json::Value| match value {
-        // With room to break lines.
-        serde_json::Value::String(text) => text.replace(',', ", "),
-        serde_json::Value::Null => "none".into(),
-        serde_json::Value::Array(items) => {
-            let item = |item: &serde_json::Value| item.as_str().map_or_else(|| item.to_string(), str::to_owned);
-            items.iter().map(item).collect::<Vec<_>>().join(", ")
-        }
-        other => other.to_string(),
-    };
+fn line(record: Record, operators: &HashMap<String, String>, project_url: &str) -> Line {
     let iso = time::rfc3339(record.at_ms);
     let who = |id: &str| operators.get(id).cloned();
     Line {
@@ -128,9 +120,10 @@ fn line(record: Record, operators: &HashMap<String, String>) -> Line {
         actor: who(&record.actor).unwrap_or_else(|| record.actor.clone()),
         actor_id: record.actor,
         action: record.action,
+        subject_url: record.subject.as_deref().and_then(|subject| audit_words::url(subject, project_url)),
         subject: record.subject.map(|subject| who(&subject).unwrap_or(subject)).unwrap_or_default(),
         reason: record.reason.unwrap_or_default(),
-        details: details.into_iter().map(|(name, value)| (name, text(value))).collect(),
+        details: audit_words::details(&record.details),
         ledger_seq: record.ledger.seq,
     }
 }
@@ -151,12 +144,12 @@ async fn show(request: &HttpRequest, context: &Context) -> Result<HttpResponse> 
         }
         Err(error) => (AuditPage { records: Vec::new(), next: None }, Some(error)),
     };
-    let (here, typed) = (console.url(Section::Audit), asked.query());
+    let (here, typed, place) = (console.url(Section::Audit), asked.query(), project_url(&console.project));
     let template = AuditLogPage {
         frame: console.frame(context),
         error: error.as_ref().map(|error| error.message.clone()),
         older: page.next.map(|next| format!("{here}?{typed}&cursor={}", Cursor(next))),
-        rows: page.records.into_iter().map(|record| line(record, &operators)).collect(),
+        rows: page.records.into_iter().map(|record| line(record, &operators, &place)).collect(),
         query: typed,
         here,
         asked,

@@ -8,7 +8,7 @@ use crate::domain::audit::Actor;
 use crate::domain::developer::{Adjustment, confirmed, reason_for};
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{AccountId, KeyId};
-use crate::engine::{Intervention, LedgerFilter, MadeKey};
+use crate::engine::{DeveloperFile, Intervention, LedgerFilter, MadeKey, OperatorRow};
 use crate::web::query::Query;
 use crate::web::{Context, readable};
 use actix_web::http::StatusCode;
@@ -56,6 +56,7 @@ impl<'a> Stage<'a> {
         let (engine, project) = (&self.context.engine, self.console.project.id);
         let file = engine.developer(project, self.id).await?;
         let history = engine.developer_history(project, self.id, A_LIST).await?;
+        let eraser = self.eraser(&file).await?;
         let before = Query::parse(self.request.query_string())?.cursor()?;
         let ledger = engine.ledger(project, self.id, LedgerFilter::default(), before, A_LIST).await?;
         let page = DeveloperPage::new(
@@ -64,10 +65,18 @@ impl<'a> Stage<'a> {
             &self.url(),
             typed,
             error,
-            (file, history, ledger),
+            (file, history, ledger, eraser),
             before,
         )?;
         self.console.page_or(self.context, error, &page)
+    }
+
+    /// Who erased the account, by what they are called now.
+    async fn eraser(&self, file: &DeveloperFile) -> Result<String> {
+        let Some(by) = &file.row.erased_by else { return Ok("themselves".into()) };
+        let (operators, _) = self.context.engine.team(self.console.operator.team).await?;
+        let is_it = |row: &&OperatorRow| row.id.to_string() == *by;
+        Ok(operators.iter().find(is_it).map_or_else(|| by.clone(), |row| row.email.clone()))
     }
 
     fn on(&self, reason: Option<String>) -> Intervention {

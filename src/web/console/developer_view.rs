@@ -51,7 +51,8 @@ pub struct DeveloperPage {
     title: String,
     name: Option<String>,
     facts: Vec<(&'static str, String)>,
-    erased: Option<Moment>,
+    /// When, and by whom.
+    erased: Option<(Moment, String)>,
     badges: Vec<Badge>,
     has_open_payout: bool,
     figures: Vec<(&'static str, String)>,
@@ -303,7 +304,7 @@ impl DeveloperPage {
         url: &str,
         typed: Typed,
         error: Option<&Error>,
-        (file, history, ledger): (DeveloperFile, DeveloperHistory, LedgerPage),
+        (file, history, ledger, eraser): (DeveloperFile, DeveloperHistory, LedgerPage, String),
         before: Option<i64>,
     ) -> Result<Self> {
         let whole = console.role().may_write();
@@ -333,7 +334,7 @@ impl DeveloperPage {
             id,
             name: account.name.filter(|_| whole),
             facts: facts(&file),
-            erased: file.row.erased_at_ms.map(Moment::in_figures),
+            erased: file.row.erased_at_ms.map(|at_ms| (Moment::in_figures(at_ms), eraser)),
             badges: badges(&file),
             has_open_payout: file.has_open_payout,
             figures: figures(&file),

@@ -79,7 +79,8 @@ async fn list(request: &HttpRequest, context: &Context) -> Result<HttpResponse> 
     let (q, after) = (query.get("q").unwrap_or_default().to_owned(), query.cursor()?);
     let program = context.engine.program_of(console.project.id).await?;
     let whole = console.role().may_write();
-    let (found, error) = match Search::parse(&q) {
+    let search = Search::parse(&q).map(|search| if whole { search } else { search.whole() });
+    let (found, error) = match search {
         Ok(search) => (context.engine.search_developers(console.project.id, search, after, A_PAGE).await?, None),
         Err(error) if error.kind == Kind::Invalid => (DeveloperPage::default(), Some(error)),
         Err(error) => return Err(error),

@@ -150,7 +150,7 @@ impl TeamConsole {
         Ok(form)
     }
 
-    /// [`TeamConsole::form`] about the operator alone, whatever the role.
+    /// [`TeamConsole::form`] that changes nothing but what is the operator's own, whatever the role.
     pub async fn own_form(
         &self,
         request: &HttpRequest,

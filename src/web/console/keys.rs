@@ -6,9 +6,9 @@ use super::words::Moment;
 use crate::domain::access::Scope;
 use crate::domain::audit::Actor;
 use crate::domain::error::{Error, Kind, Result};
-use crate::domain::id::KeyId;
+use crate::domain::id::{KeyId, OperatorId};
 use crate::domain::text;
-use crate::engine::KeyRow;
+use crate::engine::{KeyRow, OperatorRow};
 use crate::web::{Context, readable};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -53,13 +53,20 @@ struct Row {
     hint: String,
     scopes: String,
     made: Moment,
+    made_by: Option<String>,
     used: Option<Moment>,
     revoked: Option<Moment>,
 }
 
-impl From<KeyRow> for Row {
-    fn from(row: KeyRow) -> Self {
+impl Row {
+    /// Who made it is named as they are called now.
+    fn new(row: KeyRow, operators: &[OperatorRow]) -> Self {
+        let named = |id: OperatorId| {
+            let known = operators.iter().find(|operator| operator.id == id);
+            known.map_or_else(|| format!("{id}, who was removed"), |operator| operator.email.clone())
+        };
         Self {
+            made_by: row.made_by.map(named),
             id: row.id.to_string(),
             name: row.name,
             hint: row.hint,
@@ -92,6 +99,7 @@ async fn list(
     error: Option<&Error>,
 ) -> Result<HttpResponse> {
     let keys = context.engine.keys_of_project(console.project.id).await?;
+    let (operators, _) = context.engine.team(console.operator.team).await?;
     let scope_box =
         |scope: Scope| ScopeBox { name: scope.as_str(), what: what_for(scope), is_checked: is_checked(form, scope) };
     let template = KeysPage {
@@ -99,7 +107,7 @@ async fn list(
         csrf: console.csrf(context),
         url: console.url(Section::Keys),
         can_write: console.role().may_write(),
-        rows: keys.into_iter().map(Row::from).collect(),
+        rows: keys.into_iter().map(|key| Row::new(key, &operators)).collect(),
         scopes: Scope::ALL.map(scope_box).into_iter().collect(),
         name: form.get("name").cloned().unwrap_or_default(),
         error: error.map(|error| error.message.clone()),

@@ -27,6 +27,7 @@ struct LimitsPage {
 
 struct Line {
     view: LimitView,
+    count: String,
     remembered: String,
 }
 
@@ -40,8 +41,12 @@ async fn limits(request: HttpRequest, context: web::Data<Context>) -> HttpRespon
 }
 
 async fn show(console: &TeamConsole, context: &Context, error: Option<Error>) -> Result<HttpResponse> {
-    let views = limits_view::all(context, console.operator.team).await?;
-    let line = |view: LimitView| Line { remembered: grouped(i64::try_from(view.remembered).unwrap_or(i64::MAX)), view };
+    let views = limits_view::all(context, console.operator.team, console.role().may_write()).await?;
+    let line = |view: LimitView| Line {
+        count: grouped(i64::from(view.count)),
+        remembered: grouped(i64::try_from(view.remembered).unwrap_or(i64::MAX)),
+        view,
+    };
     let template = LimitsPage {
         frame: console.frame(context),
         limits: views.into_iter().map(line).collect(),

@@ -3,6 +3,7 @@
 
 mod account;
 mod audit;
+mod audit_words;
 mod deliveries;
 mod developer;
 mod developer_view;

@@ -38,6 +38,8 @@ struct Line {
     has_second_factor: bool,
     since: Day,
     is_you: bool,
+    /// Good keys that they have made.
+    keys: i64,
 }
 
 struct Invited {
@@ -68,6 +70,7 @@ async fn show(
         role: row.role,
         has_second_factor: row.has_second_factor,
         since: Day::of(row.created_at_ms),
+        keys: row.keys,
     });
     let invited = invitations.into_iter();
     let invited = invited.map(|it| Invited { id: it.id, role: it.role.title(), until: Day::of(it.expires_at_ms) });
@@ -107,7 +110,13 @@ async fn take(request: &HttpRequest, payload: web::Payload, context: &Context) -
             engine.withdraw_invitation(by, id).await.map(|()| "The invitation is withdrawn.")
         }
         "role" => engine.set_operator_role(by, id()?, role()?).await.map(|()| "The role is changed."),
-        "remove" => engine.remove_operator(by, id()?).await.map(|()| "The operator is removed, and signed out."),
+        "remove" => {
+            let revoked = engine.remove_operator(by, id()?, form.contains_key("revoke_keys")).await;
+            revoked.map(|keys| match keys {
+                0 => "The operator is removed, and signed out.",
+                _ => "The operator is removed and signed out, and the keys that they made are revoked.",
+            })
+        }
         _ => Err(Error::not_found("There is no such form.")),
     };
     match done {

@@ -32,6 +32,8 @@ struct OverviewPage {
     accounted: String,
     unit: String,
     is_balanced: bool,
+    /// Until somebody has signed up.
+    first_steps: Vec<(&'static str, String, &'static str)>,
     charts: Charts,
     periods: Vec<(i64, &'static str, bool)>,
 }
@@ -79,6 +81,7 @@ async fn show(request: &HttpRequest, context: &Context) -> Result<HttpResponse> 
         unit: seen.program.amount_parts(0).1,
         is_balanced: seen.books.is_balanced(),
         charts: Charts::of(&seen.series, &seen.program),
+        first_steps: if seen.population.accounts == 0 { first_steps(&console) } else { Vec::new() },
         periods: PERIODS.map(|(length, label)| (length, label, length == days)).to_vec(),
     };
     console.page_or(context, None, &template)
@@ -88,6 +91,15 @@ async fn show(request: &HttpRequest, context: &Context) -> Result<HttpResponse> 
 fn backup_problem(console: &Console, context: &Context) -> Option<(Moment, String)> {
     let failure = context.engine.backup_failure().filter(|_| console.role().is_owner())?;
     Some((Moment::of(failure.at_ms), failure.problem))
+}
+
+/// What there is to do before anybody has signed up: what, where, and why.
+fn first_steps(console: &Console) -> Vec<(&'static str, String, &'static str)> {
+    vec![
+        ("See what is paid", console.url(Section::Program), "and change it before the first one comes."),
+        ("Make a key", console.url(Section::Keys), "for the server that reports usage, each its own."),
+        ("Say where links lead", console.url(Section::Settings), "and by which name people know the project."),
+    ]
 }
 
 fn facts(seen: &ProjectOverview) -> Vec<Fact> {

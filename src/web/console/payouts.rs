@@ -87,7 +87,8 @@ fn told(found: &ProjectPayout) -> Vec<String> {
 fn orders(found: &ProjectPayout, now_ms: i64) -> Vec<(&'static str, &'static str)> {
     let row = &found.listed.payout;
     let mut orders = Vec::new();
-    if row.status == PayoutStatus::Queued && !row.approved && !row.cancel_asked {
+    let is_covered = found.listed.waits_for() != Some("cancel");
+    if row.status == PayoutStatus::Queued && !row.approved && !row.cancel_asked && is_covered {
         orders.push((PayoutOrder::Approve.as_str(), "Approve"));
     }
     if row.status.is_open() && (row.approved || row.cancel_asked) {

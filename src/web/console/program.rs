@@ -73,6 +73,7 @@ struct PreviewPage {
     unsure: Option<(String, String)>,
     unknowable: Vec<&'static str>,
     reason: String,
+    can_write: bool,
 }
 
 struct CostRow {
@@ -182,9 +183,10 @@ pub async fn preview(request: HttpRequest, payload: web::Payload, context: web::
     previewed(&request, payload, &context).await.unwrap_or_else(|error| failed(&request, error))
 }
 
+/// It writes nothing: whoever may look may try a program on the past.
 async fn previewed(request: &HttpRequest, payload: web::Payload, context: &Context) -> Result<HttpResponse> {
     let console = Console::enter(context, request, Section::Program)?;
-    let form = console.form(request, payload, context).await?;
+    let form = console.own_form(request, payload, context).await?;
     let proposed = match proposed(context, &console, &form).await {
         Ok(proposed) => proposed,
         Err(error) if matches!(error.kind, Kind::Invalid | Kind::Conflict) => {
@@ -258,6 +260,7 @@ async fn show_preview(
             .then(|| (units.0.amount_text(unsure.0.amount), units.1.amount_text(unsure.1.amount))),
         unknowable: UNKNOWABLE.iter().map(|(_, words)| *words).collect(),
         reason: form.get("reason").cloned().unwrap_or_default(),
+        can_write: console.role().may_write(),
         text,
     };
     match error {

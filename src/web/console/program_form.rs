@@ -124,13 +124,35 @@ pub fn groups(program: &Program, typed: Option<&HashMap<String, String>>, faults
                 .collect(),
         });
     }
-    let settings = settings(&document).into_iter();
-    groups.push(Group {
-        title: "Settings".into(),
-        note: String::new(),
-        inputs: settings.map(|(path, kind)| input(path.clone(), &path, at(&document, &path), kind)).collect(),
-    });
+    let settings = settings(&document);
+    for (place, (title, note)) in SETTINGS.into_iter().enumerate() {
+        let own = settings.iter().filter(|(path, _)| group_of(path) == place);
+        groups.push(Group {
+            title: title.into(),
+            note: note.into(),
+            inputs: own.map(|(path, kind)| input(path.clone(), path, at(&document, path), *kind)).collect(),
+        });
+    }
     groups
+}
+
+/// What is outside of the rules, by title and note.
+const SETTINGS: [(&str, &str); 3] = [
+    ("Settings", "What holds for the whole program."),
+    (
+        "Abuse",
+        "From this weight on, a referral is held until somebody looks at it. What is beyond the usual is a signal.",
+    ),
+    ("What signals weigh", "The weights of a referral’s signals add up. 0 switches a signal off."),
+];
+
+/// The place of a setting's group.
+fn group_of(path: &str) -> usize {
+    match path {
+        _ if path.starts_with("abuse.weights.") => 2,
+        _ if path.starts_with("abuse.") => 1,
+        _ => 0,
+    }
 }
 
 fn is_amount(name: &str) -> bool {

@@ -37,7 +37,11 @@ struct BulkPage {
     accounts: Vec<LossWords>,
     unnamed: usize,
     digest: String,
+    /// As it was typed.
+    reason: String,
     error: Option<String>,
+    /// There is no such code, or nobody's own domain: nothing to look at.
+    is_refused: bool,
 }
 
 struct LossWords {
@@ -53,6 +57,7 @@ struct LossWords {
 struct Asked {
     code: String,
     domain: String,
+    reason: String,
 }
 
 impl Asked {
@@ -73,13 +78,23 @@ async fn show_preview(request: &HttpRequest, context: &Context) -> Result<HttpRe
     let console = Console::enter(context, request, Section::Review)?;
     let query = Query::parse(request.query_string())?;
     let text = |name| query.get(name).unwrap_or_default().trim().to_owned();
-    preview(context, &console, Asked { code: text("code"), domain: text("domain") }, None).await
+    let asked = Asked { code: text("code"), domain: text("domain"), reason: String::new() };
+    preview(context, &console, asked, None).await
 }
 
 async fn preview(context: &Context, console: &Console, asked: Asked, error: Option<Error>) -> Result<HttpResponse> {
-    let preview = context.engine.preview_rejection(console.project.id, asked.cohort()?).await?;
+    let found = match asked.cohort() {
+        Ok(cohort) => context.engine.preview_rejection(console.project.id, cohort).await,
+        Err(error) => Err(error),
+    };
     let program = context.engine.program_of(console.project.id).await?;
-    let template = in_words(context, console, &program, asked, preview, error.as_ref());
+    let (preview, error, is_refused) = match found {
+        Ok(preview) => (preview, error, false),
+        // In words, and with a way back.
+        Err(refusal) if !refusal.fields.is_empty() => (Preview::default(), Some(refusal), true),
+        Err(refusal) => return Err(refusal),
+    };
+    let template = BulkPage { is_refused, ..in_words(context, console, &program, asked, preview, error.as_ref()) };
     console.page_or(context, error.as_ref(), &template)
 }
 
@@ -87,7 +102,7 @@ fn in_words(
     context: &Context,
     console: &Console,
     program: &Program,
-    Asked { code, domain }: Asked,
+    Asked { code, domain, reason }: Asked,
     preview: Preview,
     error: Option<&Error>,
 ) -> BulkPage {
@@ -121,6 +136,8 @@ fn in_words(
         unnamed: preview.account_count - preview.accounts.len(),
         accounts: preview.accounts.iter().map(loss).collect(),
         digest: preview.digest,
+        reason,
+        is_refused: false,
         error: error.map(|error| error.message.clone()),
     }
 }
@@ -133,9 +150,13 @@ async fn take_rejection(request: &HttpRequest, payload: web::Payload, context: &
     let console = Console::enter(context, request, Section::Review)?;
     let form = console.form(request, payload, context).await?;
     let field = |name: &str| form.get(name).map(|text| text.trim().to_owned()).unwrap_or_default();
-    let asked = Asked { code: field("code"), domain: field("domain") };
-    let reason = reason_or(&field("reason"), "Rejected together, after a look at the sums")?;
-    let (project, actor, cohort) = (console.project.id, Actor::Operator(console.operator.operator), asked.cohort()?);
+    let asked = Asked { code: field("code"), domain: field("domain"), reason: field("reason") };
+    let reason = reason_or(&asked.reason, "Rejected together, after a look at the sums");
+    let (reason, cohort) = match (reason, asked.cohort()) {
+        (Ok(reason), Ok(cohort)) => (reason, cohort),
+        (Err(error), _) | (_, Err(error)) => return preview(context, &console, asked, Some(error)).await,
+    };
+    let (project, actor) = (console.project.id, Actor::Operator(console.operator.operator));
     let (engine, digest) = (Arc::clone(&context.engine), field("digest"));
     // On its own, so that it goes on to its end when the browser has gone.
     let rejecting = rt::spawn(async move { engine.reject_cohort(project, actor, cohort, digest, reason).await });
@@ -143,11 +164,14 @@ async fn take_rejection(request: &HttpRequest, payload: web::Payload, context: &
         Ok(done) => {
             let program = context.engine.program_of(project).await?;
             let amount = program.amount_text(done.taken_back);
-            let done = format!("Rejected: {} referrals, {amount} taken back.", done.referrals);
+            let referrals = if done.referrals == 1 { "referral" } else { "referrals" };
+            let done = format!("Rejected: {} {referrals}, {amount} taken back.", done.referrals);
             console.see(context, &console.url(Section::Review), &done)
         }
         // The sums are others by now: they are shown again.
-        Err(error) if error.code == "preview_outdated" => preview(context, &console, asked, Some(error)).await,
+        Err(error) if error.code == "preview_outdated" || !error.fields.is_empty() => {
+            preview(context, &console, asked, Some(error)).await
+        }
         Err(error) => Err(error),
     }
 }

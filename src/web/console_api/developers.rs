@@ -43,6 +43,8 @@ struct DeveloperBody {
     totals: TotalsBody,
     created_at: String,
     erased_at: Option<String>,
+    /// `op_…` or `key_…`, or `developer`: the account itself.
+    erased_by: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -69,7 +71,7 @@ struct TotalsBody {
 
 impl DeveloperBody {
     fn new(row: DeveloperRow, balance: Balance, totals: Totals, people: People) -> Self {
-        let DeveloperRow { account, code, erased_at_ms } = row;
+        let DeveloperRow { account, code, erased_at_ms, erased_by } = row;
         Self {
             id: account.id,
             external_id: account.external_id,
@@ -89,6 +91,7 @@ impl DeveloperBody {
             },
             created_at: rfc3339(account.created_at_ms),
             erased_at: erased_at_ms.map(rfc3339),
+            erased_by: erased_at_ms.map(|_| erased_by.unwrap_or_else(|| "developer".into())),
         }
     }
 }
@@ -362,6 +365,7 @@ impl From<PayoutRow> for PayoutBody {
 
 pub async fn list(access: AdminRead, context: web::Data<Context>, query: Query) -> Answer {
     let search = Search::parse(query.get("q").unwrap_or_default())?;
+    let search = if access.may_write() { search } else { search.whole() };
     let (people, after, limit) = (People::seen_by(&access), query.cursor()?, query.limit()?);
     let found = context.engine.search_developers(access.project.id, search, after, limit).await?;
     let body = |ListedDeveloper { row, balance, totals }| DeveloperBody::new(row, balance, totals, people);

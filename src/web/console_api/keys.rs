@@ -4,7 +4,7 @@ use super::path;
 use super::shared::{Answer, Subject};
 use crate::domain::access::Scope;
 use crate::domain::error::Error;
-use crate::domain::id::{Cursor, KeyId};
+use crate::domain::id::{Cursor, KeyId, OperatorId};
 use crate::domain::{text, time};
 use crate::engine::KeyRow;
 use crate::web::auth::{AdminRead, AdminWrite};
@@ -28,6 +28,8 @@ struct KeyBody {
     name: Option<String>,
     hint: String,
     scopes: Vec<String>,
+    /// An operator; null for the command line, the first start, or another key.
+    made_by: Option<OperatorId>,
     created_at: String,
     last_used_at: Option<String>,
     revoked_at: Option<String>,
@@ -43,6 +45,7 @@ impl From<KeyRow> for KeyBody {
             name: row.name,
             hint: row.hint,
             scopes: row.scopes.split(',').map(str::to_owned).collect(),
+            made_by: row.made_by,
             created_at: time::rfc3339(row.created_at_ms),
             last_used_at: row.last_used_at_ms.map(time::rfc3339),
             revoked_at: row.revoked_at_ms.map(time::rfc3339),

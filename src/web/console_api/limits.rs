@@ -24,7 +24,9 @@ pub fn routes(config: &mut web::ServiceConfig) {
 
 fn body(view: &LimitView) -> Value {
     let held = view.longest.iter();
-    let held = held.map(|one| document!({ "handle": one.handle, "who": one.who, "wait_seconds": one.wait_s }));
+    let held = held.map(
+        |one| document!({ "handle": one.handle, "who": one.who, "subject": one.subject, "wait_seconds": one.wait_s }),
+    );
     document!({
         "name": view.name.as_str(),
         "counts": view.name.title(),
@@ -39,7 +41,7 @@ fn body(view: &LimitView) -> Value {
 }
 
 pub async fn list(access: AdminRead, context: web::Data<Context>) -> Answer {
-    let views = limits_view::all(&context, access.project.team).await?;
+    let views = limits_view::all(&context, access.project.team, access.may_write()).await?;
     Ok(json(StatusCode::OK, document!({ "data": views.iter().map(body).collect::<Vec<_>>(), "next_cursor": null })))
 }
 
@@ -60,7 +62,7 @@ pub async fn reset(owner: AdminOwner, context: web::Data<Context>, place: Place)
 async fn change(owner: &AdminOwner, context: &Context, name: LimitName, count: Option<i64>) -> Answer {
     let (team, actor) = (owner.project.team, Actor::Operator(owner.operator.operator));
     limits_view::set(context, team, actor, name, count).await?;
-    let views = limits_view::all(context, team).await?;
+    let views = limits_view::all(context, team, true).await?;
     let view = views.iter().find(|view| view.name == name);
     Ok(json(StatusCode::OK, view.map(body).ok_or_else(|| Error::new(Kind::NotFound, "not_found", "No such limit."))?))
 }

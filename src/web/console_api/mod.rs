@@ -1,6 +1,7 @@
 //! What the console does, as calls: `/v1/admin/projects/{project}/…`, for a gateway key with the scope `admin` and for
 //! operators who are signed in.
 
+mod account;
 mod audit;
 mod deliveries;
 mod developer_changes;
@@ -25,6 +26,7 @@ fn path(rest: &str) -> String {
 pub fn routes(config: &mut web::ServiceConfig) {
     config.service(
         web::scope("/v1/admin/projects")
+            .configure(account::routes)
             .configure(audit::routes)
             .configure(deliveries::routes)
             .configure(developer_changes::routes)

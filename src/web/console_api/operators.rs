@@ -8,6 +8,7 @@ use crate::domain::time;
 use crate::web::auth::{AdminOwner, AdminRead};
 use crate::web::body::{Fields, Json};
 use crate::web::error::ApiError;
+use crate::web::query::Query;
 use crate::web::{Context, json, readable};
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -29,7 +30,8 @@ pub async fn list(access: AdminRead, context: web::Data<Context>) -> Answer {
     let (operators, invitations) = context.engine.team(access.project.team).await?;
     let operators = operators.into_iter().map(|row| {
         document!({ "id": row.id, "email": row.email, "role": row.role.as_str(),
-            "second_factor": row.has_second_factor, "created_at": time::rfc3339(row.created_at_ms) })
+            "second_factor": row.has_second_factor, "created_at": time::rfc3339(row.created_at_ms),
+            "keys": row.keys })
     });
     let invitations = invitations.into_iter().map(|row| {
         document!({ "id": row.id, "role": row.role.as_str(), "invited_by": row.invited_by,
@@ -55,10 +57,11 @@ pub async fn change(owner: AdminOwner, context: web::Data<Context>, place: Place
     Ok(json(StatusCode::OK, document!({ "id": id, "role": role.as_str() })))
 }
 
-pub async fn remove(owner: AdminOwner, context: web::Data<Context>, place: Place) -> Answer {
-    let id = place.1.parse::<OperatorId>()?;
-    context.engine.remove_operator(&owner.operator, id).await?;
-    Ok(json(StatusCode::OK, document!({ "id": id, "removed": true })))
+/// With `?revoke_keys=true` the keys that they have made end, too.
+pub async fn remove(owner: AdminOwner, context: web::Data<Context>, place: Place, query: Query) -> Answer {
+    let (id, revoke_keys) = (place.1.parse::<OperatorId>()?, query.flag("revoke_keys", false)?);
+    let revoked = context.engine.remove_operator(&owner.operator, id, revoke_keys).await?;
+    Ok(json(StatusCode::OK, document!({ "id": id, "removed": true, "keys_revoked": revoked })))
 }
 
 pub async fn invite(owner: AdminOwner, context: web::Data<Context>, Json(body): Json) -> Answer {

@@ -264,9 +264,11 @@ struct LossBody {
     debt: i64,
 }
 
-impl From<CohortAccount> for LossBody {
-    fn from(of: CohortAccount) -> Self {
+impl LossBody {
+    /// To who may only look, addresses are masked.
+    fn of(of: CohortAccount, may_write: bool) -> Self {
         let CohortAccount { account, email, pending, available, from_others, debt } = of;
+        let email = if may_write { email } else { email.as_deref().and_then(mask) };
         Self { developer_id: account, email, pending, available, from_other_credits: from_others, debt }
     }
 }
@@ -285,8 +287,8 @@ struct PreviewBody {
     digest: String,
 }
 
-impl From<Preview> for PreviewBody {
-    fn from(preview: Preview) -> Self {
+impl PreviewBody {
+    fn of(preview: Preview, may_write: bool) -> Self {
         Self {
             referrals: preview.referrals,
             more: preview.more,
@@ -296,7 +298,7 @@ impl From<Preview> for PreviewBody {
             from_other_credits: preview.from_others,
             debt: preview.debt,
             account_count: preview.account_count,
-            accounts: preview.accounts.into_iter().map(Into::into).collect(),
+            accounts: preview.accounts.into_iter().map(|account| LossBody::of(account, may_write)).collect(),
             digest: preview.digest,
         }
     }
@@ -328,14 +330,16 @@ fn bulk(body: &serde_json::Map<String, Value>) -> Result<Bulk> {
     }
 }
 
-async fn reject_all(admin: AdminWrite, context: web::Data<Context>, Json(body): Json) -> Answer {
+/// The preview writes nothing: whoever may look may ask for it.
+async fn reject_all(admin: AdminRead, context: web::Data<Context>, Json(body): Json) -> Answer {
     let project = admin.project.id;
     match bulk(&body)? {
         Bulk::Preview(cohort) => {
             let preview = context.engine.preview_rejection(project, cohort).await?;
-            Ok(json(StatusCode::OK, PreviewBody::from(preview)))
+            Ok(json(StatusCode::OK, PreviewBody::of(preview, admin.may_write())))
         }
         Bulk::Reject { cohort, digest, reason } => {
+            admin.check_write()?;
             let (engine, actor) = (Arc::clone(&context.engine), admin.actor);
             // On its own, so that it goes on to its end when the caller has hung up.
             let rejecting =

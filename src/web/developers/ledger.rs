@@ -74,5 +74,5 @@ pub async fn export(
 }
 
 pub async fn head(_project: PublicProject, context: web::Data<Context>) -> std::result::Result<HttpResponse, ApiError> {
-    Ok(json(StatusCode::OK, context.engine.signed_head().await?))
+    Ok(json(StatusCode::OK, context.engine.signed_heads().await?))
 }

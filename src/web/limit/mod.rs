@@ -10,10 +10,12 @@ pub use table::{Limited, Quota};
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{KeyId, OperatorId, ProjectId};
 use crate::domain::limit::LimitName;
-use crate::engine::Guess;
+use crate::engine::{Guess, Owner};
 use places::Who;
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use table::Table;
 
@@ -55,7 +57,8 @@ impl Limits {
     }
 }
 
-fn in_words(seconds: u64) -> String {
+/// How long somebody has to wait, as people say it.
+pub fn in_words(seconds: u64) -> String {
     match (seconds, seconds.div_ceil(60)) {
         (1, _) => "a second".into(),
         (2..=90, _) => format!("{seconds} seconds"),
@@ -72,11 +75,15 @@ fn check(table: &Table, who: Who) -> Result<()> {
     })
 }
 
-fn hashed(what: impl Hash) -> Who {
+fn hash(what: impl Hash) -> u64 {
     // What is hashed is a secret of somebody's or a hash with a key already: nobody chooses what falls together.
     let mut hasher = DefaultHasher::new();
     what.hash(&mut hasher);
-    Who::Hashed(hasher.finish())
+    hasher.finish()
+}
+
+fn hashed(what: impl Hash) -> Who {
+    Who::Hashed(hash(what))
 }
 
 fn from(client: IpAddr) -> Who {
@@ -87,6 +94,9 @@ fn from(client: IpAddr) -> Who {
 const NETWORKS: u32 = 10;
 /// Codes of six digits are guessed more easily than passwords.
 const CODE_PERIOD: Duration = Duration::from_secs(24 * 3_600);
+
+/// Of those whose tries were refused, so many are known by their account.
+const MOST_OWNERS: usize = 1_000;
 
 /// How a limit stands.
 #[derive(Debug, Clone)]
@@ -115,6 +125,8 @@ pub struct Limiter {
     operator: Table,
     subject: Table,
     gateway: Table,
+    /// Whose the counts are that refused a try at a password or code: for the console.
+    owners: Mutex<HashMap<u64, Owner>>,
 }
 
 impl Limiter {
@@ -135,6 +147,7 @@ impl Limiter {
             operator: none(),
             subject: none(),
             gateway: none(),
+            owners: Mutex::default(),
         };
         for name in LimitName::ALL {
             limiter.set(name, limits.of(name));
@@ -188,9 +201,34 @@ impl Limiter {
         self.tables(name).into_iter().map(Table::refused).sum()
     }
 
-    /// Gives one its whole allowance back. What is shown of whom, if there is such a one.
-    pub fn lift(&self, name: LimitName, handle: &str) -> Option<String> {
-        self.tables(name).into_iter().find_map(|table| table.lift(handle))
+    /// What is shown of one that is counted, and its hash, if it has one.
+    pub fn find(&self, name: LimitName, handle: &str) -> Option<(String, Option<u64>)> {
+        self.tables(name).into_iter().find_map(|table| table.find(handle))
+    }
+
+    /// Gives one its whole allowance back. Whether there was such a one.
+    pub fn lift(&self, name: LimitName, handle: &str) -> bool {
+        self.tables(name).into_iter().any(|table| table.lift(handle))
+    }
+
+    fn owners(&self) -> MutexGuard<'_, HashMap<u64, Owner>> {
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose tries have the count with this hash, if they were refused and it is anybody's.
+    pub fn owner_of(&self, hash: u64) -> Option<Owner> {
+        self.owners().get(&hash).copied()
+    }
+
+    /// Counts a try by its hash, and remembers whose it was when it is refused.
+    fn try_of(&self, table: &Table, hash: u64, guess: Guess) -> Result<()> {
+        check(table, Who::Hashed(hash)).inspect_err(|_| {
+            let (Some(of), mut owners) = (guess.of, self.owners()) else { return };
+            // Whoever holds up more than that has a list to look at already.
+            if owners.len() < MOST_OWNERS {
+                owners.insert(hash, of);
+            }
+        })
     }
 
     pub fn signup(&self, client: IpAddr) -> Result<()> {
@@ -211,12 +249,12 @@ impl Limiter {
     /// all networks together, so that it takes many to keep an owner with a new browser waiting.
     pub fn guess(&self, client: IpAddr, by_address: Result<()>, guess: Guess) -> Result<()> {
         if guess.by_known_browser {
-            let tries = check(&self.known_browser, Who::Hashed(guess.counted_by));
+            let tries = self.try_of(&self.known_browser, guess.counted_by, guess);
             return tries.map_err(|error| too_many(error, "from this browser"));
         }
         by_address?;
-        let tries = check(&self.unknown_browser, hashed((guess.counted_by, network(client))));
-        let tries = tries.and_then(|()| check(&self.unknown_browsers, Who::Hashed(guess.counted_by)));
+        let tries = self.try_of(&self.unknown_browser, hash((guess.counted_by, network(client))), guess);
+        let tries = tries.and_then(|()| self.try_of(&self.unknown_browsers, guess.counted_by, guess));
         tries.map_err(|error| too_many(error, "with this address"))
     }
 
@@ -224,7 +262,7 @@ impl Limiter {
     /// signed in before has its own allowance, all others together have one.
     pub fn code(&self, guess: Guess) -> Result<()> {
         let place = if guess.by_known_browser { "from this browser" } else { "with this address" };
-        check(&self.code, Who::Hashed(guess.counted_by)).map_err(|error| too_many(error, place))
+        self.try_of(&self.code, guess.counted_by, guess).map_err(|error| too_many(error, place))
     }
 
     pub fn public(&self, client: IpAddr) -> Result<()> {
@@ -262,6 +300,8 @@ impl Limiter {
         for table in LimitName::ALL.into_iter().flat_map(|name| self.tables(name)) {
             table.forget_idle();
         }
+        let tries = self.tables(LimitName::Login);
+        self.owners().retain(|hash, _| tries.iter().any(|table| table.counts(*hash)));
     }
 }
 
@@ -307,7 +347,7 @@ mod tests {
         };
         let limiter = Limiter::new(&limits);
         let client = ip("192.0.2.1");
-        let guess = |counted_by, by_known_browser| Guess { counted_by, by_known_browser };
+        let guess = |counted_by, by_known_browser| Guess { counted_by, by_known_browser, of: None };
         limiter.guess(client, limiter.login(client), guess(1, false)).unwrap();
         let by_address = limiter.login(client).unwrap_err();
         assert!(by_address.message.contains("from your network. Try again in 60 minutes."), "{}", by_address.message);

@@ -63,6 +63,11 @@ impl Who {
     }
 }
 
+/// What [`Who::Hashed`] was made with, where it stands for nothing else.
+pub fn hash_of([value, kind_and_level]: Place) -> Option<u64> {
+    (kind_and_level == HASHED << 8).then_some(value)
+}
+
 /// A network or key as an operator sees it, without saying exactly who it is.
 pub fn shown([value, kind_and_level]: Place) -> String {
     let v4 = |bits: u64| Ipv4Addr::from_bits(u32::try_from(bits).unwrap_or(u32::MAX));
@@ -142,6 +147,11 @@ impl Places {
         }
     }
 
+    pub fn has(&self, who: Who) -> bool {
+        let [own, ..] = who.places();
+        self.shard_of(own).full_again.contains_key(&own)
+    }
+
     pub fn count(&self) -> usize {
         self.shards().map(|shard| shard.full_again.len()).sum()
     }
@@ -160,13 +170,13 @@ impl Places {
         format!("{:016x}", self.0.hasher.hash_one((place, "handle")))
     }
 
-    /// Forgets the one with this handle.
-    pub fn forget(&self, handle: &str) -> Option<Place> {
-        self.shards().find_map(|mut shard| {
-            let place = shard.full_again.keys().find(|place| self.handle(**place) == handle).copied()?;
-            shard.full_again.remove(&place);
-            Some(place)
-        })
+    /// The one with this handle.
+    pub fn find(&self, handle: &str) -> Option<Place> {
+        self.shards().find_map(|shard| shard.full_again.keys().find(|place| self.handle(**place) == handle).copied())
+    }
+
+    pub fn forget(&self, place: Place) {
+        self.shard_of(place).full_again.remove(&place);
     }
 
     pub fn forget_idle(&self, now_ns: u64) {

@@ -9,7 +9,7 @@
 //! nobody else as long as it does not come from everywhere. Who has had no calls for as long as the allowance takes to
 //! fill up is forgotten, which changes nothing.
 
-use super::places::{Place, Places, Who, shown};
+use super::places::{Place, Places, Who, hash_of, shown};
 use governor::clock::{Clock, MonotonicClock, Reference};
 use governor::middleware::NoOpMiddleware;
 use governor::{Quota as Rate, RateLimiter};
@@ -37,6 +37,8 @@ pub struct Limited {
     /// By which it can be lifted.
     pub handle: String,
     pub who: String,
+    /// By which it may be known whose password it is.
+    pub hash: Option<u64>,
     pub wait_s: u64,
 }
 
@@ -161,14 +163,30 @@ impl<C: Clock + Clone> Table<C> {
         let limited = |(place, wait_ns): (Place, u64)| Limited {
             handle: running.places.handle(place),
             who: shown(place),
+            hash: hash_of(place),
             wait_s: wait_ns.div_ceil(1_000_000_000),
         };
         (count, found.into_iter().map(limited).collect())
     }
 
-    /// Gives one its whole allowance back. What is shown of whom, if there is such a one.
-    pub fn lift(&self, handle: &str) -> Option<String> {
-        self.running().as_ref()?.places.forget(handle).map(shown)
+    /// What is shown of the one with this handle, and what [`Limited`] has as its hash.
+    pub fn find(&self, handle: &str) -> Option<(String, Option<u64>)> {
+        self.running().as_ref()?.places.find(handle).map(|place| (shown(place), hash_of(place)))
+    }
+
+    /// Gives one its whole allowance back. Whether there was such a one.
+    pub fn lift(&self, handle: &str) -> bool {
+        let running = self.running();
+        let Some(places) = running.as_ref().map(|running| &running.places) else { return false };
+        places.find(handle).is_some_and(|place| {
+            places.forget(place);
+            true
+        })
+    }
+
+    /// Whether it remembers the one with this hash.
+    pub fn counts(&self, hash: u64) -> bool {
+        self.running().as_ref().is_some_and(|running| running.places.has(Who::Hashed(hash)))
     }
 
     /// Drops the state of those who have not called for a while.
@@ -304,8 +322,9 @@ mod tests {
         assert!(limited.iter().all(|one| (3_500..=3_600).contains(&one.wait_s)));
         assert_eq!(table.limited(1).1.len(), 1);
         let first = limited.iter().find(|one| one.who.starts_with("192")).unwrap();
-        assert_eq!(table.lift(&first.handle).as_deref(), Some("192.0.2.0/24"));
-        assert_eq!(table.lift(&first.handle), None);
+        assert_eq!(table.find(&first.handle), Some(("192.0.2.0/24".into(), None)));
+        assert!(table.lift(&first.handle));
+        assert!(!table.lift(&first.handle) && table.find(&first.handle).is_none());
         table.check(Who::Network(client)).unwrap();
     }
 

@@ -17,7 +17,9 @@ fn rows(app: &App, query: &str) -> Vec<Value> {
 }
 
 fn problem(app: &App, kept: Option<&SignedHead>) -> Option<String> {
-    let verdict = verify_all(&app.db(), KeptHeads { ledger: None, audit: kept }).unwrap();
+    let verdict =
+        verify_all(&app.db(), KeptHeads { ledger: None, audit: kept.map(std::slice::from_ref).unwrap_or_default() })
+            .unwrap();
     verdict.fault.map(|fault| fault.problem)
 }
 
@@ -204,4 +206,78 @@ fn erasing_somebody_leaves_it_valid() {
     app.change_program(|program| program["enabled"] = json!(false));
     assert_eq!(alice.delete("/v1/developers/me").status, 200);
     assert_eq!(problem(&app, None), None);
+}
+
+#[test]
+fn what_an_operator_does_through_the_projects_api_is_in_it_too() {
+    const REFERRALS: &str = "/api/billstack/teams/default/projects/default/referrals";
+    let app = App::start();
+    let owner = Operator::owner(&app);
+    let make = |who: &str| {
+        let reply = owner.call("POST", &format!("{REFERRALS}/codes"), &json!({ "customerId": who }));
+        reply.json()["code"]["code"].as_str().unwrap().to_owned()
+    };
+    let code = make("pc_alice");
+    let body = json!({ "code": code, "refereeCustomerId": "pc_bob" });
+    let applied = owner.call("POST", &format!("{REFERRALS}/apply"), &body);
+    assert_eq!(applied.status, 201, "{}", applied.body);
+    let deactivate = || owner.call("DELETE", &format!("{REFERRALS}/codes/{code}"), &Value::Null).status;
+    assert_eq!((deactivate(), deactivate()), (200, 200));
+    make("pc_bob");
+    make("pc_bob");
+    let noted: Vec<_> = actions(&app).into_iter().filter(|action| !action.starts_with("operator")).collect();
+    assert_eq!(
+        noted,
+        ["key.create", "code.create", "referral.apply", "code.revoke", "code.create"],
+        "what does nothing is not noted"
+    );
+    let alice = app.sqlite3("SELECT account_id FROM code ORDER BY id LIMIT 1");
+    let alice = refloop::domain::id::AccountId(alice.trim().parse().unwrap()).to_string();
+    for row in [&rows(&app, "action=code.create")[1], &rows(&app, "action=code.revoke")[0]] {
+        assert_eq!(row["subject"], json!(alice), "{row}");
+        assert!(row["actor"].as_str().unwrap().starts_with("op_"), "{row}");
+    }
+    let row = &rows(&app, "action=referral.apply")[0];
+    assert_eq!((&row["subject"], &row["details"]["referrer"]), (&applied.json()["referral"]["id"], &json!(alice)));
+    assert!(!app.sqlite3("SELECT subject, details FROM audit").contains(&code), "a code may be made from a name");
+    // A server's everyday calls are no operator's acts.
+    let body = json!({ "customerId": "pc_carol" });
+    assert_eq!(app.gateway().post(&format!("{REFERRALS}/codes"), body).status, 201);
+    assert_eq!(rows(&app, "action=code.create").len(), 2);
+}
+
+#[test]
+fn one_kept_head_is_enough_for_both_chains() {
+    use crate::process::run;
+    let app = App::start();
+    app.referee("Bob", &app.developer("Alice").code());
+    app.change_program(|program| program["enabled"] = json!(false));
+    let heads = app.anonymous().get("/v1/ledger/head");
+    let document = heads.json();
+    let beside: SignedHead = serde_json::from_value(document["audit"].clone()).unwrap();
+    assert_eq!((beside.seq, &document["at"]), (2, &json!(beside.at)), "of the same moment");
+    let of_log: SignedHead = serde_json::from_str(&app.gateway().get(&format!("{AUDIT}/head")).body).unwrap();
+    assert_eq!(beside, of_log);
+    let verify = |kept: &Value| {
+        let file = app.db().with_file_name("head.json");
+        std::fs::write(&file, kept.to_string()).unwrap();
+        let args =
+            ["verify", app.db().to_str().unwrap(), "--json", "--head", file.to_str().unwrap()].map(str::to_owned);
+        run(app.db().parent().unwrap(), &args.each_ref().map(String::as_str)).json()
+    };
+    assert_eq!(verify(&document)["ok"], true);
+    let mut forged = document.clone();
+    forged["audit"]["seq"] = json!(1);
+    assert!(verify(&forged)["problem"].as_str().unwrap().contains("signature"));
+    let mut of_ledger = document.clone();
+    of_ledger["audit"] = Value::Null;
+    assert_eq!(verify(&of_ledger)["ok"], true);
+    of_ledger.as_object_mut().unwrap().remove("audit");
+    assert_eq!(verify(&of_ledger)["ok"], true, "one that was kept of the ledger alone");
+    app.expect_tampering();
+    tamper(&app, "DELETE FROM audit WHERE seq > 1");
+    let found = verify(&document);
+    assert!(found["problem"].as_str().unwrap().starts_with("audit row 2: the tail was cut"), "{found}");
+    // Without a kept head a cut tail cannot be seen, and this test's end looks without one.
+    tamper(&app, "UPDATE audit SET actor = 'nobody'");
 }

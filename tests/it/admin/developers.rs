@@ -49,6 +49,9 @@ fn each_kind_of_search_is_paged_to_its_end() {
     for n in 0..7 {
         app.sign_up(&format!("Name{n}"), &format!("same{n}@one.example"), None);
     }
+    // One who is named by the search leads the first page, and comes up on no other.
+    app.sqlite3("UPDATE account SET external_id = 'same' WHERE name = 'Name6'");
+    app.sqlite3("UPDATE account SET external_id = 'one.example' WHERE name = 'Name0'");
     for q in ["", "same", "@one.example", "one.example"] {
         let (mut names, mut cursor) = (Vec::new(), String::new());
         loop {
@@ -151,4 +154,60 @@ fn who_may_only_read_sees_masked_addresses_and_no_names() {
         assert!(shows(&whole.body), "{path}: {}", whole.body);
         assert!(!masked.body.contains(">Alice<") && !masked.body.contains("\"Alice\""), "{path}");
     }
+}
+
+#[test]
+fn who_may_only_read_finds_no_address_by_its_beginning() {
+    let app = App::start();
+    let alice = app.developer("Alice");
+    let code = alice.code();
+    app.sign_up("Alicia", "alice@alice.example.com", None);
+    app.sqlite3("UPDATE account SET external_id = 'ali' WHERE name = 'Alicia'");
+    let reader = Desk::sign_in(&app, OperatorRole::ReadOnly);
+    let owner = Desk::sign_in(&app, OperatorRole::Owner);
+    for (q, to_reader, to_owner) in [
+        ("a", 0, 2),
+        ("alic", 0, 2),
+        ("alice@", 0, 2),
+        ("alice@alice.example", 1, 2),
+        ("Alice@Alice.Example", 1, 2),
+        ("alice@alice.example.com", 1, 1),
+        ("@alice.example", 1, 1),
+        ("alice.example", 1, 1),
+        ("ali", 1, 2),
+        (code.as_str(), 1, 1),
+        (alice.id.as_str(), 1, 1),
+        ("", 2, 2),
+    ] {
+        for (desk, count) in [(&reader, to_reader), (&owner, to_owner)] {
+            let found = desk.browser.get(&call(&format!("developers?q={q}"))).json();
+            assert_eq!(found["data"].as_array().unwrap().len(), count, "{q}: {found}");
+            let page = desk.page(&format!("developers?q={q}")).body;
+            assert_eq!(page.matches("class=\"who\"").count(), count, "{q}: {page}");
+        }
+    }
+}
+
+#[test]
+fn an_erased_account_says_who_erased_it() {
+    let app = App::start();
+    let (alice, bob, carol) = (app.developer("Alice"), app.developer("Bob"), app.developer("Carol"));
+    let owner = Desk::sign_in(&app, OperatorRole::Owner);
+    alice.delete("/v1/developers/me");
+    let erase = |id: &str| json!({ "confirm": id, "reason": "asked to" });
+    app.gateway().post(&call(&format!("developers/{}/erase", bob.id)), erase(&bob.id));
+    let json = [("Content-Type", "application/json")];
+    let path = call(&format!("developers/{}/erase", carol.id));
+    assert_eq!(owner.browser.send("POST", &path, &json, &erase(&carol.id).to_string()).status, 200);
+    let by = |id: &str| {
+        let by = app.gateway().get(&call(&format!("developers/{id}"))).json()["erased_by"].as_str().unwrap().to_owned();
+        by.split('_').next().unwrap().to_owned()
+    };
+    assert_eq!([by(&alice.id), by(&bob.id), by(&carol.id)], ["developer", "key", "op"]);
+    for (id, words) in [(&alice.id, "by themselves"), (&bob.id, "by key_"), (&carol.id, "by owner@team.example")] {
+        let page = owner.page(&format!("developers/{id}")).body;
+        assert!(page.contains("Erased on") && page.contains(words), "{words}: {page}");
+    }
+    let noted = app.sqlite3("SELECT count(*) FROM audit WHERE action = 'account.erase'");
+    assert_eq!(noted.trim(), "2", "leaving oneself is no operator's act");
 }

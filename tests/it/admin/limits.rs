@@ -2,7 +2,9 @@
 
 use super::{Operator, actions};
 use crate::harness::{App, no_limits};
-use crate::visitor::assert_page;
+use crate::visitor::{FORM, Visitor, assert_page, encode, value_of};
+use refloop::domain::operator::OperatorRole;
+use refloop::domain::program::Preset;
 use refloop::web::{Context, Limits, Quota, TrustedProxies, WebSettings};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -95,4 +97,95 @@ fn what_cannot_be_set_is_refused() {
         assert_eq!(app.try_sign_up(&format!("me@n{n}.example"), None).status, 201);
     }
     assert_eq!(owner.call("DELETE", &format!("{LIMITS}/signup"), &Value::Null).json()["count"], 1);
+}
+
+#[test]
+fn what_cannot_be_noted_is_not_lifted() {
+    let app = started_with(1);
+    let owner = Operator::owner(&app);
+    assert_eq!(app.try_sign_up("a@a.example", None).status, 201);
+    assert_eq!(app.try_sign_up("b@b.example", None).status, 429);
+    let handle = signup(&owner)["longest"][0]["handle"].clone();
+    let lift = || owner.call("POST", &format!("{LIMITS}/signup/lift"), &json!({ "handle": handle })).status;
+    app.sqlite3("CREATE TRIGGER in_the_way BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no room'); END");
+    assert!(lift() >= 500);
+    assert_eq!(app.try_sign_up("b@b.example", None).status, 429);
+    app.sqlite3("DROP TRIGGER in_the_way");
+    assert_eq!(lift(), 200);
+    assert_eq!(app.try_sign_up("b@b.example", None).status, 201);
+}
+
+/// Tries at passwords are limited to two, from each of two networks.
+fn guessed() -> App {
+    App::start_with(|settings| {
+        let login = Quota::new(2, Duration::from_secs(3_600));
+        settings.limits = Limits { login, ..no_limits() };
+        settings.trusted_proxies = TrustedProxies::parse("127.0.0.1").unwrap();
+    })
+}
+
+fn held_at_login(operator: &Operator) -> Vec<Value> {
+    let limits = operator.call("GET", LIMITS, &Value::Null).json()["data"].as_array().unwrap().clone();
+    let login = limits.into_iter().find(|limit| limit["name"] == "login").unwrap();
+    login["longest"].as_array().unwrap().clone()
+}
+
+fn guess(app: &App, page: &str, email: &str) -> u16 {
+    let visitor = Visitor::new(app);
+    let csrf = value_of(&visitor.get(page), "csrf");
+    let form = encode(&[("csrf", &csrf), ("email", email), ("password", "wrong-password")]);
+    visitor.send("POST", page, &[FORM], &form).status
+}
+
+#[test]
+fn a_lockout_names_whose_password_is_tried() {
+    let app = guessed();
+    let owner = Operator::owner(&app);
+    let reader = Operator::of_role(&app, "reader@example.com", OperatorRole::ReadOnly);
+    let alice = app.developer("Alice");
+    for _ in 0..3 {
+        guess(&app, "/login", "alice@alice.example");
+        guess(&app, "/login", "nobody@alice.example");
+        guess(&app, "/admin/login", "reader@example.com");
+    }
+    let held = held_at_login(&owner);
+    let named = |held: &[Value], who: &str| held.iter().find(|one| one["who"] == who).cloned();
+    let of_alice = named(&held, "alice@alice.example (developer)").unwrap_or_else(|| panic!("{held:?}"));
+    assert_eq!(of_alice["subject"], json!(alice.id));
+    assert!(named(&held, "reader@example.com (operator)").unwrap()["subject"].as_str().unwrap().starts_with("op_"));
+    assert!(named(&held, "one address or browser").is_some_and(|one| one["subject"].is_null()), "nobody's");
+    assert!(owner.page("/admin/limits").body.contains("alice@alice.example (developer)"));
+    let masked = held_at_login(&reader);
+    assert!(named(&masked, "al***@alice.example (developer)").is_some(), "{masked:?}");
+    assert!(!reader.page("/admin/limits").body.contains("alice@alice.example"));
+    let handle = of_alice["handle"].as_str().unwrap();
+    let done = owner.done("/admin/limits", &[("form", "lift"), ("limit", "login"), ("handle", handle)]);
+    assert!(done.body.contains("alice@alice.example (developer) has the whole allowance again"), "{}", done.body);
+    let noted = app.sqlite3("SELECT details FROM audit WHERE action = 'limit.lift'");
+    assert_eq!(noted.trim(), format!("{{\"who\":\"{}\"}}", alice.id), "by the id, for good");
+    assert_eq!(guess(&app, "/login", "alice@alice.example"), 401);
+}
+
+#[test]
+fn another_team_s_people_are_nobody_to_the_first() {
+    let app = guessed();
+    let owner = Operator::owner(&app);
+    app.engine.create_project("rivals", "rival", "Rival", Preset::Credits, "live").unwrap();
+    app.add_operator("rivals", "op@rival.example");
+    for _ in 0..3 {
+        guess(&app, "/admin/login", "op@rival.example");
+    }
+    let held = held_at_login(&owner);
+    assert_eq!((&held[0]["who"], &held[0]["subject"]), (&json!("one address or browser"), &Value::Null), "{held:?}");
+}
+
+#[test]
+fn tries_at_one_s_own_password_count_like_those_at_the_sign_in() {
+    let app = guessed();
+    let owner = Operator::owner(&app);
+    let change = [("form", "password"), ("password", "wrong-password"), ("new_password", "another-password")];
+    let tries: Vec<_> = (0..3).map(|_| owner.post("/admin/account", &change).status).collect();
+    assert_eq!(tries, [422, 422, 429]);
+    let held = held_at_login(&owner);
+    assert_eq!(held[0]["who"], "owner@example.com (operator)", "{held:?}");
 }

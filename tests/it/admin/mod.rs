@@ -18,6 +18,7 @@ mod payouts;
 mod programs;
 mod second_factor;
 mod settings;
+mod walk;
 
 use crate::harness::{App, PASSWORD, Reply};
 use crate::visitor::{FORM, Visitor, assert_page, encode, value_of};

@@ -144,3 +144,73 @@ fn an_operator_changes_the_password_and_ends_sessions() {
     assert_eq!(third.get("/admin").status, 303);
     assert_page(&owner.visitor.get("/admin"), 200);
 }
+
+#[test]
+fn who_is_no_owner_any_more_has_invited_nobody() {
+    let app = App::start();
+    let owner = Operator::owner(&app);
+    for (email, end) in [("two@example.com", "role"), ("three@example.com", "remove")] {
+        let other = Operator::of_role(&app, email, OperatorRole::Owner);
+        let link = invite(&app, &other, "owner");
+        assert_page(&Visitor::new(&app).get(&link), 200);
+        let id = id_of(&app, email);
+        owner.done("/admin/operators", &[("form", end), ("operator", &id), ("role", "operator")]);
+        assert_page(&Visitor::new(&app).get(&link), 404);
+    }
+    let kept = invite(&app, &owner, "owner");
+    assert_page(&Visitor::new(&app).get(&kept), 200);
+}
+
+#[test]
+fn the_first_start_s_link_ends_when_the_command_line_makes_an_owner() {
+    let app = App::start();
+    let link = format!("/admin/setup?token={}", app.operator_token());
+    app.engine.create_project("rivals", "rival", "Rival", refloop::domain::program::Preset::Credits, "live").unwrap();
+    app.engine.create_operator("op@rival.example", PASSWORD, "rivals").unwrap();
+    assert_page(&Visitor::new(&app).get(&link), 200);
+    app.engine.create_operator_as("looks@example.com", PASSWORD, "default", Some(OperatorRole::ReadOnly)).unwrap();
+    assert_page(&Visitor::new(&app).get(&link), 200);
+    app.engine.create_operator("first@example.com", PASSWORD, "default").unwrap();
+    assert_page(&Visitor::new(&app).get(&link), 404);
+}
+
+/// A gateway key that an operator makes: its id and secret.
+fn key_by(who: &Operator) -> (String, String) {
+    let made = who.call("POST", "/v1/admin/projects/default/keys", &json!({ "scopes": "usage:write" }));
+    assert_eq!(made.status, 201, "{}", made.body);
+    let text = |name: &str| made.json()[name].as_str().unwrap().to_owned();
+    (text("id"), text("key"))
+}
+
+#[test]
+fn keys_say_who_made_them_and_can_go_with_who_goes() {
+    let app = App::start();
+    let owner = Operator::owner(&app);
+    let verify = |secret: &str| {
+        app.anonymous().with_key(secret).post("/v1/keys/verify", json!({ "api_key": "bw_live_0" })).status
+    };
+    for (email, with_keys, after) in [("stays@example.com", false, 200), ("goes@example.com", true, 401)] {
+        let other = Operator::of_role(&app, email, OperatorRole::Operator);
+        let (id, secret) = key_by(&other);
+        assert_eq!(verify(&secret), 200);
+        assert!(owner.page("/admin/default/keys").body.contains(&format!("by {email}")));
+        let page = owner.page("/admin/operators").body;
+        assert!(page.contains("name=\"revoke_keys\"") && page.contains("revoke the key they made"), "{page}");
+        let listed = owner.call("GET", "/v1/admin/projects/default/keys", &Value::Null).json();
+        let operator = id_of(&app, email);
+        assert_eq!((&listed["data"][0]["id"], &listed["data"][0]["made_by"]), (&json!(id), &json!(operator)));
+        let path = format!("/v1/admin/projects/default/operators/{operator}?revoke_keys={with_keys}");
+        let removed = owner.call("DELETE", &path, &Value::Null).json();
+        assert_eq!(removed, json!({ "id": operator, "removed": true, "keys_revoked": i32::from(with_keys) }));
+        assert_eq!(verify(&secret), after);
+        assert!(owner.page("/admin/default/keys").body.contains(&format!("by {operator}, who was removed")));
+    }
+    let revoked = app.sqlite3("SELECT count(*) FROM audit WHERE action = 'key.revoke' AND actor LIKE 'op_%'");
+    assert_eq!(revoked.trim(), "1");
+    let third = Operator::of_role(&app, "third@example.com", OperatorRole::Operator);
+    let (_, secret) = key_by(&third);
+    let id = id_of(&app, "third@example.com");
+    let form = [("form", "remove"), ("operator", id.as_str()), ("revoke_keys", "1")];
+    assert!(owner.done("/admin/operators", &form).body.contains("the keys that they made are revoked"));
+    assert_eq!(verify(&secret), 401);
+}

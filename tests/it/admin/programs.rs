@@ -2,6 +2,7 @@
 
 use super::desk::{Desk, call, noted};
 use crate::harness::App;
+use crate::visitor::value_of;
 use refloop::domain::operator::OperatorRole;
 use refloop::domain::program::Preset;
 use serde_json::{Value, json};
@@ -183,4 +184,60 @@ fn who_may_only_read_may_try_but_not_save() {
     assert_eq!(reader.browser.send("POST", &call("program/preview"), &headers, &body).status, 200);
     assert_eq!(reader.browser.send("PUT", &call("program"), &headers, &body).problem(403), "role_required");
     assert_eq!(program(&app)["version"], version);
+}
+
+#[test]
+fn what_was_typed_outlives_somebody_else_s_change() {
+    let app = App::start();
+    let operator = Desk::sign_in(&app, OperatorRole::Operator);
+    let version = value_of(&operator.page("program"), "version");
+    let fields = [("form", "fields"), ("version", version.as_str()), ("rules[1].amount", "777"), ("days", "")];
+    let preview = operator.send("program", "program/preview", &fields);
+    assert_eq!(preview.status, 200, "{}", preview.body);
+    let (seen, typed) =
+        (value_of(&preview, "seen"), changed(&app, |program| program["rules"][1]["amount"] = json!(777)).1);
+    app.change_program(|program| program["rules"][0]["amount"] = json!(555));
+    let text = typed.to_string();
+    let fields =
+        [("form", "text"), ("version", version.as_str()), ("seen", &seen), ("program", &text), ("reason", "mine")];
+    let refused = operator.send("program", "program", &fields);
+    assert_eq!(refused.status, 409, "{}", refused.body);
+    assert!(refused.body.contains("Nothing was changed") && refused.body.contains("777"), "{}", refused.body);
+    assert_eq!(value_of(&refused, "version"), program(&app)["version"].to_string(), "to be looked at over the new one");
+    assert_eq!(program(&app)["program"]["rules"][1]["amount"], 500);
+}
+
+#[test]
+fn who_may_only_read_tries_a_change_in_the_console_too() {
+    let app = App::start();
+    let reader = Desk::sign_in(&app, OperatorRole::ReadOnly);
+    let page = reader.page("program");
+    assert!(page.body.contains("Try a change") && page.body.contains("See what it would have cost"), "{}", page.body);
+    let version = value_of(&page, "version");
+    let fields = [("form", "fields"), ("version", version.as_str()), ("rules[1].amount", "777"), ("days", "")];
+    let preview = reader.send("program", "program/preview", &fields);
+    assert!(preview.status == 200 && preview.body.contains("Only a look"), "{}", preview.body);
+    assert!(!preview.body.contains("Save as the next version"), "{}", preview.body);
+    let text = changed(&app, |program| program["rules"][1]["amount"] = json!(777)).1.to_string();
+    let save = [("version", version.as_str()), ("program", &text)];
+    assert_eq!(reader.send("program", "program", &save).status, 403);
+}
+
+#[test]
+fn the_form_says_in_words_what_signals_weigh() {
+    let app = App::start();
+    let operator = Desk::sign_in(&app, OperatorRole::Operator);
+    let page = operator.page("program").body;
+    for words in [
+        "Weight of many referrals from one network address",
+        "Weight from which a referral is held",
+        "What signals weigh",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    assert!(!page.contains("Abuse weights") && !page.contains("abuse weights"), "{page}");
+    let version = value_of(&operator.page("program"), "version");
+    let fields = [("form", "fields"), ("version", version.as_str()), ("abuse.weights.ring", "0"), ("days", "30")];
+    let preview = operator.send("program", "program/preview", &fields).body;
+    assert!(preview.contains("Weight of referrers in a ring: 100 → 0"), "{preview}");
 }

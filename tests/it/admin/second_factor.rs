@@ -3,8 +3,10 @@
 use super::{Operator, actions, log_in};
 use crate::harness::{App, PASSWORD, Reply};
 use crate::visitor::{FORM, Visitor, assert_page, encode, value_of};
+use refloop::domain::operator::OperatorRole;
 use refloop::domain::totp::{self, STEP_MS, Secret};
 use refloop::web::Quota;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 const EMAIL: &str = "owner@example.com";
@@ -147,4 +149,68 @@ fn it_is_switched_on_and_off_by_who_knows_the_password() {
     assert_eq!(owner.visitor.get("/admin").status, 303, "signed out everywhere");
     assert!(is_in(&log_in(&Visitor::new(&app), EMAIL, PASSWORD)), "for who has lost it");
     assert_eq!(app.engine.reset_operator("no@example.com").unwrap_err().code, "not_found");
+}
+
+#[test]
+fn an_operator_s_own_account_has_calls_of_its_own() {
+    const ACCOUNT: &str = "/v1/admin/projects/default/account";
+    let app = App::start();
+    let owner = Operator::of_role(&app, EMAIL, OperatorRole::ReadOnly);
+    let elsewhere = Operator::sign_in(&app, EMAIL);
+    let at = |rest: &str| format!("{ACCOUNT}{rest}");
+    let show = || owner.call("GET", ACCOUNT, &Value::Null).json();
+    assert_eq!(
+        (&show()["email"], &show()["role"], &show()["second_factor"]),
+        (&json!(EMAIL), &json!("read_only"), &json!(false))
+    );
+    assert_eq!(show()["sessions"].as_array().unwrap().len(), 2);
+    // A password, which ends the others.
+    let change = |password: &str, new: &str| {
+        owner.call("POST", &at("/password"), &json!({ "password": password, "new_password": new }))
+    };
+    assert_eq!(change("wrong-password", "another-password").faults(), ["password: wrong_password"]);
+    assert_eq!(change(PASSWORD, "short").faults(), ["new_password: too_short"]);
+    assert_eq!(change(PASSWORD, "another-password").status, 200);
+    assert_eq!(elsewhere.call("GET", ACCOUNT, &Value::Null).status, 401);
+    // A second factor.
+    let offer = owner.call("POST", &at("/second-factor"), &Value::Null).json();
+    assert!(offer["uri"].as_str().unwrap().starts_with("otpauth://totp/"), "{offer}");
+    let secret = totp::from_base32(offer["secret"].as_str().unwrap()).unwrap();
+    let on = |password: &str, secret: &str, code: &str| {
+        owner.call("PUT", &at("/second-factor"), &json!({ "password": password, "secret": secret, "code": code }))
+    };
+    let (text, code) = (offer["secret"].as_str().unwrap(), code_now(&app, &secret));
+    assert_eq!(on("wrong-password", text, &code).faults(), ["password: wrong_password"]);
+    assert_eq!(on("another-password", "short", &code).faults(), ["secret: invalid_secret"]);
+    let wrong = if code == "000000" { "000001" } else { "000000" };
+    assert_eq!(on("another-password", text, wrong).faults(), ["code: invalid_code"]);
+    let codes = on("another-password", text, &code).json();
+    assert_eq!(codes["recovery_codes"].as_array().unwrap().len(), 10);
+    assert_eq!((&show()["second_factor"], &show()["recovery_codes_left"]), (&json!(true), &json!(10)));
+    let off = |password: &str| owner.call("POST", &at("/second-factor/off"), &json!({ "password": password }));
+    assert_eq!(off("wrong-password").faults(), ["password: wrong_password"]);
+    assert_eq!(off("another-password").json(), json!({ "second_factor": false }));
+    assert_eq!(off("another-password").problem(409), "second_factor_is_off");
+    // Sessions.
+    let visitor = Visitor::new(&app);
+    assert!(is_in(&log_in(&visitor, EMAIL, "another-password")));
+    let sessions = show()["sessions"].as_array().unwrap().clone();
+    let other = sessions.iter().find(|session| session["current"] == false).unwrap()["id"].as_str().unwrap().to_owned();
+    let end = || owner.call("DELETE", &at(&format!("/sessions/{other}")), &Value::Null);
+    assert_eq!((end().status, end().problem(404)), (200, "not_found".to_owned()));
+    assert_eq!(owner.call("DELETE", &at("/sessions/nonsense"), &Value::Null).problem(404), "not_found");
+    assert_eq!(visitor.get("/admin").status, 303);
+    assert_eq!(owner.call("DELETE", &at("/sessions"), &Value::Null).status, 200);
+    assert_eq!(show()["sessions"].as_array().unwrap().len(), 1);
+    // A key is nobody who has an account.
+    for (method, rest) in [("GET", ""), ("POST", "/second-factor"), ("DELETE", "/sessions"), ("DELETE", "/sessions/x")]
+    {
+        let reply = app.gateway().send(method, &at(rest), &[], Vec::new());
+        assert_eq!(reply.problem(403), "operator_required", "{method} {rest}");
+    }
+    let done = actions(&app);
+    for action in ["operator.password", "operator.second_factor_on", "operator.second_factor_off", "operator.sign_out"]
+    {
+        assert!(done.iter().any(|noted| noted == action), "{action}: {done:?}");
+    }
 }

@@ -3,6 +3,7 @@
 use super::{Person, proxied, referrer, seen, sign_up, signals};
 use crate::admin::Operator;
 use crate::harness::{App, PASSWORD};
+use crate::visitor::assert_page;
 use refloop::domain::operator::OperatorRole;
 use std::path::Path;
 use std::process::Command;
@@ -89,8 +90,19 @@ fn a_whole_code_is_rejected_as_previewed_and_no_other_way() {
     assert!(done.body.contains("Rejected: 4 referrals, 6,000 credits taken back."), "{}", done.body);
     assert!(fakes.iter().all(|fake| seen(&app, fake)["status"] == "rejected"));
     for query in ["", "?code=x&domain=y", "?code=NOBODYS", "?domain=gmail.com"] {
-        assert_eq!(operator.visitor.get(&format!("{QUEUE}/reject{query}")).status, 422, "{query}");
+        let refused = operator.visitor.get(&format!("{QUEUE}/reject{query}"));
+        assert_page(&refused, 422);
+        assert!(refused.body.contains("Back to the queue") && refused.body.contains("role=\"alert\""), "{query}");
+        assert!(!refused.body.contains("Taken back in all"), "{query}: {}", refused.body);
     }
+    let code = crate::visitor::value_of(&operator.page(&format!("{QUEUE}?code={code}")), "code");
+    let long = "x".repeat(501);
+    let fields = [("code", code.as_str()), ("digest", "x"), ("reason", &long)];
+    let refused = operator.post(&format!("{QUEUE}/reject"), &fields);
+    assert_page(&refused, 422);
+    let gone = operator.post(&format!("{QUEUE}/reject"), &[("code", "NOBODYS"), ("digest", "x")]);
+    assert_page(&gone, 422);
+    assert!(gone.body.contains("Back to the queue"), "{}", gone.body);
 }
 
 #[test]
@@ -107,6 +119,12 @@ fn who_may_only_look_sees_masked_addresses_and_decides_nothing() {
     assert_eq!(viewer.post(&format!("{QUEUE}/reject"), &[("code", &code), ("digest", "x")]).status, 403);
     let list = viewer.call("GET", "/v1/admin/projects/default/referrals", &serde_json::Value::Null).json();
     assert_eq!(list["data"][0]["referee"]["email"], "***@farm0.example");
+    let all = "/v1/admin/projects/default/referrals/reject";
+    let preview = viewer.call("POST", all, &serde_json::json!({ "code": code, "preview": true }));
+    assert_eq!(preview.status, 200, "whoever may look may see the sums: {}", preview.body);
+    assert!(preview.body.contains("al***@") && !preview.body.contains("alice@"), "{}", preview.body);
+    let body = serde_json::json!({ "code": code, "digest": preview.json()["digest"], "reason": "x" });
+    assert_eq!(viewer.call("POST", all, &body).problem(403), "role_required");
     let refused = viewer.call(
         "POST",
         &format!("/v1/admin/projects/default/referrals/{id}/clear"),
@@ -135,4 +153,22 @@ fn an_operator_finds_the_farmer_in_a_real_browser() {
     assert!(output.status.success() && said.contains("\"ok\":true"), "{said}");
     let rejected = fakes.iter().filter(|fake| seen(&app, fake)["status"] == "rejected").count();
     assert_eq!(rejected, 13, "and one was opened again");
+}
+
+#[test]
+fn a_review_is_called_what_it_was_wherever_decisions_are_shown() {
+    let app = proxied();
+    let (_, fakes) = held(&app, 2);
+    let operator = Operator::owner(&app);
+    for (fake, verb, verdict) in [(&fakes[0], "clear", "cleared"), (&fakes[1], "reject", "rejected")] {
+        let id = seen(&app, fake)["id"].as_str().unwrap().to_owned();
+        operator.done(QUEUE, &[("referral", &id), ("do", verb)]);
+        let path = format!("/v1/admin/projects/default/developers/{}/decisions", fake.id);
+        let decisions = app.gateway().get(&path).json()["data"].as_array().unwrap().clone();
+        let verdicts: Vec<_> =
+            decisions.iter().filter(|one| one["rule"] == "review").map(|one| &one["verdict"]).collect();
+        assert_eq!(verdicts, [verdict, "held"], "{decisions:?}");
+        let page = operator.page(&format!("/admin/default/developers/{}", fake.id)).body;
+        assert!(page.to_lowercase().contains(verdict) && page.to_lowercase().contains("held"), "{page}");
+    }
 }
