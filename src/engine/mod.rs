@@ -103,7 +103,7 @@ use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{KeyId, ProjectId, SessionId};
 use crate::domain::stripe::connect::pages_of;
 pub use crate::store::{
-    AccountSession, AuditFilter, AuditPage, BoughtRow, DecisionRow, Delivery, DeliveryFilter, DeliveryRow,
+    Acceptance, AccountSession, AuditFilter, AuditPage, BoughtRow, DecisionRow, Delivery, DeliveryFilter, DeliveryRow,
     DeveloperRow, ExportedReferral, Invitation, KeyRow, LedgerFilter, LedgerLine, LedgerPage, ListedDecision,
     OperatorRow, OperatorSessionRow, OwnedCode, PayoutRow, Population, ProgramVersion, Project, ProjectBooks, Reader,
     ReferralLine, Refusal, ReviewLine, SessionRow, Side, SignalRow, StripeAccount, Team, UnsignedClicks,
