@@ -410,14 +410,12 @@ fn run(state: &mut State, request: &Request, platform: &str) -> (u16, Value) {
             (403, error("invalid_request_error", "more_permissions_required", "The key may not read this."))
         }
         ("GET", "/v1/account") => (200, json!({ "id": platform, "object": "account" })),
-        ("GET", path) => match path.strip_prefix("/v1/accounts/").and_then(|id| owned(state, id)) {
-            Some(account) => (200, account),
-            None => {
-                let words = "The provided key does not have access to the account (or that account does not exist). \
-                             Application access may have been revoked.";
-                (403, error("invalid_request_error", "account_invalid", words))
-            }
-        },
+        ("GET", path) => {
+            let found = path.strip_prefix("/v1/accounts/").and_then(|id| owned(state, id));
+            let words = "The provided key does not have access to the account (or that account does not exist). \
+                         Application access may have been revoked.";
+            found.map_or((403, error("invalid_request_error", "account_invalid", words)), |account| (200, account))
+        }
         _ => (404, error("invalid_request_error", "", "Unrecognized request URL.")),
     }
 }
