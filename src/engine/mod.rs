@@ -69,6 +69,7 @@ pub use developers::{DeveloperFile, DeveloperHistory, DeveloperPage, ListedDevel
 pub use exports::Step;
 pub use interventions::{Adjusted, Intervention};
 pub use keys::MadeKey;
+pub use ledger::LedgerSheet;
 pub use letters::{
     Letter, LetterChoice, LetterContent, MailChoice, Milestone, payout_paid, payout_refused, payout_requested,
 };

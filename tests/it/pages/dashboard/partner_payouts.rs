@@ -50,7 +50,10 @@ fn the_whole_or_a_part_is_paid_out() {
     assert!(reads.contains("A payout of 30.00 USD is under way. The next one can be requested once it is settled."));
     assert!(reads.contains("On its way It is about to be sent to Stripe. 30.00 USD"), "{reads}");
     assert!(text(&desk.alice.get("/dashboard").body).contains("A payout of 30.00 USD is under way."));
+    let ledger = || text(&desk.alice.get("/dashboard/ledger").body);
+    assert!(ledger().contains("Reserved 30.00 USD") && !ledger().contains("Paid out"), "{}", ledger());
     desk.stage.work();
+    assert!(ledger().contains("Paid out 30.00 USD") && !ledger().contains("Reserved "), "{}", ledger());
     let reads = desk.reads();
     assert!(reads.contains("Paid Stripe has it. Your bank may take 2 to 7 business days. Sent 14 Feb 2026"), "{reads}");
     assert!(text(&desk.alice.get("/dashboard").body).contains("45.00 USD can be paid out. Pay out"));
