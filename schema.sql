@@ -474,9 +474,19 @@ CREATE TABLE stripe_account (
   missing           TEXT    NOT NULL DEFAULT '[]',                 -- JSON: what is in the way, in words
   told_at_ms        INTEGER NOT NULL DEFAULT 0,                    -- Stripe's own time: a later word counts
   bank_refusal      TEXT,                                          -- Stripe's code, when the bank took no money
+  bank_told_at_ms   INTEGER NOT NULL DEFAULT 0,                    -- of that, or of its end; likewise
+  platform          TEXT,                                          -- whose key made it, and its mode; NULL: not known
   UNIQUE (project_id, stripe_account_id),
   CHECK (ready = 0 OR stripe_account_id IS NOT NULL)
 ) STRICT;
+
+-- The same under other keys than the project's present one, for when one of those comes back.
+CREATE TABLE former_stripe_account (
+  account_id        INTEGER NOT NULL REFERENCES account,
+  platform          TEXT    NOT NULL,
+  stripe_account_id TEXT    NOT NULL,
+  PRIMARY KEY (account_id, platform)
+) STRICT, WITHOUT ROWID;
 
 -- Money that leaves. A row is made together with the entries that reserve the amount; it ends as paid, or with entries
 -- that give the same amount back to the same lots.
@@ -499,7 +509,7 @@ CREATE TABLE payout (
   sendings          INTEGER NOT NULL DEFAULT 0 CHECK (sendings >= 0),
   first_sent_at_ms  INTEGER,                                       -- by the machine's clock, before it leaves
   last_sent_at_ms   INTEGER,
-  key_hash          BLOB,                                          -- of the Stripe key that it was first sent with
+  key_hash          BLOB,                                          -- of the Stripe key when it was asked for
   transfer_id       TEXT,
   reversed_minor    INTEGER NOT NULL DEFAULT 0 CHECK (reversed_minor >= 0),  -- of the transfer, at Stripe
   failure           TEXT,

@@ -4,6 +4,7 @@ use super::check::kept_head;
 use super::{Report, must_exist};
 use crate::domain::backup;
 use crate::domain::error::Result;
+use crate::domain::ledger::Heads;
 use crate::domain::money::grouped;
 use crate::engine::{clear_unfinished, stem};
 use crate::store::{Clock, Copied, Copying, KeptHeads, back_up, restore as put_back};

@@ -124,8 +124,46 @@ pub fn not_covered(uncovered: &str) -> Error {
 pub const CALLED_OFF_UNCOVERED: &str =
     "It was refunded or owed before it was sent. Its money pays what is owed; the rest can be asked for again.";
 
+/// Why a payout failed that was surely never sent.
+pub const NOT_AT_STRIPE: &str = "Stripe has no such transfer.";
+
+/// Why a payout came to nothing, in words for the partner: Stripe's own are about the team's account as often as about
+/// theirs, and are the operators' to read. `failure` is what was kept: a sentence of ours, or Stripe's code and words.
+pub fn failure_words(failure: &str) -> &'static str {
+    match (failure, failure.split_once(':').map_or("", |(code, _)| code)) {
+        (CALLED_OFF_UNCOVERED, _) => CALLED_OFF_UNCOVERED,
+        (NOT_AT_STRIPE, _) => "It did not reach Stripe, and was not sent. Ask for it again.",
+        (_, "balance_insufficient") => {
+            "The team's money at Stripe did not cover it at that time. Ask for it again in a few days."
+        }
+        (
+            _,
+            "account_closed"
+            | "account_invalid"
+            | "insufficient_capabilities_for_transfer"
+            | "payouts_not_allowed"
+            | "resource_missing"
+            | "transfers_not_allowed",
+        ) => "Stripe could not pay to your account there. See what Stripe wants to know, then ask for it again.",
+        _ => "Stripe did not take it. Ask for it again; if it is refused once more, write to the team.",
+    }
+}
+
 pub fn stripe_not_configured() -> Error {
     Error::conflict("stripe_not_configured", "This project has no Stripe key yet.")
+}
+
+/// The partner's account at Stripe is gone, and another cannot be connected while money may be on its way to it.
+pub fn account_gone_while_open() -> Error {
+    let message = "Stripe does not know your account any more, and a payout to it is still under way. Once that is \
+                   settled, connect with Stripe again.";
+    Error::conflict("payout_open", message)
+}
+
+/// Stripe names an account that is another developer's here: money must not go there for two.
+pub fn stripe_account_taken() -> Error {
+    let message = "Stripe has named an account that is connected to another developer already. Write to the team.";
+    Error::conflict("stripe_account_taken", message)
 }
 
 pub fn stripe_unavailable() -> Error {
@@ -147,6 +185,15 @@ pub struct Sendings {
 
 /// How far this machine's clock may be from Stripe's. Beyond that nothing is told, and nothing given back.
 pub const CLOCKS_DIFFER_MS: i64 = HOUR_MS / 2;
+
+/// After a sending whose fate is unknown, a refusal of a later one counts only so long after: until then the first may
+/// still be on its way. Three times what the clocks may differ, so that no clock makes it a moment.
+pub const REFUSAL_COUNTS_AFTER_MS: i64 = 3 * CLOCKS_DIFFER_MS;
+
+/// Whether a refusal of the sending that is about to be made says that there is no transfer, by the sendings before it.
+pub fn refusal_counts(before: Option<Sendings>, now_ms: i64) -> bool {
+    before.is_none_or(|sent| now_ms >= sent.last_at_ms + REFUSAL_COUNTS_AFTER_MS)
+}
 
 /// What is to be done next about an open payout. Each begins with a look whether the transfer is there: Stripe knows a
 /// repeat by its key, but how long it has had the key is only known by a clock that may have jumped, and what is here may
@@ -237,5 +284,37 @@ mod tests {
             assert_eq!(next_step(told, now_ms), step, "{now_ms}");
         }
         assert_eq!(next_step(None, 1_000), NextStep::Send { earlier: false });
+    }
+
+    #[test]
+    fn a_refusal_right_after_another_sending_does_not_count() {
+        let told = Some(Sendings { first_at_ms: 1_000, last_at_ms: 5_000 });
+        assert!(refusal_counts(None, 0));
+        for (now_ms, counts) in [
+            (0, false),
+            (5_000, false),
+            (4_999 + REFUSAL_COUNTS_AFTER_MS, false),
+            (5_000 + REFUSAL_COUNTS_AFTER_MS, true),
+        ] {
+            assert_eq!(refusal_counts(told, now_ms), counts, "{now_ms}");
+        }
+    }
+
+    #[test]
+    fn partners_are_told_in_our_words_and_never_in_stripe_s() {
+        let of_stripe = "You have insufficient funds in your Stripe account for this transfer.";
+        let all = [
+            failure_words(&format!("balance_insufficient: {of_stripe}")),
+            failure_words("account_closed: The bank account has been closed"),
+            failure_words(NOT_AT_STRIPE),
+            failure_words(CALLED_OFF_UNCOVERED),
+            failure_words("amount_too_small: Amount must be at least 50 cents"),
+        ];
+        for (place, words) in all.iter().enumerate() {
+            assert!(!words.contains("insufficient funds") && !words.contains("closed"), "{words}");
+            assert!(!all[..place].contains(words), "{words}");
+        }
+        assert_eq!(failure_words(of_stripe), failure_words("Stripe refused."), "without a code it is some refusal");
+        assert_eq!(failure_words("resource_missing: No such destination"), failure_words("account_closed: Closed"));
     }
 }

@@ -45,10 +45,10 @@ pub fn take_over(tx: &Tx<'_>, project: ProjectId, account: AccountId) -> Result<
     tx.take_unconfirmed(project, account)?;
     tx.revoke_keys_of(project, account)?;
     payouts::call_off_unsent(tx, project, account)?;
-    if tx.stripe_account(project, account)?.is_some_and(|stripe| stripe.stripe_account.is_some()) {
-        tx.forget_stripe_account(project, account)?;
+    if let Some(id) = tx.stripe_account(project, account)?.and_then(|stripe| stripe.stripe_account) {
+        tx.forget_stripe_account(project, account, &id)?;
     }
-    Ok(())
+    tx.forget_former_stripe_accounts(account)
 }
 
 /// The address is confirmed: what had to wait happens now, in the order in which it would have. A code that can no

@@ -87,14 +87,14 @@ impl Engine {
         &self.settings.stripe_pages
     }
 
-    /// Has Stripe tell how the partner's account stands, if there is one; what it then is. `Conflict` for who is no
-    /// partner, and in a project without a Stripe key; `Busy` when Stripe does not answer as it should.
+    /// Has Stripe tell how the partner's account stands, if there is one; what it then is. `None`: there is none, or none
+    /// any more. `Conflict` for who is no partner, and in a project without a Stripe key; `Busy` when Stripe does not
+    /// answer as it should.
     pub async fn ask_stripe(&self, project: ProjectId, account: AccountId) -> Result<Option<StripeAccount>> {
         let start = self.store.read(move |db| Start::of(db, project, account, "")).await?;
-        let id = start.known.as_ref().and_then(|known| known.stripe_account.clone());
-        match (start.api_key, id) {
-            (Some(api_key), Some(id)) => self.ask_account(project, account, api::retrieve_account(&id), &api_key).await,
-            _ => Ok(start.known),
+        match start.api_key {
+            Some(api_key) => self.look_at_account(project, account, &api_key).await,
+            None => Ok(start.known),
         }
     }
 
@@ -107,21 +107,10 @@ impl Engine {
         let return_url = format!("{}{return_to}", start.pages);
         let refresh_url = format!("{}{refresh_at}", start.pages);
         let Some(api_key) = start.api_key else { return self.connect_simulated(project, account, return_url).await };
-        let refused = start.known.as_ref().map_or(0, |known| known.refused);
-        let mut state = match start.known.and_then(|known| known.stripe_account) {
-            Some(id) => self.ask_account(project, account, api::retrieve_account(&id), &api_key).await?,
-            None => None,
+        let known = match self.look_at_account(project, account, &api_key).await? {
+            Some(known) => known,
+            None => self.make_account(project, account, start.email.as_deref(), &api_key).await?,
         };
-        if state.is_none() {
-            let refused = self
-                .store
-                .read(move |db| db.stripe_account(project, account))
-                .await?
-                .map_or(refused, |now| now.refused);
-            let create = api::create_account(account, start.email.as_deref(), refused);
-            state = self.ask_account(project, account, create, &api_key).await?;
-        }
-        let known = state.ok_or_else(payout::stripe_unavailable)?;
         let id = known.stripe_account.clone().ok_or_else(payout::stripe_unavailable)?;
         let link = api::link_account(&id, &refresh_url, &return_url);
         let onboarding_url = api::read_link(&self.call_stripe(link, &api_key).await?).map_err(|reason| {
@@ -131,54 +120,134 @@ impl Engine {
         Ok(Connected { account: known, onboarding_url })
     }
 
-    /// One call about an account, and what follows from it. `None`: there is no such account; the next is a new one.
-    async fn ask_account(
+    /// How the partner's account stands, as Stripe says. `None`: there is none under this key.
+    async fn look_at_account(
         &self,
         project: ProjectId,
         account: AccountId,
-        call: ApiCall,
         api_key: &Secret,
     ) -> Result<Option<StripeAccount>> {
-        let is_new = call.form.is_some();
-        let reply = self.call_stripe(call, api_key).await?;
-        let asked_at_ms = match &reply {
+        // Once more where another one takes its place: that of the key that there is now.
+        for _ in 0..2 {
+            let Some(known) = self.store.read(move |db| db.stripe_account(project, account)).await? else {
+                return Ok(None);
+            };
+            let Some(id) = known.stripe_account else { return Ok(None) };
+            let reply = self.call_stripe(api::retrieve_account(&id), api_key).await?;
+            match api::read_account(&reply) {
+                AccountVerdict::Known(state) => {
+                    let platform = if known.platform.is_none() { self.platform_of(api_key).await? } else { None };
+                    return self.note_account(project, account, state, &reply, platform).await;
+                }
+                AccountVerdict::Gone => self.part_from_account(project, account, id, api_key).await?,
+                AccountVerdict::Refused(reason) | AccountVerdict::Unavailable(reason) => {
+                    // Its words may name an address.
+                    let reason = delivery::without_addresses(&reason);
+                    tracing::warn!(%account, reason, "Stripe does not say how an account stands");
+                    return Err(payout::stripe_unavailable());
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn note_account(
+        &self,
+        project: ProjectId,
+        account: AccountId,
+        state: AccountState,
+        reply: &Reply,
+        platform: Option<String>,
+    ) -> Result<Option<StripeAccount>> {
+        let told_at_ms = match reply {
             Reply::Answer(answer) => answer.at_ms.unwrap_or_else(|| self.store.machine_now_ms()),
             Reply::NotSent(_) | Reply::Lost(_) => 0,
         };
-        match api::read_account(&reply) {
+        self.store
+            .write(move |tx| {
+                tx.account(project, account)?;
+                if let Some(other) = tx.stripe_account_called(project, &state.id)?
+                    && other.account != account
+                {
+                    let (id, other) = (&state.id, other.account);
+                    tracing::error!(%account, %other, id, "Stripe names an account that is somebody else's");
+                    return Err(payout::stripe_account_taken());
+                }
+                let is_noted = tx.note_stripe_account(project, account, &state, told_at_ms)?;
+                if let Some(platform) = platform.filter(|_| is_noted) {
+                    tx.set_stripe_platform(project, account, &platform)?;
+                }
+                tx.stripe_account(project, account)
+            })
+            .await
+    }
+
+    /// Which Stripe account a key is of; `None` where Stripe does not say.
+    async fn platform_of(&self, api_key: &Secret) -> Result<Option<String>> {
+        let reply = self.call_stripe(api::own_account(), api_key).await?;
+        let platform = api::read_platform(&reply, &api_key.0);
+        Ok(platform.inspect_err(|reason| tracing::warn!(reason, "Stripe does not say whose the key is")).ok())
+    }
+
+    /// Stripe has no such account for this key. It is forgotten only if the key is of those who made it; a key of others
+    /// may have been set for a moment by mistake. `Busy` where that is not known, `Conflict` while a payout is open.
+    async fn part_from_account(
+        &self,
+        project: ProjectId,
+        account: AccountId,
+        id: String,
+        api_key: &Secret,
+    ) -> Result<()> {
+        let now = self.platform_of(api_key).await?;
+        self.store
+            .write(move |tx| {
+                let known = tx.stripe_account(project, account)?;
+                let Some(known) = known.filter(|known| known.stripe_account.as_ref() == Some(&id)) else {
+                    return Ok(());
+                };
+                let (Some(then), Some(now)) = (&known.platform, now) else {
+                    tracing::error!(%account, id, "Stripe knows no such account, and not whose key would");
+                    return Err(payout::stripe_unavailable());
+                };
+                if tx.has_open_payout(project, account)? {
+                    return Err(payout::account_gone_while_open());
+                }
+                if *then == now {
+                    tracing::warn!(%account, id, "Stripe has this account no more");
+                    return tx.forget_stripe_account(project, account, &id);
+                }
+                tracing::warn!(%account, id, then, now, "the project's key is of another Stripe account");
+                tx.change_stripe_platform(project, &known, &now)
+            })
+            .await
+    }
+
+    async fn make_account(
+        &self,
+        project: ProjectId,
+        account: AccountId,
+        email: Option<&str>,
+        api_key: &Secret,
+    ) -> Result<StripeAccount> {
+        let platform = self.platform_of(api_key).await?;
+        let refused =
+            self.store.read(move |db| db.stripe_account(project, account)).await?.map_or(0, |now| now.refused);
+        let reply = self.call_stripe(api::create_account(account, email, refused), api_key).await?;
+        let reason = match api::read_account(&reply) {
             AccountVerdict::Known(state) => {
-                self.store
-                    .write(move |tx| {
-                        tx.account(project, account)?;
-                        tx.note_stripe_account(project, account, &state, asked_at_ms)?;
-                        tx.stripe_account(project, account)
-                    })
-                    .await
+                let made = self.note_account(project, account, state, &reply, platform).await?;
+                return made.ok_or_else(payout::stripe_unavailable);
             }
-            AccountVerdict::Gone if !is_new => self
-                .store
-                .write(move |tx| {
-                    if tx.has_open_payout(project, account)? {
-                        return Err(payout::payout_open());
-                    }
-                    tx.forget_stripe_account(project, account)
-                })
-                .await
-                .map(|()| None),
-            AccountVerdict::Refused(reason) if is_new => {
-                // Its words may name an address.
-                let reason = delivery::without_addresses(&reason);
-                tracing::error!(%account, reason, "Stripe makes no account");
-                self.store.write(move |tx| tx.forget_stripe_account(project, account)).await?;
-                Err(payout::stripe_unavailable())
+            AccountVerdict::Refused(reason) => {
+                self.store.write(move |tx| tx.note_stripe_refusal(project, account)).await?;
+                reason
             }
-            AccountVerdict::Gone => Err(payout::stripe_unavailable()),
-            AccountVerdict::Refused(reason) | AccountVerdict::Unavailable(reason) => {
-                let reason = delivery::without_addresses(&reason);
-                tracing::warn!(%account, reason, "Stripe does not say how an account stands");
-                Err(payout::stripe_unavailable())
-            }
-        }
+            AccountVerdict::Gone => "no such account".into(),
+            AccountVerdict::Unavailable(reason) => reason,
+        };
+        let reason = delivery::without_addresses(&reason);
+        tracing::error!(%account, reason, "Stripe makes no account");
+        Err(payout::stripe_unavailable())
     }
 
     /// Off the async threads, and not too many at once. `Busy` beyond that.
@@ -212,9 +281,15 @@ pub fn told(tx: &Tx<'_>, project: ProjectId, state: &AccountState, told_at_ms: i
     Ok(if is_news { "account" } else { "outdated" })
 }
 
-/// A bank took no money from Stripe: refloop's part is done, but the partner should know.
-pub fn bank_refused(tx: &Tx<'_>, project: ProjectId, stripe_account: &str, reason: &str) -> Result<&'static str> {
+/// Whether a bank took money from Stripe: refloop's part is done either way, but the partner should know of a refusal.
+pub fn bank_told(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    stripe_account: &str,
+    refusal: Option<&str>,
+    told_at_ms: i64,
+) -> Result<&'static str> {
     let Some(known) = tx.stripe_account_called(project, stripe_account)? else { return Ok("ignored") };
-    tx.note_bank_refusal(project, known.account, reason)?;
-    Ok("account")
+    let is_news = tx.note_bank(project, known.account, refusal, told_at_ms)?;
+    Ok(if is_news { "account" } else { "outdated" })
 }

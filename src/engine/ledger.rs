@@ -6,6 +6,18 @@ use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::{Chain, Heads};
 use crate::store::{LedgerFilter, LedgerPage};
 
+/// A page of a ledger with what its reader wants to know beside it.
+#[derive(Debug, Clone)]
+pub struct LedgerSheet {
+    pub page: LedgerPage,
+    /// What the account's entries come to at the page's first line; `None` far from the newest.
+    pub total: Option<i64>,
+    /// Expired by the clock, and not booked yet.
+    pub lapsed: i64,
+    /// In a payout that is not settled.
+    pub reserved: i64,
+}
+
 impl Engine {
     /// Newest first.
     pub async fn ledger(
@@ -19,20 +31,23 @@ impl Engine {
         self.store.read_rows(project, account, move |db| db.ledger(project, account, filter, before, limit)).await
     }
 
-    /// [`Engine::ledger`], with what the account's entries come to at the page's first line (`None` far from the newest),
-    /// and what of it has expired without being booked yet.
-    pub async fn ledger_with_total(
+    /// [`Engine::ledger`], with what is beside it.
+    pub async fn ledger_sheet(
         &self,
         project: ProjectId,
         account: AccountId,
         filter: LedgerFilter,
         before: Option<i64>,
         limit: usize,
-    ) -> Result<(LedgerPage, Option<i64>, i64)> {
+    ) -> Result<LedgerSheet> {
         self.store
             .read_rows(project, account, move |db| {
-                let page = db.ledger(project, account, filter, before, limit)?;
-                Ok((page, db.total_before(project, account, before)?, db.balance(project, account)?.lapsed))
+                Ok(LedgerSheet {
+                    page: db.ledger(project, account, filter, before, limit)?,
+                    total: db.total_before(project, account, before)?,
+                    lapsed: db.balance(project, account)?.lapsed,
+                    reserved: db.payout_sums(project, account)?.0,
+                })
             })
             .await
     }

@@ -72,6 +72,7 @@ pub use developers::{DeveloperFile, DeveloperHistory, DeveloperPage, ListedDevel
 pub use exports::Step;
 pub use interventions::{Adjusted, Intervention};
 pub use keys::MadeKey;
+pub use ledger::LedgerSheet;
 pub use letters::{
     Letter, LetterChoice, LetterContent, MailChoice, Milestone, payout_paid, payout_refused, payout_requested,
 };
@@ -107,11 +108,11 @@ use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{KeyId, ProjectId, SessionId};
 use crate::domain::stripe::connect::pages_of;
 pub use crate::store::{
-    AccountSession, AuditFilter, AuditPage, BoughtRow, Census, DecisionRow, Delivery, DeliveryFilter, DeliveryRow,
-    DeveloperRow, ExportedReferral, Invitation, KeyRow, LedgerFilter, LedgerLine, LedgerPage, ListedDecision,
-    OperatorRow, OperatorSessionRow, OwnedCode, PayoutRow, Population, ProgramVersion, Project, ProjectBooks, Reader,
-    ReferralLine, Refusal, ReviewLine, SessionRow, Side, SignalRow, StripeAccount, Team, UnsignedClicks,
-    VersionedProgram, Vitals, Waiting, WaitingDeliveries,
+    Acceptance, AccountSession, AuditFilter, AuditPage, BoughtRow, Census, DecisionRow, Delivery, DeliveryFilter,
+    DeliveryRow, DeveloperRow, ExportedReferral, Invitation, KeyRow, LedgerFilter, LedgerLine, LedgerPage,
+    ListedDecision, OperatorRow, OperatorSessionRow, OwnedCode, PayoutRow, Population, ProgramVersion, Project,
+    ProjectBooks, Reader, ReferralLine, Refusal, ReviewLine, SessionRow, Side, SignalRow, StripeAccount, Team,
+    UnsignedClicks, VersionedProgram, Vitals, Waiting, WaitingDeliveries,
 };
 
 use crate::store::Store;

@@ -7,7 +7,7 @@ use super::transfers::{self, TransferTask};
 use super::{Engine, audit, domains, letters};
 use crate::domain::audit::{Actor, action};
 use crate::domain::delivery::{self, DeliveryKind, Fate, Outcome};
-use crate::domain::error::{Error, Result};
+use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::DeliveryId;
 use crate::store::{Delivery, DeliveryRow, Tx};
 use serde_json::{Value, json};
@@ -49,29 +49,39 @@ impl Engine {
                 Ok(None) => {}
                 Ok(begun) => return Ok(begun),
                 // It stays where it is, but out of the way of all others.
-                Err(fault) => self.postpone(id, &fault)?,
+                Err(fault) => {
+                    self.postpone(id, &fault)?;
+                }
             }
         }
         Ok(None)
     }
 
-    fn postpone(&self, id: DeliveryId, fault: &Error) -> Result<()> {
-        tracing::error!(%id, %fault, "a delivery cannot begin");
+    /// Puts a delivery off that cannot begin, or whose outcome cannot be noted.
+    fn postpone(&self, id: DeliveryId, fault: &Error) -> Result<Fate> {
+        tracing::error!(%id, %fault, "a delivery is put off");
         let outcome = Outcome::Retry(fault.message.clone());
         self.store.write_blocking(move |tx| {
             let fate = delivery::fate(&outcome, tx.count_try(id)?, tx.machine_now_ms(), tx.entropy()?);
-            tx.end_delivery(id, fate, outcome.problem().as_deref())
+            tx.end_delivery(id, fate, outcome.problem().as_deref())?;
+            Ok(fate)
         })
     }
 
-    /// Notes what came of a try, with all that follows from it, in one transaction.
+    /// Notes what came of a try, with all that follows from it, in one transaction. Where that cannot be noted the delivery
+    /// is put off, and made again: its receiver knows it for the same.
     pub fn end_delivery(&self, begun: &Begun, outcome: Outcome) -> Result<Fate> {
         let delivery = begun.delivery.clone();
-        self.store.write_blocking(move |tx| {
+        let noted = self.store.write_blocking(move |tx| {
             let fate = fate(tx, &delivery, &outcome)?;
             tx.end_delivery(delivery.id, fate, outcome.problem().as_deref())?;
             Ok(fate)
-        })
+        });
+        match noted {
+            // It would go wrong again at once, and hold up all others.
+            Err(fault) if fault.kind != Kind::Busy => self.postpone(begun.delivery.id, &fault),
+            noted => noted,
+        }
     }
 
     /// A project's deliveries that wait or are parked, oldest first.

@@ -1,18 +1,20 @@
 //! What a partner, or who may become one, finds on their page; and payouts that are asked for with its form.
 
 use super::Engine;
-use super::partners::{PartnerView, has_stripe, view};
+use super::partners::{MOST_SIGNATURES, PartnerView, has_stripe, view};
 use super::payouts::request;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, PayoutId, ProjectId};
 use crate::domain::partner;
 use crate::domain::payout::{self, Asked, StripeStanding};
-use crate::store::{PayoutRow, Snapshot, VersionedProgram};
+use crate::store::{Acceptance, PayoutRow, Snapshot, VersionedProgram};
 
 /// Everything on the page, as of one moment.
 #[derive(Debug, Clone)]
 pub struct PartnerDesk {
     pub view: PartnerView,
+    /// Each agreement that was signed, newest first.
+    pub signed: Vec<Acceptance>,
     pub program: VersionedProgram,
     /// Newest first.
     pub payouts: Vec<PayoutRow>,
@@ -88,6 +90,7 @@ impl Engine {
                 minimum: view.minimum_payout,
             };
             Ok(PartnerDesk {
+                signed: db.acceptances(project, account, None, MOST_SIGNATURES)?,
                 payouts: db.payouts(project, account, before, limit)?,
                 newest: newest(db, project, account)?,
                 is_test: db.project(project)?.mode == "test",

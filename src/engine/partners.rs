@@ -44,13 +44,16 @@ pub struct NewSignature {
     pub address: IpAddr,
 }
 
-/// An agreement to be kept, with who signed it if somebody did.
+/// An agreement to be kept, with each signature under it.
 #[derive(Debug, Clone)]
 pub struct SignedAgreement {
     pub version: i64,
     /// Markdown.
     pub text: String,
 }
+
+/// That are listed, and put under a text; far more than anybody gives.
+pub const MOST_SIGNATURES: usize = 200;
 
 pub fn view(db: &Snapshot<'_>, project: ProjectId, account: AccountId) -> Result<PartnerView> {
     let program = db.program(project)?;
@@ -59,7 +62,7 @@ pub fn view(db: &Snapshot<'_>, project: ProjectId, account: AccountId) -> Result
         partner: db.account(project, account)?.partner,
         minimum_payout: program.payouts.minimum,
         agreement: db.agreement(project)?,
-        acceptance: db.acceptance(project, account)?,
+        acceptance: db.acceptances(project, account, None, 1)?.pop(),
         stripe: db.stripe_account(project, account)?,
         balance: standing(db, project, account)?,
     })
@@ -153,7 +156,23 @@ impl Engine {
             .await
     }
 
-    /// The agreement that an account has signed, with the signature; or a version's, by its number.
+    /// Each time that an account has signed, newest first.
+    pub async fn signed_agreements(
+        &self,
+        project: ProjectId,
+        account: AccountId,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<Acceptance>> {
+        let read = move |db: &Snapshot<'_>| {
+            partner::currency(&*db.program(project)?)?;
+            db.acceptances(project, account, before, limit)
+        };
+        self.store.read(read).await
+    }
+
+    /// The agreement that an account has signed last, or a version's by its number; with the account's signatures, if it
+    /// has signed that. `NotFound` for no such version.
     pub async fn agreement_to_keep(
         &self,
         project: ProjectId,
@@ -162,18 +181,20 @@ impl Engine {
     ) -> Result<SignedAgreement> {
         let read = move |db: &Snapshot<'_>| {
             partner::currency(&*db.program(project)?)?;
-            let signed = db.acceptance(project, account)?;
-            let signed_version = signed.as_ref().map(|signed| signed.version);
-            let version = match version.or(signed_version) {
+            let signed = db.acceptances(project, account, None, MOST_SIGNATURES)?;
+            let version = match version.or(signed.first().map(|newest| newest.version)) {
                 Some(version) => version,
                 None => db.agreement(project)?.version,
             };
             let mut text = db.agreement_text(project, version)?;
-            if let Some(Acceptance { signature: Some(name), signed_at_ms, .. }) =
-                signed.filter(|signed| signed.version == version)
-            {
-                let at = time::rfc3339(signed_at_ms);
-                text = format!("{}\n\n---\n\nVersion {version}, signed by {name}, {at}\n", text.trim_end());
+            let line = |acceptance: &Acceptance| {
+                let (name, at) = (acceptance.signature.as_ref()?, time::rfc3339(acceptance.signed_at_ms));
+                Some(format!("Version {version}, signed by {name}, {at}\n"))
+            };
+            let of_version = signed.iter().rev().filter(|acceptance| acceptance.version == version);
+            let lines: Vec<_> = of_version.filter_map(line).collect();
+            if !lines.is_empty() {
+                text = format!("{}\n\n---\n\n{}", text.trim_end(), lines.join("\n"));
             }
             Ok(SignedAgreement { version, text })
         };

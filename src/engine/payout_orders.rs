@@ -5,7 +5,6 @@ use super::{Engine, ListedPayout, payouts};
 use crate::domain::audit::Actor;
 use crate::domain::error::Result;
 use crate::domain::id::{PayoutId, ProjectId};
-use crate::domain::payout::{CERTAIN_AFTER_MS, PayoutStatus};
 use crate::domain::payout_order::{PayoutFilter, PayoutOrder};
 use crate::store::{PayoutRow, Snapshot};
 
@@ -15,15 +14,6 @@ pub struct ProjectPayout {
     pub listed: ListedPayout,
     /// The partner's address, while there is one.
     pub email: Option<String>,
-}
-
-impl ProjectPayout {
-    /// When a look-up that finds nothing becomes certain, by the machine's clock; `None` while that is not asked.
-    pub fn certain_at_ms(&self) -> Option<i64> {
-        let row = &self.listed.payout;
-        let sent = row.sendings.filter(|_| row.status == PayoutStatus::Reconciling)?;
-        Some(sent.last_at_ms + CERTAIN_AFTER_MS)
-    }
 }
 
 fn with_partner(

@@ -4,8 +4,9 @@ use super::audit::By;
 use super::partners::{has_stripe, seen_beside, standing};
 use super::rewards::settle;
 use super::{Engine, letters};
+use crate::domain::access::secret_hash;
 use crate::domain::audit::action;
-use crate::domain::delivery::DeliveryKind;
+use crate::domain::delivery::{DeliveryKind, Fate};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, DeliveryId, PayoutId, ProjectId};
 use crate::domain::ledger::{self, Movement};
@@ -28,9 +29,22 @@ pub struct ListedPayout {
     pub owed: i64,
     /// How much of an open one must not leave any more.
     pub uncovered: i64,
+    /// By the machine's clock.
+    pub now_ms: i64,
 }
 
 impl ListedPayout {
+    /// When a look-up that finds nothing becomes certain, by the machine's clock; `None` while that is not asked.
+    pub fn certain_at_ms(&self) -> Option<i64> {
+        let sent = self.payout.sendings.filter(|_| self.payout.status == PayoutStatus::Reconciling)?;
+        Some(sent.last_at_ms + payout::CERTAIN_AFTER_MS)
+    }
+
+    /// It can be resolved.
+    pub fn is_certain(&self) -> bool {
+        self.certain_at_ms().is_some_and(|at_ms| self.now_ms >= at_ms)
+    }
+
     /// Why an operator is needed, if one is.
     pub fn waits_for(&self) -> Option<&'static str> {
         let row = &self.payout;
@@ -38,6 +52,8 @@ impl ListedPayout {
             PayoutStatus::Queued if row.cancel_asked && !self.parked => None,
             PayoutStatus::Queued if !row.approved && !row.cancel_asked && self.uncovered > 0 => Some("cancel"),
             PayoutStatus::Queued if !row.approved && !row.cancel_asked => Some("approval"),
+            // Looking it up says nothing new any more.
+            PayoutStatus::Reconciling if self.is_certain() && !row.resolve_asked => Some("resolve"),
             PayoutStatus::Queued | PayoutStatus::Reconciling if self.parked => Some("retry"),
             PayoutStatus::Failed | PayoutStatus::Cancelled if row.transfer.is_some() => Some("transfer_exists"),
             PayoutStatus::Paid if row.reversed_minor > 0 => Some("transfer_reversed"),
@@ -54,7 +70,7 @@ pub fn listed(
 ) -> Result<ListedPayout> {
     let (owed, uncovered) = seen_beside(db, project, payout.account)?;
     let uncovered = if payout.status.is_open() { uncovered } else { 0 };
-    Ok(ListedPayout { payout, problem, parked, owed, uncovered })
+    Ok(ListedPayout { payout, problem, parked, owed, uncovered, now_ms: db.machine_now_ms() })
 }
 
 impl Engine {
@@ -234,6 +250,7 @@ pub fn request(tx: &Tx<'_>, project: ProjectId, account: AccountId, amount_minor
     let (id, entry_count) = (PayoutId(tx.next_key()?), drafts.len());
     let movement = Movement { project, account, reason: "payout".into(), drafts };
     let group_seq = tx.append(movement)?.ok_or_else(|| Error::internal("a payout that reserves nothing"))?;
+    let key_hash = tx.stripe_api_key(project)?.map(|key| secret_hash(&key));
     let transfer = Transfer { payout: id, amount_minor, currency: currency.into(), destination };
     tx.add_payout(
         project,
@@ -247,6 +264,7 @@ pub fn request(tx: &Tx<'_>, project: ProjectId, account: AccountId, amount_minor
             group_seq,
             entry_count,
             approved,
+            key_hash,
         },
     )?;
     if approved {
@@ -256,9 +274,20 @@ pub fn request(tx: &Tx<'_>, project: ProjectId, account: AccountId, amount_minor
     tx.payout(project, id)
 }
 
-/// Ends a payout that Stripe has sent.
+/// Whatever has settled it, there is nothing left to tell Stripe of it, and nothing that stands in the way.
+fn end_delivery(tx: &Tx<'_>, row: &PayoutRow) -> Result<()> {
+    match row.delivery {
+        Some(delivery) => tx.end_delivery(DeliveryId(delivery), Fate::Done, None),
+        None => Ok(()),
+    }
+}
+
+/// Ends a payout that Stripe has sent. One that was asked for after a bank's refusal says that the refusal is over: Stripe
+/// takes no account for ready whose bank it cannot pay.
 pub fn note_paid(tx: &Tx<'_>, row: &PayoutRow, transfer: &str) -> Result<()> {
     tx.set_payout_paid(row.project, row.id, transfer)?;
+    tx.note_bank(row.project, row.account, None, row.created_at_ms)?;
+    end_delivery(tx, row)?;
     let amount = tx.program(row.project)?.amount_text(row.amount_minor);
     letters::payout_paid(tx, row.project, row.account, &row.id.to_string(), &amount)
 }
@@ -273,7 +302,8 @@ pub fn give_back(tx: &Tx<'_>, row: &PayoutRow, status: PayoutStatus, failure: Op
     let movement = Movement { project: row.project, account: row.account, reason: "payout".into(), drafts };
     let return_seq = tx.append(movement)?.ok_or_else(|| Error::internal("a payout that took nothing"))?;
     tx.set_payout_returned(row.project, row.id, status, return_seq, failure)?;
+    end_delivery(tx, row)?;
     let amount = tx.program(row.project)?.amount_text(row.amount_minor);
-    let reason = failure.unwrap_or("It was called off before it was sent.");
+    let reason = failure.map_or("It was called off before it was sent.", payout::failure_words);
     letters::payout_refused(tx, row.project, row.account, &row.id.to_string(), &amount, reason)
 }

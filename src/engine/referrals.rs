@@ -8,7 +8,7 @@ use crate::domain::code::Code;
 use crate::domain::email::{Email, identity_hash};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, EntryId, ProjectId, ReferralId};
-use crate::domain::ledger::{EntryKind, line_status};
+use crate::domain::ledger::{Carried, EntryKind, line_status};
 use crate::domain::referral::{self, Application, Identity, LateApplicant, Progress, Status};
 use crate::domain::reward::{Event, Verdict};
 use crate::store::{Account, CodeRow, NewDecision, NewReferral, ReferralLine, Snapshot, Tx, VersionedProgram};
@@ -193,14 +193,17 @@ pub fn mask(address: &str) -> Option<String> {
 
 fn item(db: &Snapshot<'_>, project: ProjectId, referrer: AccountId, line: ReferralLine) -> Result<ReferralItem> {
     let lots = db.lots_of_referral(project, line.referral.id, referrer)?;
-    let credit = |(lot, reason): (crate::domain::ledger::Lot, String)| ReferralCredit {
-        id: EntryId(lot.seq),
-        reason,
-        amount: lot.granted,
-        reversed: lot.reversed,
-        pending: lot.pending(db.now_ms(project)),
-        status: line_status(EntryKind::Grant, &lot, db.now_ms(project)),
-        vests_at_ms: lot.vests_at_ms,
+    let credit = |(lot, reason): (crate::domain::ledger::Lot, String)| {
+        let carried = Carried { by: None, reserved: db.reserved(project, &lot)? };
+        Ok(ReferralCredit {
+            id: EntryId(lot.seq),
+            reason,
+            amount: lot.granted,
+            reversed: lot.reversed,
+            pending: lot.pending(db.now_ms(project)),
+            status: line_status(EntryKind::Grant, &lot, carried, db.now_ms(project)),
+            vests_at_ms: lot.vests_at_ms,
+        })
     };
     Ok(ReferralItem {
         id: line.referral.id,
@@ -209,7 +212,7 @@ fn item(db: &Snapshot<'_>, project: ProjectId, referrer: AccountId, line: Referr
         reason: line.reason,
         signed_up_at_ms: line.referral.signed_up_at_ms,
         progress: line.referral.progress,
-        credits: lots.into_iter().map(credit).collect(),
+        credits: lots.into_iter().map(credit).collect::<Result<_>>()?,
     })
 }
 

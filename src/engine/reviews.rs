@@ -12,7 +12,7 @@ use crate::domain::code::Code;
 use crate::domain::email::{Email, identity_hash};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, EntryId, ProjectId, ReferralId};
-use crate::domain::ledger::{self, EntryKind, Grant, Lot, Movement, NEVER_MS, Terms, line_status};
+use crate::domain::ledger::{self, Carried, EntryKind, Grant, Lot, Movement, NEVER_MS, Terms, line_status};
 use crate::domain::referral::Status;
 use crate::domain::reward::Verdict;
 use crate::domain::signal::{REJECTED, REOPENED, REVIEW_RULE};
@@ -101,6 +101,7 @@ fn grants(db: &Snapshot<'_>, project: ProjectId, id: ReferralId) -> Result<Vec<R
     let one = |ReferralLot { lot, reason, .. }: ReferralLot| {
         let open = db.with_holdings(project, lot.account, |has| has.lots().find(|open| open.seq == lot.seq))?;
         let lot = open.flatten().unwrap_or(Lot { remaining: 0, ..lot });
+        let carried = Carried { by: None, reserved: db.reserved(project, &lot)? };
         Ok(ReviewGrant {
             id: EntryId(lot.seq),
             account: lot.account,
@@ -110,7 +111,7 @@ fn grants(db: &Snapshot<'_>, project: ProjectId, id: ReferralId) -> Result<Vec<R
             pending: lot.pending(now_ms),
             available: lot.available(now_ms),
             owed: lot.owed(),
-            status: line_status(EntryKind::Grant, &lot, now_ms),
+            status: line_status(EntryKind::Grant, &lot, carried, now_ms),
             granted_at_ms: lot.granted_at_ms,
             vests_at_ms: lot.vests_at_ms,
         })

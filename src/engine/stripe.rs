@@ -68,7 +68,9 @@ fn take(tx: &Tx<'_>, project: ProjectId, event: &StripeEvent) -> Result<Delivere
         Fact::Unpaid => "unpaid",
         Fact::Refunds(_) => "refund",
         Fact::Account(state) => connect::told(tx, project, state, told_at_ms)?,
-        Fact::BankRefusal { stripe_account, reason } => connect::bank_refused(tx, project, stripe_account, reason)?,
+        Fact::Bank { stripe_account, refusal } => {
+            connect::bank_told(tx, project, stripe_account, refusal.as_deref(), told_at_ms)?
+        }
         Fact::Transfer(transfer) => transfers::told(tx, project, transfer)?,
         Fact::Other => "ignored",
         Fact::Unusable => "unusable",
@@ -105,7 +107,7 @@ fn record(tx: &Tx<'_>, project: ProjectId, event: &StripeEvent, outcome: &'stati
         Fact::Link => ("link", None, None, None),
         Fact::Unpaid => ("unpaid", None, None, None),
         // Whose it is, is to be forgotten when they are erased.
-        Fact::Account(_) | Fact::BankRefusal { .. } => ("account", None, None, None),
+        Fact::Account(_) | Fact::Bank { .. } => ("account", None, None, None),
         Fact::Transfer(told) => ("transfer", Some(&told.id), Some(told.amount_minor), Some(told.currency.as_str())),
         Fact::Other | Fact::Unusable => ("none", None, None, None),
     };

@@ -3,7 +3,8 @@
 //! Four things keep money from leaving twice or being freed while it may have left. That Stripe is about to be told is
 //! on the disk before it is. Each time Stripe is asked first whether it has the transfer, as long as the project has a key
 //! to ask with. It is told the same bytes under the same key, and only while it remembers the key; after that it is only
-//! asked. And nothing but Stripe's own refusal, or its word that there is no such transfer, gives the money back.
+//! asked. And nothing but Stripe's own refusal, or its word that there is no such transfer, gives the money back; where an
+//! earlier sending may still be on its way, a refusal counts only long after that.
 
 use super::partners::uncovered;
 use super::payouts::{give_back, note_paid};
@@ -34,9 +35,11 @@ pub struct TransferTask {
     pub form: String,
     pub api_key: Secret,
     pub step: NextStep,
-    /// The key is another than before: the destination has to be known by it, else it is another Stripe account's, where
-    /// nothing is known of what was told to the first.
+    /// The key is another than when the payout was asked for: the destination has to be known by it, else it is another
+    /// Stripe account's, where nothing is known of what was told to the first.
     pub check_destination: bool,
+    /// A refusal says that there is no transfer: no earlier sending can still be on its way.
+    pub refusal_counts: bool,
     /// An operator wants the money back if the transfer is surely not there.
     pub may_resolve: bool,
     /// By this machine's clock.
@@ -95,6 +98,7 @@ pub fn begin(tx: &Tx<'_>, delivery: &Delivery) -> Result<Option<TransferTask>> {
         api_key: Secret(api_key),
         step,
         check_destination: row.key_hash.is_some_and(|before| before != key_hash),
+        refusal_counts: payout::refusal_counts(row.sendings, now_ms),
         may_resolve: row.resolve_asked,
         now_ms,
     }))
@@ -117,6 +121,7 @@ pub fn conclude(tx: &Tx<'_>, delivery: &Delivery, outcome: &Outcome) -> Result<F
     if !row.status.is_open() {
         if let Outcome::Done(Some(transfer)) = outcome {
             check_settled(&row, transfer);
+            tx.note_transfer(row.project, row.id, transfer, 0)?;
         }
         return Ok(Fate::Done);
     }
@@ -137,6 +142,7 @@ pub fn conclude(tx: &Tx<'_>, delivery: &Delivery, outcome: &Outcome) -> Result<F
         Outcome::Retry(_) => {
             tx.unsend_payout(row.project, row.id)?;
         }
+        // Not where it was only asked for, to be called off: that is as unsent as before.
         Outcome::Done(None) | Outcome::Unclear(_) => tx.set_payout_reconciling(row.project, row.id)?,
     }
     let outcome = match outcome {

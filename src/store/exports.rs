@@ -43,13 +43,16 @@ impl Snapshot<'_> {
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
         let (last, now_ms) = (after.saturating_add(MOST_SEEN), self.now_ms(project));
-        let rows =
-            statement.query_map(params![project.0, after, last, i64::try_from(limit).unwrap_or(500)], |row| {
-                let (entry, lot) = (entry(row)?, lot(row, ENTRY_WIDTH)?);
-                let status = line_status(entry.kind, &lot, now_ms);
-                Ok((entry, status))
+        let rows = statement
+            .query_map(params![project.0, after, last, i64::try_from(limit).unwrap_or(500)], |row| {
+                Ok((entry(row)?, lot(row, ENTRY_WIDTH)?))
             })?;
-        let entries: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
+        let with_status = |row: rusqlite::Result<(Entry, _)>| {
+            let (entry, lot) = row?;
+            let status = line_status(entry.kind, &lot, self.carried(&entry, &lot)?, now_ms);
+            Ok((entry, status))
+        };
+        let entries: Vec<_> = rows.map(with_status).collect::<Result<_>>()?;
         let next = match entries.last() {
             Some((entry, _)) if entries.len() == limit => Some(entry.seq),
             _ => (self.ledger_head()?.seq > last).then_some(last),

@@ -231,7 +231,7 @@ impl Snapshot<'_> {
             }
             let entry = entry(row)?;
             let lot = lot(row, ENTRY_WIDTH)?;
-            let status = line_status(entry.kind, &lot, self.now_ms(entry.project));
+            let status = line_status(entry.kind, &lot, self.carried(&entry, &lot)?, self.now_ms(entry.project));
             (seen, last_seen) = (seen + 1, entry.seq);
             if !filter.lets_through(&entry, status) {
                 continue;

@@ -18,9 +18,10 @@ pub struct Agreement {
     pub text: String,
 }
 
-/// The newest acceptance of an account.
+/// That an account has accepted an agreement.
 #[derive(Debug, Clone)]
 pub struct Acceptance {
+    pub id: i64,
     pub version: i64,
     pub signature: Option<String>,
     pub signed_at_ms: i64,
@@ -38,9 +39,11 @@ pub struct StripeAccount {
     pub missing: Vec<String>,
     pub told_at_ms: i64,
     pub bank_refusal: Option<String>,
+    /// Whose key made it, and its mode; `None` where Stripe did not say.
+    pub platform: Option<String>,
 }
 
-const COLUMNS: &str = "account_id, stripe_account_id, refused, ready, missing, told_at_ms, bank_refusal";
+const COLUMNS: &str = "account_id, stripe_account_id, refused, ready, missing, told_at_ms, bank_refusal, platform";
 
 fn stripe_account(row: &Row<'_>) -> rusqlite::Result<StripeAccount> {
     let missing: String = row.get(4)?;
@@ -52,6 +55,7 @@ fn stripe_account(row: &Row<'_>) -> rusqlite::Result<StripeAccount> {
         missing: serde_json::from_str(&missing).unwrap_or_default(),
         told_at_ms: row.get(5)?,
         bank_refusal: row.get(6)?,
+        platform: row.get(7)?,
     })
 }
 
@@ -73,14 +77,22 @@ impl Snapshot<'_> {
         found.ok_or_else(|| Error::not_found("There is no such version."))
     }
 
-    pub fn acceptance(&self, project: ProjectId, account: AccountId) -> Result<Option<Acceptance>> {
-        let sql = "SELECT version, signature, signed_at_ms FROM agreement_acceptance
-                   WHERE account_id = $1 AND project_id = $2 ORDER BY id DESC LIMIT 1";
+    /// Each time that an account has signed, newest first, those before `before` only.
+    pub fn acceptances(
+        &self,
+        project: ProjectId,
+        account: AccountId,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<Acceptance>> {
+        let sql = "SELECT id, version, signature, signed_at_ms FROM agreement_acceptance
+                   WHERE account_id = $1 AND project_id = $2 AND id < $3 ORDER BY id DESC LIMIT $4";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let found = statement.query_row(params![account.0, project.0], |row| {
-            Ok(Acceptance { version: row.get(0)?, signature: row.get(1)?, signed_at_ms: row.get(2)? })
-        });
-        Ok(found.optional()?)
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = statement.query_map(params![account.0, project.0, before.unwrap_or(i64::MAX), limit], |row| {
+            Ok(Acceptance { id: row.get(0)?, version: row.get(1)?, signature: row.get(2)?, signed_at_ms: row.get(3)? })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     /// The open lots that came to a referrer because a referee bought or subscribed: what partners are paid. A signup
@@ -216,19 +228,70 @@ impl Tx<'_> {
         Ok(self.connection.prepare_cached(sql)?.execute(values)? > 0)
     }
 
-    /// Stripe would not make the account, or has none of that id: the next one is made under another key.
-    pub fn forget_stripe_account(&self, project: ProjectId, account: AccountId) -> Result<()> {
+    /// Whose key has made the account.
+    pub fn set_stripe_platform(&self, project: ProjectId, account: AccountId, platform: &str) -> Result<()> {
+        let sql = "UPDATE stripe_account SET platform = $1 WHERE account_id = $2 AND project_id = $3";
+        self.connection.prepare_cached(sql)?.execute(params![platform, account.0, project.0])?;
+        Ok(())
+    }
+
+    /// Stripe would not make the account: the next try goes under another key. One that is there by now stays.
+    pub fn note_stripe_refusal(&self, project: ProjectId, account: AccountId) -> Result<()> {
         let sql = "INSERT INTO stripe_account (account_id, project_id, refused) VALUES ($1, $2, 1)
-                   ON CONFLICT (account_id) DO UPDATE SET refused = stripe_account.refused + 1,
-                     stripe_account_id = NULL, ready = 0, missing = '[]', told_at_ms = 0, bank_refusal = NULL";
+                   ON CONFLICT (account_id) DO UPDATE SET refused = stripe_account.refused + 1
+                   WHERE stripe_account.stripe_account_id IS NULL";
         self.connection.prepare_cached(sql)?.execute(params![account.0, project.0])?;
         Ok(())
     }
 
-    pub fn note_bank_refusal(&self, project: ProjectId, account: AccountId, reason: &str) -> Result<()> {
-        let sql = "UPDATE stripe_account SET bank_refusal = $1 WHERE account_id = $2 AND project_id = $3";
-        self.connection.prepare_cached(sql)?.execute(params![reason, account.0, project.0])?;
+    /// Stripe has this account no more: the next one is made under another key.
+    pub fn forget_stripe_account(&self, project: ProjectId, account: AccountId, id: &str) -> Result<()> {
+        let sql =
+            "UPDATE stripe_account SET refused = refused + 1, stripe_account_id = NULL, ready = 0, missing = '[]',
+                          told_at_ms = 0, bank_refusal = NULL, bank_told_at_ms = 0, platform = NULL
+                   WHERE account_id = $1 AND project_id = $2 AND stripe_account_id = $3";
+        self.connection.prepare_cached(sql)?.execute(params![account.0, project.0, id])?;
         Ok(())
+    }
+
+    /// The project's key is of another Stripe account by now: sets this one aside for when its key comes back, and takes
+    /// up the one that there was under the present key, if there was one.
+    pub fn change_stripe_platform(&self, project: ProjectId, known: &StripeAccount, platform: &str) -> Result<()> {
+        let (Some(id), Some(before)) = (&known.stripe_account, &known.platform) else { return Ok(()) };
+        let account = known.account.0;
+        let sql = "INSERT INTO former_stripe_account (account_id, platform, stripe_account_id) VALUES ($1, $2, $3)
+                   ON CONFLICT (account_id, platform) DO UPDATE SET stripe_account_id = excluded.stripe_account_id";
+        self.connection.prepare_cached(sql)?.execute(params![account, before, id])?;
+        self.forget_stripe_account(project, known.account, id)?;
+        let sql = "UPDATE stripe_account SET platform = $1, stripe_account_id = (
+                     SELECT former.stripe_account_id FROM former_stripe_account AS former
+                     WHERE former.account_id = $2 AND former.platform = $1)
+                   WHERE account_id = $2 AND project_id = $3";
+        self.connection.prepare_cached(sql)?.execute(params![platform, account, project.0])?;
+        let sql = "DELETE FROM former_stripe_account WHERE account_id = $1 AND platform = $2";
+        self.connection.prepare_cached(sql)?.execute(params![account, platform])?;
+        Ok(())
+    }
+
+    /// None of them comes back.
+    pub fn forget_former_stripe_accounts(&self, account: AccountId) -> Result<()> {
+        let sql = "DELETE FROM former_stripe_account WHERE account_id = $1";
+        self.connection.prepare_cached(sql)?.execute(params![account.0])?;
+        Ok(())
+    }
+
+    /// Notes whether the bank took money from Stripe, and when Stripe said so. An earlier word changes nothing: `false`.
+    pub fn note_bank(
+        &self,
+        project: ProjectId,
+        account: AccountId,
+        refusal: Option<&str>,
+        told_at_ms: i64,
+    ) -> Result<bool> {
+        let sql = "UPDATE stripe_account SET bank_refusal = $1, bank_told_at_ms = $2
+                   WHERE account_id = $3 AND project_id = $4 AND bank_told_at_ms <= $2";
+        let values = params![refusal, told_at_ms, account.0, project.0];
+        Ok(self.connection.prepare_cached(sql)?.execute(values)? > 0)
     }
 
     /// Part of erasing an account: who signed, and which account at Stripe it was.
@@ -241,6 +304,6 @@ impl Tx<'_> {
         ] {
             self.connection.execute(sql, params![account.0])?;
         }
-        Ok(())
+        self.forget_former_stripe_accounts(account)
     }
 }

@@ -4,7 +4,7 @@ use super::fault::known;
 use super::tx::{Snapshot, Tx};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, PayoutId, ProjectId};
-use crate::domain::ledger::{Books, Taken};
+use crate::domain::ledger::{Books, Carried, Entry, EntryKind, Lot, Taken};
 use crate::domain::payout::{PayoutStatus, Sendings};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ pub struct PayoutRow {
     pub delivery: Option<i64>,
     pub times_sent: i64,
     pub sendings: Option<Sendings>,
-    /// Of the Stripe key that it was first sent with.
+    /// Of the Stripe key that there was when it was asked for.
     pub key_hash: Option<[u8; 32]>,
     pub transfer: Option<String>,
     pub reversed_minor: i64,
@@ -50,6 +50,7 @@ pub struct NewPayout<'a> {
     pub group_seq: i64,
     pub entry_count: usize,
     pub approved: bool,
+    pub key_hash: Option<[u8; 32]>,
 }
 
 const COLUMNS: &str = "payout.id, payout.project_id, payout.account_id, payout.amount_minor, payout.currency,
@@ -210,6 +211,36 @@ impl Snapshot<'_> {
         found.ok_or_else(|| Error::not_found("No such payout."))
     }
 
+    /// How much of a lot is in a payout that is not settled.
+    pub fn reserved(&self, project: ProjectId, lot: &Lot) -> Result<i64> {
+        if lot.paid == 0 {
+            return Ok(0);
+        }
+        let sql = "SELECT coalesce(-sum(entry.amount), 0)
+                   FROM payout JOIN entry ON entry.seq >= payout.group_seq
+                     AND entry.seq < payout.group_seq + payout.entry_count
+                   WHERE payout.account_id = $1 AND payout.project_id = $2
+                     AND payout.status IN ('queued', 'reconciling') AND entry.lot = $3 AND entry.kind = 'payout'";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row(params![lot.account.0, project.0, lot.seq], |row| row.get(0))?)
+    }
+
+    /// What payouts have to do with an entry, which is of this lot.
+    pub(super) fn carried(&self, entry: &Entry, lot: &Lot) -> Result<Carried> {
+        match entry.kind {
+            EntryKind::Payout => {
+                let sql = "SELECT status FROM payout WHERE project_id = $1 AND group_seq = $2";
+                let mut statement = self.connection.prepare_cached(sql)?;
+                let status = statement.query_row(params![entry.project.0, entry.group_seq], |row| {
+                    known(PayoutStatus::parse(row.get_ref(0)?.as_str()?))
+                });
+                Ok(Carried { by: status.optional()?, reserved: 0 })
+            }
+            EntryKind::Grant => Ok(Carried { by: None, reserved: self.reserved(entry.project, lot)? }),
+            _ => Ok(Carried::default()),
+        }
+    }
+
     /// What a payout took, by lot.
     pub fn taken_by_payout(&self, row: &PayoutRow) -> Result<Vec<Taken>> {
         let sql = "SELECT entry.lot, -entry.amount, entry.at_ms, lot.expires_at_ms
@@ -235,8 +266,8 @@ impl Tx<'_> {
         let now_ms = self.now_ms(project);
         let sql =
             "INSERT INTO payout (id, project_id, account_id, amount_minor, currency, destination, request, status,
-                                       group_seq, entry_count, approved_at_ms, created_at_ms)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, 'queued', $8, $9, $10, $11)";
+                                       group_seq, entry_count, approved_at_ms, key_hash, created_at_ms)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, 'queued', $8, $9, $10, $11, $12)";
         self.connection.prepare_cached(sql)?.execute(params![
             new.id.0,
             project.0,
@@ -248,6 +279,7 @@ impl Tx<'_> {
             new.group_seq,
             i64::try_from(new.entry_count).unwrap_or_default(),
             new.approved.then_some(now_ms),
+            new.key_hash,
             now_ms
         ])?;
         Ok(())
@@ -293,13 +325,15 @@ impl Tx<'_> {
 
     /// Its first and only sending has surely not begun at Stripe: it is as if it was never sent.
     pub fn unsend_payout(&self, project: ProjectId, id: PayoutId) -> Result<bool> {
-        let sql = "UPDATE payout SET sendings = 0, first_sent_at_ms = NULL, last_sent_at_ms = NULL, key_hash = NULL
+        let sql = "UPDATE payout SET sendings = 0, first_sent_at_ms = NULL, last_sent_at_ms = NULL
                    WHERE project_id = $1 AND id = $2 AND status = 'queued' AND sendings = 1";
         Ok(self.connection.prepare_cached(sql)?.execute(params![project.0, id.0])? > 0)
     }
 
+    /// Stripe may have paid it or not; one that was never told stays as it is.
     pub fn set_payout_reconciling(&self, project: ProjectId, id: PayoutId) -> Result<()> {
-        let sql = "UPDATE payout SET status = 'reconciling' WHERE project_id = $1 AND id = $2 AND status = 'queued'";
+        let sql = "UPDATE payout SET status = 'reconciling'
+                   WHERE project_id = $1 AND id = $2 AND status = 'queued' AND sendings > 0";
         self.connection.prepare_cached(sql)?.execute(params![project.0, id.0])?;
         Ok(())
     }

@@ -2,11 +2,11 @@
 
 use super::Receiver;
 use crate::domain::delivery::{DeliveryKind, Outcome};
-use crate::domain::payout::{CLOCKS_DIFFER_MS, NextStep};
+use crate::domain::payout::{CLOCKS_DIFFER_MS, NOT_AT_STRIPE, NextStep};
 use crate::domain::stripe::api::{self, AccountVerdict, Answer, ApiCall, LookUp, Reply, TransferVerdict};
 use crate::engine::{Begun, Content, Secret, TransferTask};
 use std::io::ErrorKind;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The version of Stripe's API that its answers are read by.
 const VERSION: &str = "2025-09-30.clover";
@@ -19,7 +19,36 @@ const LONGEST_ANSWER: u64 = 1 << 20;
 pub struct StripeClient {
     base_url: String,
     agent: ureq::Agent,
+    /// For one call.
+    timeout: Duration,
 }
+
+/// Patience for all the calls of a task together, so that a slow one does not hold up the payouts behind it for long.
+struct Patience {
+    a_call: Duration,
+    until: Instant,
+}
+
+impl Patience {
+    /// Calls that a task may take as long as. It has up to four, most of them quick.
+    const CALLS: u32 = 2;
+
+    fn begun_at(begun: Instant, a_call: Duration) -> Self {
+        Self { a_call, until: begun + a_call * Self::CALLS }
+    }
+
+    /// What the next call may take; `None` where that would be too little to be worth beginning.
+    fn next(&self) -> Option<Duration> {
+        self.next_at(Instant::now())
+    }
+
+    fn next_at(&self, now: Instant) -> Option<Duration> {
+        let left = self.until.saturating_duration_since(now);
+        (left >= self.a_call / 3).then(|| left.min(self.a_call))
+    }
+}
+
+const NO_TIME: &str = "Stripe answers too slowly";
 
 impl StripeClient {
     pub fn new(base_url: &str) -> Self {
@@ -32,25 +61,31 @@ impl StripeClient {
             .http_status_as_error(false)
             .max_redirects(0)
             .timeout_connect(Some(CONNECT_TIMEOUT.min(timeout)))
-            .timeout_global(Some(timeout))
             // A connection that the other end has closed meanwhile would make a call unclear for nothing.
             .max_idle_connections(0)
             .user_agent(concat!("refloop/", env!("CARGO_PKG_VERSION")));
-        Self { base_url: base_url.trim_end_matches('/').to_owned(), agent: config.build().into() }
+        Self { base_url: base_url.trim_end_matches('/').to_owned(), agent: config.build().into(), timeout }
     }
 
     pub fn call(&self, call: &ApiCall, api_key: &Secret) -> Reply {
+        self.call_within(self.timeout, call, api_key)
+    }
+
+    fn call_within(&self, timeout: Duration, call: &ApiCall, api_key: &Secret) -> Reply {
         let url = format!("{}{}", self.base_url, call.path);
         let key = format!("Bearer {}", api_key.0);
         let sent = match &call.form {
-            None => self.agent.get(url).header("Authorization", key).header("Stripe-Version", VERSION).call(),
+            None => {
+                let request = self.agent.get(url).header("Authorization", key).header("Stripe-Version", VERSION);
+                request.config().timeout_global(Some(timeout)).build().call()
+            }
             Some(form) => {
                 let mut request = self.agent.post(url).header("Authorization", key).header("Stripe-Version", VERSION);
                 request = request.header("Content-Type", "application/x-www-form-urlencoded");
                 if let Some(key) = &call.idempotency_key {
                     request = request.header("Idempotency-Key", key);
                 }
-                request.send(form)
+                request.config().timeout_global(Some(timeout)).build().send(form)
             }
         };
         let mut response = match sent {
@@ -68,10 +103,17 @@ impl StripeClient {
         }
     }
 
+    /// A call of a task, as long as there is time for it.
+    fn ask(&self, patience: &Patience, call: &ApiCall, task: &TransferTask) -> Reply {
+        match patience.next() {
+            Some(timeout) => self.call_within(timeout, call, &task.api_key),
+            None => Reply::NotSent(NO_TIME.into()),
+        }
+    }
+
     /// That it is not there counts only where the clocks agree: what follows from it depends on how long ago things were.
-    fn look_up(&self, task: &TransferTask) -> LookUp {
-        let call = api::look_up_transfer(task.transfer.payout);
-        let reply = self.call(&call, &task.api_key);
+    fn look_up(&self, task: &TransferTask, patience: &Patience) -> LookUp {
+        let reply = self.ask(patience, &api::look_up_transfer(task.transfer.payout), task);
         match api::read_look_up(&reply, &task.transfer) {
             LookUp::None if api::differs(&reply, task.now_ms) > CLOCKS_DIFFER_MS => {
                 LookUp::Unclear("this machine's clock and Stripe's are too far apart: set it right".into())
@@ -81,25 +123,26 @@ impl StripeClient {
     }
 
     /// Whether the key is of the Stripe account that the destination is connected to.
-    fn knows_destination(&self, task: &TransferTask) -> bool {
-        let reply = self.call(&api::retrieve_account(&task.transfer.destination), &task.api_key);
+    fn knows_destination(&self, task: &TransferTask, patience: &Patience) -> bool {
+        let reply = self.ask(patience, &api::retrieve_account(&task.transfer.destination), task);
         matches!(api::read_account(&reply), AccountVerdict::Known(state) if state.id == task.transfer.destination)
     }
 
-    fn send(&self, task: &TransferTask, earlier: bool) -> Outcome {
+    fn send(&self, task: &TransferTask, patience: &Patience, earlier: bool) -> Outcome {
         let call = api::send_transfer(task.transfer.payout, task.form.clone());
-        match api::read_transfer(&self.call(&call, &task.api_key), &task.transfer) {
+        match api::read_transfer(&self.ask(patience, &call, task), &task.transfer) {
             TransferVerdict::Paid(transfer) => Outcome::Done(Some(transfer)),
             TransferVerdict::NotTaken(reason) => Outcome::Retry(reason),
             TransferVerdict::Refused(reason) if !earlier => Outcome::Refused(reason),
-            // A refusal of this one says little about the one before.
-            TransferVerdict::Refused(reason) => match self.look_up(task) {
+            // A refusal of this one says little about the one before, which may still be under way.
+            TransferVerdict::Refused(reason) => match self.look_up(task, patience) {
                 LookUp::Found(transfer) => Outcome::Done(Some(transfer)),
-                LookUp::None => Outcome::Refused(reason),
+                LookUp::None if task.refusal_counts => Outcome::Refused(reason),
+                LookUp::None => Outcome::Unclear(format!("{reason} (of a repeat; the first may still be under way)")),
                 LookUp::Unclear(reason) => Outcome::Unclear(reason),
             },
             // Under its key Stripe repeats a fault of its own for a day, also where the transfer was made.
-            TransferVerdict::Unclear(reason) => match self.look_up(task) {
+            TransferVerdict::Unclear(reason) => match self.look_up(task, patience) {
                 LookUp::Found(transfer) => Outcome::Done(Some(transfer)),
                 LookUp::None | LookUp::Unclear(_) => Outcome::Unclear(reason),
             },
@@ -107,27 +150,26 @@ impl StripeClient {
     }
 
     fn carry_out(&self, task: &TransferTask) -> Outcome {
-        if task.check_destination && !self.knows_destination(task) {
+        let patience = Patience::begun_at(Instant::now(), self.timeout);
+        if task.check_destination && !self.knows_destination(task, &patience) {
             let reason = "the project's Stripe key has changed, and the new one does not know the account to be paid";
-            return Outcome::Unclear(reason.into());
+            return match task.step {
+                NextStep::Send { earlier: true } | NextStep::LookUp { .. } => Outcome::Unclear(reason.into()),
+                NextStep::Send { earlier: false } | NextStep::CallOff => Outcome::Retry(reason.into()),
+            };
         }
-        match task.step {
-            NextStep::Send { earlier } => match self.look_up(task) {
-                LookUp::Found(transfer) => Outcome::Done(Some(transfer)),
-                LookUp::None => self.send(task, earlier),
-                LookUp::Unclear(reason) => Outcome::Retry(reason),
-            },
-            NextStep::CallOff => match self.look_up(task) {
-                LookUp::Found(transfer) => Outcome::Done(Some(transfer)),
-                LookUp::None => Outcome::Refused("it was called off".into()),
-                LookUp::Unclear(reason) => Outcome::Retry(reason),
-            },
-            NextStep::LookUp { certain } => match self.look_up(task) {
-                LookUp::Found(transfer) => Outcome::Done(Some(transfer)),
-                LookUp::None if certain && task.may_resolve => Outcome::Refused("Stripe has no such transfer.".into()),
-                LookUp::None => Outcome::Unclear("Stripe has no such transfer; an operator has to decide".into()),
-                LookUp::Unclear(reason) => Outcome::Unclear(reason),
-            },
+        match (task.step, self.look_up(task, &patience)) {
+            (_, LookUp::Found(transfer)) => Outcome::Done(Some(transfer)),
+            (NextStep::Send { earlier }, LookUp::None) => self.send(task, &patience, earlier),
+            (NextStep::CallOff, LookUp::None) => Outcome::Refused("it was called off".into()),
+            (NextStep::LookUp { certain: true }, LookUp::None) if task.may_resolve => {
+                Outcome::Refused(NOT_AT_STRIPE.into())
+            }
+            (NextStep::LookUp { .. }, LookUp::None) => {
+                Outcome::Unclear("Stripe has no such transfer; an operator has to decide".into())
+            }
+            (NextStep::Send { .. } | NextStep::CallOff, LookUp::Unclear(reason)) => Outcome::Retry(reason),
+            (NextStep::LookUp { .. }, LookUp::Unclear(reason)) => Outcome::Unclear(reason),
         }
     }
 }
@@ -167,5 +209,21 @@ fn named(fault: &ureq::Error) -> String {
         ureq::Error::ConnectionFailed => "there is no connection".into(),
         ureq::Error::BodyExceedsLimit(_) => "the answer is too long".into(),
         _ => "the call broke off".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_has_its_time_and_begins_no_call_without() {
+        let begun = Instant::now();
+        let patience = Patience::begun_at(begun, TIMEOUT);
+        for (after_s, next_s) in [(0, Some(15)), (14, Some(15)), (20, Some(10)), (25, Some(5)), (26, None), (90, None)]
+        {
+            let next = patience.next_at(begun + Duration::from_secs(after_s));
+            assert_eq!(next, next_s.map(Duration::from_secs), "{after_s}");
+        }
     }
 }

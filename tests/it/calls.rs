@@ -208,6 +208,7 @@ const BASE: &[Call] = &[
     // The default program gives credits, which are not paid out.
     Call { status: 409, ..read("/v1/partner", Who::Developer) },
     Call { status: 409, ..read("/v1/partner/agreement", Who::Developer) },
+    Call { status: 409, ..read("/v1/partner/agreements", Who::Developer) },
     post(
         "/v1/partner/upgrade",
         Who::Developer,

@@ -384,7 +384,8 @@ fn no_query_of_a_payout_scans() {
         assert_eq!(world.post(&partner, "/v1/payouts", &json!({ "amount": 500 })).0, 201);
         world.settle();
     }
-    for path in ["/v1/partner", "/v1/partner/agreement", "/v1/payouts", "/v1/payouts?limit=1"] {
+    for path in ["/v1/partner", "/v1/partner/agreement", "/v1/partner/agreements", "/v1/payouts", "/v1/payouts?limit=1"]
+    {
         let request = ureq::get(format!("{}{path}", world.server.url));
         let reply = request.header("Authorization", format!("Bearer {partner}")).call().unwrap();
         assert_eq!(reply.status(), 200, "{path}");

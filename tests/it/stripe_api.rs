@@ -78,6 +78,10 @@ pub struct State {
     pub clock: Option<Arc<AtomicI64>>,
     /// How far Stripe's is ahead of it.
     pub ahead_ms: i64,
+    /// It does not say whose a key is.
+    pub hides_itself: bool,
+    /// What the next account is called, if not as usual.
+    pub next_account: Option<String>,
     /// Where account links lead, when it has pages of its own: its address.
     pub pages: Option<String>,
     /// The last link of each account: where it leads back, and where when it has expired.
@@ -360,7 +364,7 @@ fn run(state: &mut State, request: &Request, platform: &str) -> (u16, Value) {
             (400, error("invalid_request_error", "", "Sign up for Connect first."))
         }
         ("POST", "/v1/accounts") => {
-            let id = state.next_id("acct");
+            let id = state.next_account.take().unwrap_or_else(|| state.next_id("acct"));
             let account = json!({ "id": id, "object": "account", "type": field("type"), "platform": platform,
                 "email": field("email"), "payouts_enabled": false, "details_submitted": false,
                 "capabilities": { "transfers": "inactive" },
@@ -402,10 +406,16 @@ fn run(state: &mut State, request: &Request, platform: &str) -> (u16, Value) {
             let found: Vec<_> = state.transfers.iter().filter(is_it).cloned().collect();
             (200, json!({ "object": "list", "url": "/v1/transfers", "has_more": false, "data": found }))
         }
-        ("GET", path) => match path.strip_prefix("/v1/accounts/").and_then(|id| owned(state, id)) {
-            Some(account) => (200, account),
-            None => (403, error("invalid_request_error", "account_invalid", "No such account.")),
-        },
+        ("GET", "/v1/account") if state.hides_itself => {
+            (403, error("invalid_request_error", "more_permissions_required", "The key may not read this."))
+        }
+        ("GET", "/v1/account") => (200, json!({ "id": platform, "object": "account" })),
+        ("GET", path) => {
+            let found = path.strip_prefix("/v1/accounts/").and_then(|id| owned(state, id));
+            let words = "The provided key does not have access to the account (or that account does not exist). \
+                         Application access may have been revoked.";
+            found.map_or((403, error("invalid_request_error", "account_invalid", words)), |account| (200, account))
+        }
         _ => (404, error("invalid_request_error", "", "Unrecognized request URL.")),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::entry::EntryKind;
 use crate::domain::id::{AccountId, ReferralId};
+use crate::domain::payout::PayoutStatus;
 use crate::domain::program::Vesting;
 use crate::domain::time::DAY_MS;
 
@@ -113,17 +114,31 @@ impl Balance {
     }
 }
 
-/// The `status` of a ledger line: a grant's follows its lot, any other entry's says what it did.
-pub fn line_status(kind: EntryKind, lot: &Lot, now_ms: i64) -> &'static str {
+/// What payouts have to do with a ledger line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Carried {
+    /// How the payout stands that the entry is part of.
+    pub by: Option<PayoutStatus>,
+    /// How much of the lot is in a payout that is not settled.
+    pub reserved: i64,
+}
+
+/// The `status` of a ledger line: a grant's follows its lot, a payout's its payout, any other entry's says what it did.
+pub fn line_status(kind: EntryKind, lot: &Lot, carried: Carried, now_ms: i64) -> &'static str {
     match kind {
         EntryKind::Spend => "SPENT",
         EntryKind::Expire => "EXPIRED",
         EntryKind::Reverse => "REVERSED",
-        EntryKind::Payout => "PAID",
+        EntryKind::Payout => match carried.by {
+            Some(PayoutStatus::Paid) => "PAID",
+            Some(PayoutStatus::Failed | PayoutStatus::Cancelled) => "RETURNED",
+            Some(PayoutStatus::Queued | PayoutStatus::Reconciling) | None => "RESERVED",
+        },
         EntryKind::PayoutReturn => "RETURNED",
         EntryKind::Repay => "REPAID",
         EntryKind::Grant if lot.reversed > 0 && lot.reversed + lot.expired >= lot.granted => "REVERSED",
-        EntryKind::Grant if lot.paid > 0 => "PAID",
+        // What is only reserved may come back.
+        EntryKind::Grant if lot.paid > carried.reserved => "PAID",
         EntryKind::Grant if lot.expired > 0 || lot.lapsed(now_ms) > 0 => "EXPIRED",
         EntryKind::Grant if lot.unvested(now_ms) > 0 => "PENDING",
         EntryKind::Grant => "ELIGIBLE",
@@ -131,8 +146,8 @@ pub fn line_status(kind: EntryKind, lot: &Lot, now_ms: i64) -> &'static str {
 }
 
 /// Every word that [`line_status`] can say, for filters.
-pub const LINE_STATUSES: [&str; 8] =
-    ["PENDING", "ELIGIBLE", "PAID", "REVERSED", "EXPIRED", "SPENT", "RETURNED", "REPAID"];
+pub const LINE_STATUSES: [&str; 9] =
+    ["PENDING", "ELIGIBLE", "RESERVED", "PAID", "REVERSED", "EXPIRED", "SPENT", "RETURNED", "REPAID"];
 
 #[cfg(test)]
 mod tests {
@@ -233,7 +248,26 @@ mod tests {
             (Lot { expires_at_ms: 5, ..lot(100) }, 10, "EXPIRED"),
             (Lot { expires_at_ms: 5, expired: 40, remaining: 0, ..lot(100) }, 10, "EXPIRED"),
         ] {
-            assert_eq!(line_status(EntryKind::Grant, &lot, now_ms), status);
+            assert_eq!(line_status(EntryKind::Grant, &lot, Carried::default(), now_ms), status);
+            assert!(LINE_STATUSES.contains(&status));
+        }
+    }
+
+    #[test]
+    fn nothing_is_paid_before_its_payout_is() {
+        let carried = Lot { paid: 60, remaining: 40, ..lot(100) };
+        for (reserved, status) in [(60, "ELIGIBLE"), (59, "PAID"), (0, "PAID")] {
+            assert_eq!(line_status(EntryKind::Grant, &carried, Carried { by: None, reserved }, 10), status);
+        }
+        for (by, status) in [
+            (PayoutStatus::Queued, "RESERVED"),
+            (PayoutStatus::Reconciling, "RESERVED"),
+            (PayoutStatus::Paid, "PAID"),
+            (PayoutStatus::Failed, "RETURNED"),
+            (PayoutStatus::Cancelled, "RETURNED"),
+        ] {
+            let carried_by = Carried { by: Some(by), reserved: 0 };
+            assert_eq!(line_status(EntryKind::Payout, &carried, carried_by, 10), status);
             assert!(LINE_STATUSES.contains(&status));
         }
     }

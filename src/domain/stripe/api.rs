@@ -60,6 +60,11 @@ pub fn retrieve_account(stripe_account: &str) -> ApiCall {
     ApiCall { path, form: None, idempotency_key: None }
 }
 
+/// Whose the key is.
+pub fn own_account() -> ApiCall {
+    ApiCall { path: "/v1/account".into(), form: None, idempotency_key: None }
+}
+
 /// The page where Stripe asks for what it needs to know.
 pub fn link_account(stripe_account: &str, refresh_url: &str, return_url: &str) -> ApiCall {
     let pairs = [
@@ -107,7 +112,7 @@ pub fn look_up_transfer(payout: PayoutId) -> ApiCall {
 pub enum TransferVerdict {
     /// With Stripe's id of it.
     Paid(String),
-    /// Stripe has looked at it and will not. The words are Stripe's.
+    /// Stripe has looked at it and will not: its code, if it gives one, and its words.
     Refused(String),
     /// Stripe has not even begun with it.
     NotTaken(String),
@@ -171,9 +176,11 @@ pub fn read_transfer(reply: &Reply, asked: &Transfer) -> TransferVerdict {
         // A key that is not good, or too much at once: refused at the door. What has no word of Stripe's own may come from
         // something on the way back.
         401 | 403 | 429 if kind.ends_with("_error") => NotTaken(said),
-        400 | 402 | 404 if ["invalid_request_error", "card_error"].contains(&kind) => {
-            Refused(if message.is_empty() { said } else { message.to_owned() })
-        }
+        400 | 402 | 404 if ["invalid_request_error", "card_error"].contains(&kind) => Refused(match (code, message) {
+            (_, "") => said,
+            ("", message) => message.to_owned(),
+            (code, message) => format!("{code}: {message}"),
+        }),
         _ => Unclear(said),
     }
 }
@@ -211,7 +218,8 @@ pub enum AccountVerdict {
     Known(AccountState),
     /// Stripe has looked at the call and will not. The words are Stripe's.
     Refused(String),
-    /// There is no such account, or not for this key.
+    /// There is no such account for this key: it is closed, or has cut the tie, or the key is of another Stripe account or
+    /// of its other mode. Stripe does not say which.
     Gone,
     Unavailable(String),
 }
@@ -229,11 +237,27 @@ pub fn read_account(reply: &Reply) -> AccountVerdict {
     let error = body.get("error").and_then(Value::as_object);
     let word = |name| error.and_then(|error| text(error, name)).unwrap_or_default();
     let said = format!("HTTP {} {} {}", answer.status, word("type"), word("code"));
-    match answer.status {
-        403 | 404 if ["account_invalid", "resource_missing"].contains(&word("code")) => AccountVerdict::Gone,
-        400 | 402 | 404 if !word("type").is_empty() => AccountVerdict::Refused(format!("{said}: {}", word("message"))),
+    match (answer.status, word("type"), word("code")) {
+        (403, "invalid_request_error", "account_invalid") | (404, "invalid_request_error", "resource_missing") => {
+            AccountVerdict::Gone
+        }
+        (400 | 402 | 404, "", _) => AccountVerdict::Unavailable(said),
+        (400 | 402 | 404, ..) => AccountVerdict::Refused(format!("{said}: {}", word("message"))),
         _ => AccountVerdict::Unavailable(said),
     }
+}
+
+/// The Stripe account that a key is of, as [`own_account`] is answered, and in which of its modes: connected accounts of
+/// one are not to be seen in the other.
+pub fn read_platform(reply: &Reply, api_key: &str) -> Result<String, String> {
+    let AccountVerdict::Known(own) = read_account(reply) else {
+        return Err(match reply {
+            Reply::Answer(answer) => format!("HTTP {}", answer.status),
+            Reply::NotSent(reason) | Reply::Lost(reason) => reason.clone(),
+        });
+    };
+    let mode = if api_key.contains("_test_") { " (test mode)" } else { "" };
+    Ok(format!("{}{mode}", own.id))
 }
 
 /// The address of the page that [`link_account`] asked for.
@@ -325,6 +349,49 @@ mod tests {
             };
             assert_eq!(is, word, "{reply:?}");
         }
+    }
+
+    #[test]
+    fn a_refusal_is_kept_with_its_code() {
+        let said = |code: &str, message: &str| {
+            let error = json!({ "error": { "type": "invalid_request_error", "code": code, "message": message } });
+            match read_transfer(&answer(400, &error.to_string()), &asked()) {
+                TransferVerdict::Refused(said) => said,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(said("balance_insufficient", "No money."), "balance_insufficient: No money.");
+        assert_eq!(said("", "No money."), "No money.");
+        assert_eq!(said("account_closed", ""), "HTTP 400 invalid_request_error account_closed");
+    }
+
+    #[test]
+    fn an_account_is_gone_only_in_stripe_s_own_words() {
+        let error = |kind: &str, code: &str| json!({ "error": { "type": kind, "code": code } }).to_string();
+        let invalid = "invalid_request_error";
+        for (status, body, is_gone) in [
+            (403, error(invalid, "account_invalid"), true),
+            (404, error(invalid, "resource_missing"), true),
+            (403, error(invalid, "more_permissions_required_for_application"), false),
+            (403, error(invalid, "resource_missing"), false),
+            (403, error("", "account_invalid"), false),
+            (404, error(invalid, ""), false),
+            (404, error(invalid, "account_invalid"), false),
+            (401, error(invalid, "account_invalid"), false),
+            (404, "<html>".into(), false),
+        ] {
+            let verdict = read_account(&answer(status, &body));
+            assert_eq!(verdict == AccountVerdict::Gone, is_gone, "{status} {body}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_of_an_account_and_a_mode() {
+        let own = answer(200, &json!({ "id": "acct_1", "object": "account" }).to_string());
+        assert_eq!(read_platform(&own, "sk_live_x").unwrap(), "acct_1");
+        assert_eq!(read_platform(&own, "rk_test_x").unwrap(), "acct_1 (test mode)");
+        assert_eq!(read_platform(&answer(403, "{}"), "sk_live_x").unwrap_err(), "HTTP 403");
+        assert!(read_platform(&Reply::Lost("x".into()), "sk_live_x").is_err());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Connected accounts as Stripe describes them, and what is missing in words.
 
+use crate::domain::time;
 use serde_json::{Map, Value};
 
 /// The origin of the pages that an account link leads to: Stripe's own, or those of whatever stands in for its API.
@@ -19,7 +20,7 @@ pub fn pages_of(api_url: &str) -> String {
 pub struct AccountState {
     pub id: String,
     pub payouts_enabled: bool,
-    /// In words; nothing is missing when it is ready.
+    /// In words. Where it is ready, what Stripe wants to know by a later day.
     pub missing: Vec<String>,
 }
 
@@ -32,20 +33,30 @@ impl AccountState {
             let list = requirements.and_then(|requirements| requirements.get(list)).and_then(Value::as_array);
             list.into_iter().flatten().filter_map(Value::as_str).map(words).collect::<Vec<_>>()
         };
+        let reason = requirements.and_then(|requirements| requirements.get("disabled_reason")).and_then(Value::as_str);
+        let transfers = object.get("capabilities").and_then(|can| can.get("transfers")).and_then(Value::as_str);
+        let is_able = enabled && transfers.is_none_or(|state| state == "active");
+        // What is due has until its deadline: only then it becomes past due, and Stripe stops.
+        let ready = is_able && reason.is_none() && due("past_due").is_empty();
+        let deadline =
+            requirements.and_then(|requirements| requirements.get("current_deadline")).and_then(Value::as_i64);
         let mut missing: Vec<String> = Vec::new();
         for word in due("past_due").into_iter().chain(due("currently_due")) {
             if !missing.contains(&word) {
                 missing.push(word);
             }
         }
-        let reason = requirements.and_then(|requirements| requirements.get("disabled_reason")).and_then(Value::as_str);
+        if let Some(day) = deadline.and_then(day).filter(|_| ready) {
+            for word in &mut missing {
+                *word = format!("{word}, by {day}");
+            }
+        }
         let reason = reason.map(disabled).filter(|word| missing.is_empty() || word != PAST_DUE);
         missing.extend(reason);
-        let transfers = object.get("capabilities").and_then(|can| can.get("transfers")).and_then(Value::as_str);
-        if missing.is_empty() && (!enabled || transfers.is_some_and(|state| state != "active")) {
+        if missing.is_empty() && !ready {
             missing.push("Stripe is still checking what it was given.".into());
         }
-        Some(Self { id: id.to_owned(), payouts_enabled: enabled && missing.is_empty(), missing })
+        Some(Self { id: id.to_owned(), payouts_enabled: ready, missing })
     }
 
     /// What a test project has at once.
@@ -56,6 +67,12 @@ impl AccountState {
 
 fn is_account(id: &str) -> bool {
     id.starts_with("acct_") && id.len() <= 255 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// A time in seconds as a day such as `2026-03-01`.
+fn day(seconds: i64) -> Option<String> {
+    let at_ms = seconds.checked_mul(1_000).filter(|at_ms| (0..=time::LAST_MS).contains(at_ms))?;
+    time::rfc3339(at_ms).split_once('T').map(|(day, _)| day.to_owned())
 }
 
 const PAST_DUE: &str = "What Stripe asked for is overdue.";
@@ -155,7 +172,6 @@ mod tests {
         for (pointer, value) in [
             ("/payouts_enabled", json!(false)),
             ("/capabilities/transfers", json!("pending")),
-            ("/requirements/currently_due", json!(["external_account"])),
             ("/requirements/past_due", json!(["individual.phone"])),
             ("/requirements/disabled_reason", json!("rejected.fraud")),
         ] {
@@ -163,6 +179,18 @@ mod tests {
             *other.pointer_mut(pointer).unwrap() = value;
             let state = read(&other);
             assert!(!state.payouts_enabled && state.missing.len() == 1, "{other}: {state:?}");
+        }
+        for (due, deadline, missing) in [
+            (json!(["external_account"]), json!(1_772_323_200), "Your bank account, by 2026-03-01"),
+            (json!(["external_account"]), json!(null), "Your bank account"),
+            (json!(["external_account"]), json!(-5), "Your bank account"),
+        ] {
+            let mut other = good.clone();
+            other["requirements"]["currently_due"] = due;
+            other["requirements"]["current_deadline"] = deadline;
+            let state = read(&other);
+            assert!(state.payouts_enabled, "what is due later does not stand in the way: {state:?}");
+            assert_eq!(state.missing, [missing]);
         }
         for id in [json!(null), json!(""), json!("cus_1"), json!("acct_1/../x")] {
             assert_eq!(AccountState::read(json!({ "id": id }).as_object().unwrap()), None);

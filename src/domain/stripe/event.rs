@@ -11,6 +11,9 @@ use serde_json::{Map, Value};
 /// More than any currency of Stripe's can say in one payment.
 const MOST_MINOR: i64 = 1_000_000_000_000;
 
+/// What is told of connected accounts that is to be known here.
+const OF_CONNECTED: [&str; 3] = ["account.updated", "payout.failed", "payout.paid"];
+
 type Object = Map<String, Value>;
 
 /// An event in the few words that are kept of it.
@@ -51,10 +54,10 @@ pub enum Fact {
     /// How a connected account stands.
     Account(AccountState),
     Transfer(ToldTransfer),
-    /// The bank of a connected account took no money from Stripe.
-    BankRefusal {
+    /// The bank of a connected account took money from Stripe, or did not.
+    Bank {
         stripe_account: String,
-        reason: String,
+        refusal: Option<String>,
     },
     /// Nothing but who a customer is, or which payment is of which invoice.
     Link,
@@ -148,7 +151,7 @@ impl StripeEvent {
         let fact = match self.kind.as_str() {
             // What is sold, refunded or transferred at somebody else's account is no business of the team's: else who has
             // one could buy from themselves, and be paid a commission for it.
-            kind if connected.is_some() && !["account.updated", "payout.failed"].contains(&kind) => Some(Fact::Other),
+            kind if connected.is_some() && !OF_CONNECTED.contains(&kind) => Some(Fact::Other),
             "checkout.session.completed" => self.session(object, false),
             "checkout.session.async_payment_succeeded" => self.session(object, true),
             "customer.subscription.created" => self.subscription(object, true),
@@ -167,10 +170,14 @@ impl StripeEvent {
             }
             "account.updated" => AccountState::read(object).map(Fact::Account),
             "transfer.created" | "transfer.updated" | "transfer.reversed" => transfer(object).map(Fact::Transfer),
-            "payout.failed" => connected.map(|stripe_account| Fact::BankRefusal {
+            "payout.failed" => connected.map(|stripe_account| Fact::Bank {
                 stripe_account,
-                reason: id(object.get("failure_code")).unwrap_or_else(|| "unknown".into()),
+                refusal: Some(id(object.get("failure_code")).unwrap_or_else(|| "unknown".into())),
             }),
+            "payout.paid" => {
+                let of_partner = |stripe_account| Fact::Bank { stripe_account, refusal: None };
+                Some(connected.map_or(Fact::Other, of_partner))
+            }
             _ => Some(Fact::Other),
         };
         self.fact = fact.unwrap_or(Fact::Unusable);

@@ -60,13 +60,13 @@ fn told(found: &ProjectPayout) -> Vec<String> {
         told.push("It is called off; its money comes back with the next step.".to_owned());
     }
     if let Some(sent) = row.sendings.filter(|_| row.status != PayoutStatus::Paid) {
-        told.push(format!(
-            "Stripe was told {} times, last at {}.",
-            row.times_sent,
-            Moment::in_figures(sent.last_at_ms).text
-        ));
+        let at = Moment::in_figures(sent.last_at_ms).text;
+        told.push(match row.times_sent {
+            1 => format!("Stripe was told once, at {at}."),
+            times => format!("Stripe was told {times} times, last at {at}."),
+        });
     }
-    if let Some(at_ms) = found.certain_at_ms() {
+    if let Some(at_ms) = found.listed.certain_at_ms() {
         let at = Moment::in_figures(at_ms).text;
         told.push(format!(
             "From {at} on it can be resolved: if Stripe has no such transfer then, the money comes back."
@@ -84,17 +84,16 @@ fn told(found: &ProjectPayout) -> Vec<String> {
 }
 
 /// What makes sense to order now. The engine has the last word.
-fn orders(found: &ProjectPayout, now_ms: i64) -> Vec<(&'static str, &'static str)> {
+fn orders(found: &ProjectPayout) -> Vec<(&'static str, &'static str)> {
     let row = &found.listed.payout;
     let mut orders = Vec::new();
-    let is_covered = found.listed.waits_for() != Some("cancel");
-    if row.status == PayoutStatus::Queued && !row.approved && !row.cancel_asked && is_covered {
+    if found.listed.waits_for() == Some("approval") {
         orders.push((PayoutOrder::Approve.as_str(), "Approve"));
     }
     if row.status.is_open() && (row.approved || row.cancel_asked) {
         orders.push((PayoutOrder::Retry.as_str(), "Try again now"));
     }
-    if found.certain_at_ms().is_some_and(|at_ms| now_ms >= at_ms) {
+    if found.listed.is_certain() {
         orders.push((PayoutOrder::Resolve.as_str(), "Resolve"));
     }
     if row.status == PayoutStatus::Queued && row.times_sent == 0 && !row.cancel_asked {
@@ -104,7 +103,7 @@ fn orders(found: &ProjectPayout, now_ms: i64) -> Vec<(&'static str, &'static str
 }
 
 impl Row {
-    fn new(found: &ProjectPayout, developers: &str, whole: bool, now_ms: i64) -> Self {
+    fn new(found: &ProjectPayout, developers: &str, whole: bool) -> Self {
         let row = &found.listed.payout;
         let account = row.account.to_string();
         Self {
@@ -118,7 +117,7 @@ impl Row {
             waits_for: found.listed.waits_for().map(waiting_text),
             owed: (found.listed.owed > 0).then(|| minor_text(found.listed.owed, &row.currency)),
             told: told(found),
-            orders: if whole { orders(found, now_ms) } else { Vec::new() },
+            orders: if whole { orders(found) } else { Vec::new() },
         }
     }
 }
@@ -139,7 +138,6 @@ async fn list(
     let url = console.url(Section::Payouts);
     let next = found.last().filter(|_| has_more).map(|last| Cursor(last.listed.payout.id.0));
     let (developers, whole) = (console.url(Section::Developers), console.role().may_write());
-    let now_ms = context.engine.machine_now_ms();
     let title = |word: &'static str| match word {
         "all" => "All",
         "open" => "Open",
@@ -154,7 +152,7 @@ async fn list(
         csrf: console.csrf(context),
         can_write: whole,
         filters: PayoutFilter::WORDS.iter().map(|word| (*word, title(word), *word == status)).collect(),
-        rows: found.iter().map(|found| Row::new(found, &developers, whole, now_ms)).collect(),
+        rows: found.iter().map(|found| Row::new(found, &developers, whole)).collect(),
         is_first: before.is_none(),
         next: next.map(|next| format!("{url}?status={status}&cursor={next}")),
         error: error.map(|error| error.message.clone()),

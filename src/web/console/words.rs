@@ -43,6 +43,10 @@ pub fn waiting_text(waits_for: &str) -> &'static str {
     match waits_for {
         "approval" => "Waits for your approval.",
         "cancel" => "It is not covered any more by what the partner has earned: call it off.",
+        "resolve" => {
+            "Stripe was last told of it more than a day ago, and has not said that it was sent. Look for it there, then \
+             resolve it."
+        }
         "retry" => "It is not tried any more: try it again, or see what Stripe says.",
         "transfer_exists" => "Its money was given back here, but Stripe has a transfer of it: look into it there.",
         "transfer_reversed" => "Stripe has taken the transfer back, or a part of it.",

@@ -55,7 +55,7 @@ struct PayoutBody {
 
 impl From<ProjectPayout> for PayoutBody {
     fn from(found: ProjectPayout) -> Self {
-        let (waits_for, certain_at) = (found.listed.waits_for(), found.certain_at_ms().map(rfc3339));
+        let (waits_for, certain_at) = (found.listed.waits_for(), found.listed.certain_at_ms().map(rfc3339));
         let (row, owed) = (found.listed.payout, found.listed.owed);
         Self {
             id: row.id,

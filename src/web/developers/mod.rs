@@ -41,6 +41,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(readable("/v1/developers/ledger.csv", ledger::export))
         .service(readable("/v1/partner", partner::show))
         .service(readable("/v1/partner/agreement", partner::agreement))
+        .service(readable("/v1/partner/agreements", partner::agreements))
         .service(web::resource("/v1/partner/upgrade").route(web::post().to(partner::upgrade)))
         .service(web::resource("/v1/partner/connect").route(web::post().to(partner::connect)))
         .service(web::resource("/v1/partner/downgrade").route(web::post().to(partner::downgrade)))

@@ -1,12 +1,13 @@
 //! The partner track: upgrading, connecting Stripe, going back.
 
 use crate::domain::error::Error;
+use crate::domain::id::Cursor;
 use crate::domain::{partner, time};
-use crate::engine::{NewSignature, PartnerView, SignedAgreement};
+use crate::engine::{Acceptance, NewSignature, PartnerView, SignedAgreement};
 use crate::web::auth::{ClientAddress, Developer};
 use crate::web::body::{Fields, Json};
 use crate::web::error::ApiError;
-use crate::web::query::Query;
+use crate::web::query::{Page, Query};
 use crate::web::{Context, json};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, web};
@@ -119,6 +120,34 @@ pub async fn connect(developer: Developer, context: web::Data<Context>) -> Resul
         "requirements": connected.account.missing,
     });
     Ok(json(StatusCode::OK, body))
+}
+
+#[derive(Serialize)]
+struct SignatureBody {
+    version: i64,
+    signature: Option<String>,
+    signed_at: String,
+}
+
+impl From<Acceptance> for SignatureBody {
+    fn from(signed: Acceptance) -> Self {
+        Self { version: signed.version, signature: signed.signature, signed_at: time::rfc3339(signed.signed_at_ms) }
+    }
+}
+
+/// What was signed, newest first.
+pub async fn agreements(
+    developer: Developer,
+    context: web::Data<Context>,
+    query: Query,
+) -> Result<HttpResponse, ApiError> {
+    let (limit, before) = (query.limit()?, query.cursor()?);
+    let (project, account) = (developer.project, developer.account);
+    let mut signed = context.engine.signed_agreements(project, account, before, limit + 1).await?;
+    let has_more = signed.len() > limit;
+    signed.truncate(limit);
+    let next_cursor = signed.last().filter(|_| has_more).map(|signed| Cursor(signed.id));
+    Ok(json(StatusCode::OK, Page { data: signed.into_iter().map(SignatureBody::from).collect(), next_cursor }))
 }
 
 /// The agreement as a file to keep.

@@ -2,6 +2,7 @@
 
 use crate::domain::error::Error;
 use crate::domain::id::{Cursor, PayoutId};
+use crate::domain::payout::failure_words;
 use crate::domain::time;
 use crate::engine::PayoutRow;
 use crate::web::auth::Developer;
@@ -23,7 +24,8 @@ struct PayoutBody {
     status: &'static str,
     created_at: String,
     paid_at: Option<String>,
-    failure: Option<String>,
+    /// In our words.
+    failure: Option<&'static str>,
 }
 
 impl From<PayoutRow> for PayoutBody {
@@ -35,7 +37,7 @@ impl From<PayoutRow> for PayoutBody {
             status: row.status.as_str(),
             created_at: time::rfc3339(row.created_at_ms),
             paid_at: row.paid_at_ms.map(time::rfc3339),
-            failure: row.failure,
+            failure: row.failure.as_deref().map(failure_words),
         }
     }
 }

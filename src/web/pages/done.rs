@@ -19,6 +19,7 @@ pub enum Done {
     BasicNow,
     StripeReady,
     StripeIncomplete,
+    StripeGone,
     PayoutRequested,
     PayoutKnown,
     SessionEnded,
@@ -27,7 +28,7 @@ pub enum Done {
 }
 
 impl Done {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::SignedOut,
         Self::ProfileSaved,
         Self::PasswordChanged,
@@ -37,6 +38,7 @@ impl Done {
         Self::BasicNow,
         Self::StripeReady,
         Self::StripeIncomplete,
+        Self::StripeGone,
         Self::PayoutRequested,
         Self::PayoutKnown,
         Self::SessionEnded,
@@ -55,6 +57,7 @@ impl Done {
             Self::BasicNow => "basic-now",
             Self::StripeReady => "stripe-ready",
             Self::StripeIncomplete => "stripe-incomplete",
+            Self::StripeGone => "stripe-gone",
             Self::PayoutRequested => "payout-requested",
             Self::PayoutKnown => "payout-known",
             Self::SessionEnded => "session-ended",
@@ -74,6 +77,9 @@ impl Done {
             Self::BasicNow => "You are on the basic track again. You can come back at any time.",
             Self::StripeReady => "Stripe is ready to pay out to you.",
             Self::StripeIncomplete => "Stripe was asked, and something is still missing. It is listed below.",
+            Self::StripeGone => {
+                "Stripe does not know the account any more that was connected. Connect with Stripe again."
+            }
             Self::PayoutRequested => "Your payout is requested. It is reserved now, and listed below.",
             Self::PayoutKnown => {
                 "A payout has been requested already since that form was opened. Nothing was sent twice: it is listed below."

@@ -68,6 +68,39 @@ fn what_the_partner_owes_meanwhile_is_shown() {
     assert!(owed > 0);
     let page = Desk::sign_in(&stage.app, OperatorRole::Operator).page("payouts").body;
     assert!(page.contains("This partner owes 30.00 USD meanwhile"), "{page}");
+    assert!(page.contains("call it off.") && page.contains(">Call off<"), "{page}");
+    assert!(!page.contains(">Approve<"), "what cannot be approved is not offered");
+}
+
+#[test]
+fn a_call_off_that_is_parked_can_be_tried_again_though_nobody_approved_it() {
+    let (stage, id) = waiting();
+    assert_eq!(order(&stage, &id, "cancel").status, 200);
+    stage.stripe.with(|state| state.is_down = true);
+    stage.work();
+    for _ in 0..12 {
+        stage.work_later();
+    }
+    assert_eq!(payout(&stage, &id)["waits_for"], "retry");
+    let operator = Desk::sign_in(&stage.app, OperatorRole::Operator);
+    let page = operator.page("payouts").body;
+    assert!(page.contains(">Try again now<") && !page.contains(">Approve<"), "{page}");
+    stage.stripe.with(|state| state.is_down = false);
+    let done = operator.done("payouts", &[("payout", &id), ("order", "retry"), ("reason", "")]);
+    assert!(done.contains("is tried again now"), "{done}");
+    stage.work();
+    assert_eq!((payout(&stage, &id)["status"].clone(), stage.balance()), (json!("cancelled"), [5_000, 0, 0, 0, 0]));
+}
+
+#[test]
+fn operators_read_stripe_s_own_words() {
+    let (stage, id) = waiting();
+    order(&stage, &id, "approve");
+    stage.stripe.script(&[Fault::NoFunds]);
+    stage.work();
+    assert_eq!(payout(&stage, &id)["failure"], "balance_insufficient: Insufficient funds.");
+    let page = Desk::sign_in(&stage.app, OperatorRole::Operator).page("payouts?status=failed").body;
+    assert!(page.contains("balance_insufficient: Insufficient funds."), "{page}");
 }
 
 #[test]
@@ -84,10 +117,12 @@ fn what_is_stuck_says_what_is_known_and_is_resolved_when_it_is_certain() {
     assert_eq!(order(&stage, &id, "cancel").problem(409), "already_sent");
     let operator = Desk::sign_in(&stage.app, OperatorRole::Operator);
     let page = operator.page("payouts").body;
-    assert!(page.contains("Stripe was told 1 times") && !page.contains(">Resolve<"), "{page}");
+    assert!(page.contains("Stripe was told once, at ") && !page.contains(">Resolve<"), "{page}");
     stage.app.advance_ms(2 * DAY_MS);
     let operator = Desk { browser: operator.browser };
-    assert!(operator.page("payouts").body.contains(">Resolve<"));
+    let page = operator.page("payouts").body;
+    assert!(page.contains(">Resolve<") && page.contains("Look for it there, then resolve it."), "{page}");
+    assert_eq!(payout(&stage, &id)["waits_for"], "resolve");
     assert_eq!(order(&stage, &id, "resolve").status, 200);
     stage.work();
     assert_eq!((payout(&stage, &id)["status"].clone(), stage.balance()[0]), (json!("failed"), 5_000));

@@ -1,13 +1,19 @@
 //! Declining letters by the link in one of them.
 
 use super::{Office, fill_in};
+use crate::harness::{App, no_limits};
 use crate::visitor::{FORM, Visitor, assert_page};
 use refloop::domain::program::Preset;
 use refloop::domain::setting::Setting;
+use refloop::web::{Limits, Quota};
+use std::time::Duration;
 
 /// Alice has had a letter; the path of its link, and her code.
 fn with_a_link() -> (Office, String, String) {
-    let office = Office::open();
+    with_a_link_of(Office::open())
+}
+
+fn with_a_link_of(office: Office) -> (Office, String, String) {
     let code = office.app.developer("Alice").code();
     office.app.referee("Bob", &code);
     let mail = office.the_mail();
@@ -30,6 +36,18 @@ fn a_mail_program_declines_by_one_request() {
         office.app.referee("Carol", &code);
         assert!(office.deliver().is_empty(), "{media_type}");
     }
+}
+
+#[test]
+fn declining_is_no_try_at_a_password() {
+    let login = Quota::new(2, Duration::from_secs(3_600));
+    let office = Office::over(App::start_with(move |settings| settings.limits = Limits { login, ..no_limits() }));
+    let (office, path, _) = with_a_link_of(office);
+    for _ in 0..5 {
+        let reply = office.app.anonymous().send("POST", &path, &[FORM], b"List-Unsubscribe=One-Click".to_vec());
+        assert_page(&reply, 200);
+    }
+    Visitor::new(&office.app).sign_in("alice@alice.example");
 }
 
 #[test]

@@ -43,12 +43,19 @@ fn what_stripe_is_told_is_the_same_to_the_byte_each_time() {
 
 #[test]
 fn a_definite_refusal_gives_the_money_back_and_says_why() {
-    for (fault, why) in [(Fault::Refuse, "The account is closed."), (Fault::NoFunds, "Insufficient funds.")] {
+    for (fault, kept, ours) in [
+        (Fault::Refuse, "account_closed: The account is closed.", "Stripe could not pay to your account there."),
+        (Fault::NoFunds, "balance_insufficient: Insufficient funds.", "The team's money at Stripe did not cover it"),
+    ] {
         let (stage, id) = asked();
         stage.stripe.script(&[fault]);
         stage.work();
         let payout = stage.payout(&id);
-        assert_eq!((&payout["status"], &payout["failure"]), (&json!("failed"), &json!(why)));
+        assert_eq!(payout["status"], "failed");
+        let said = payout["failure"].as_str().unwrap();
+        assert!(said.starts_with(ours), "partners are told in our words: {said}");
+        let listed = stage.app.engine.payouts_of_project("default", false).unwrap();
+        assert_eq!(listed[0].payout.failure.as_deref(), Some(kept), "operators read Stripe's");
         assert_eq!(payout["paid_at"], Value::Null);
         assert_eq!(stage.balance(), [5_000, 0, 0, 0, 0]);
         let kinds: Vec<_> = stage.alice.ledger().iter().map(|line| line["kind"].clone()).collect();
@@ -160,6 +167,59 @@ fn after_an_unclear_one_a_refusal_counts_only_if_nothing_is_there() {
 }
 
 #[test]
+fn a_refusal_right_after_an_unclear_one_frees_nothing_yet() {
+    let (stage, id) = asked();
+    stage.stripe.script(&[Fault::BreakBefore, Fault::Refuse]);
+    stage.work();
+    stage.app.advance_ms(60_000);
+    stage.work();
+    assert_eq!((stage.status(&id).as_str(), stage.balance()[2]), ("reconciling", 3_000));
+    let listed = stage.app.engine.payouts_of_project("default", true).unwrap();
+    assert!(listed[0].problem.as_ref().unwrap().contains("the first may still be under way"), "{listed:?}");
+    // The first had been held up on its way, and arrives only now.
+    let account = stage.partner()["stripe"]["account_id"].clone();
+    let late = json!({ "id": "tr_late", "object": "transfer", "amount": 3_000, "currency": "usd",
+        "destination": account, "transfer_group": id, "platform": PLATFORM });
+    stage.stripe.with(|state| state.transfers.push(late.clone()));
+    stage.work_later();
+    assert_eq!((stage.status(&id).as_str(), stage.balance()), ("paid", [2_000, 0, 0, 3_000, 0]));
+
+    // Nothing arrives: the refusal that Stripe repeats hours later counts.
+    let (stage, id) = asked();
+    stage.stripe.script(&[Fault::BreakBefore, Fault::Refuse]);
+    stage.work();
+    stage.app.advance_ms(60_000);
+    stage.work();
+    stage.work_later();
+    assert_eq!((stage.status(&id).as_str(), stage.balance()), ("failed", [5_000, 0, 0, 0, 0]));
+    assert_eq!(sent(&stage).len(), 3, "told under the same key each time");
+}
+
+#[test]
+fn what_was_never_sent_goes_to_no_other_stripe_and_is_not_freed_by_one() {
+    for is_called_off in [false, true] {
+        let (stage, id) = asked();
+        stage.stripe.with(|state| state.api_keys.insert("sk_other".into(), "acct_other_platform".into()));
+        let set = |key: &str| {
+            stage.app.engine.set_project("default", vec![(Setting::StripeApiKey, key.into())]).unwrap();
+        };
+        set("sk_other");
+        if is_called_off {
+            stage.app.engine.cancel_payout(id.parse().unwrap()).unwrap();
+        }
+        stage.work();
+        assert_eq!((stage.status(&id).as_str(), stage.balance()[2]), ("queued", 3_000), "{is_called_off}");
+        assert!(sent(&stage).is_empty(), "the other Stripe is not told of it");
+        let listed = stage.app.engine.payouts_of_project("default", true).unwrap();
+        assert!(listed[0].problem.as_ref().unwrap().contains("Stripe key has changed"), "{listed:?}");
+        set(API_KEY);
+        stage.work_later();
+        let (status, sum) = if is_called_off { ("cancelled", 0) } else { ("paid", 3_000) };
+        assert_eq!((stage.status(&id).as_str(), stage.sent()), (status, sum));
+    }
+}
+
+#[test]
 fn after_a_day_it_is_only_looked_up() {
     let (stage, id) = asked();
     stage.stripe.script(&[Fault::BreakBefore]);
@@ -228,12 +288,31 @@ fn a_word_by_webhook_settles_what_the_answer_did_not() {
         let event = stage.event("evt_1", "transfer.created", &transfer);
         assert_eq!((stage.tell(&event), stage.tell(&event)), ("transfer".into(), "transfer".into()));
         assert_eq!(stage.status(&id), "paid");
+        assert_eq!(stage.app.sqlite3("SELECT count(*) FROM outbox WHERE kind = 'transfer'"), "0\n");
         stage.stripe.with(|state| state.is_down = true);
         stage.stripe.let_go();
     });
     assert_eq!(stage.status(&id), "paid");
     assert_eq!(stage.work_later(), 0);
     assert_eq!((stage.sent(), stage.paid_by_ledger()), (3_000, 3_000));
+}
+
+#[test]
+fn what_is_paid_shows_no_problem_of_before() {
+    let (stage, id) = asked();
+    stage.stripe.script(&[Fault::BreakBefore]);
+    stage.work();
+    let account = stage.partner()["stripe"]["account_id"].clone();
+    let transfer = json!({ "id": "tr_x", "object": "transfer", "amount": 3_000, "currency": "usd",
+                           "destination": account, "transfer_group": id });
+    assert_eq!(stage.tell(&stage.event("evt_1", "transfer.created", &transfer)), "transfer");
+    let listed = stage.app.engine.payouts_of_project("default", false).unwrap();
+    assert_eq!((listed[0].problem.clone(), listed[0].waits_for()), (None, None));
+    assert_eq!(
+        stage.app.engine.open_deliveries("default").unwrap().iter().filter(|row| row.kind == "transfer").count(),
+        0
+    );
+    assert_eq!(stage.work_later(), 0);
 }
 
 #[test]

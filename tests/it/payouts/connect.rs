@@ -1,6 +1,7 @@
 //! Accounts at Stripe: made once, completed by the person, told of by webhook.
 
 use super::Stage;
+use crate::stripe_api::API_KEY;
 use refloop::domain::setting::Setting;
 use serde_json::json;
 
@@ -79,6 +80,55 @@ fn a_bank_that_refuses_is_shown() {
 }
 
 #[test]
+fn a_bank_s_refusal_ends_when_the_bank_takes_money_or_a_later_payout_is_sent() {
+    let stage = Stage::ready();
+    let account = stage.partner()["stripe"]["account_id"].clone();
+    let event = |id: &str, kind: &str| {
+        stage.app.advance_ms(10_000);
+        let mut event = stage.event(id, kind, &json!({ "id": "po_x", "failure_code": "account_closed" }));
+        event["account"] = account.clone();
+        event
+    };
+    let is_refused = || stage.partner()["stripe"]["requirements"] != json!([]);
+    let (refused, paid) = (event("evt_1", "payout.failed"), event("evt_2", "payout.paid"));
+    assert_eq!((stage.tell(&refused), is_refused()), ("account".into(), true));
+    assert_eq!((stage.tell(&paid), is_refused()), ("account".into(), false));
+    // In disorder the later word counts.
+    let (refused, paid) = (event("evt_3", "payout.failed"), event("evt_4", "payout.paid"));
+    assert_eq!((stage.tell(&paid), stage.tell(&refused), is_refused()), ("account".into(), "outdated".into(), false));
+    // What was on its way when the bank refused says nothing of the bank; what is asked for afterwards does.
+    stage.earn("p-1", 9_000);
+    stage.request(json!({ "amount": 3_000 }));
+    let refused = event("evt_5", "payout.failed");
+    assert_eq!(stage.tell(&refused), "account");
+    stage.work();
+    assert!(is_refused());
+    stage.app.advance_ms(10_000);
+    stage.request(json!({ "amount": 3_000 }));
+    assert!(is_refused());
+    stage.work();
+    assert!(!is_refused());
+    let mut own = event("evt_6", "payout.paid");
+    own.as_object_mut().unwrap().remove("account");
+    assert_eq!(stage.tell(&own), "ignored", "to the team's own bank");
+}
+
+#[test]
+fn what_is_due_by_a_later_day_is_shown_and_stands_in_no_way() {
+    let stage = Stage::ready();
+    stage.earn("p-1", 3_000);
+    let id = stage.stripe.account_ids()[0].clone();
+    stage.app.advance_ms(10_000);
+    let mut account = stage.stripe.complete_account(&id);
+    account["requirements"]["currently_due"] = json!(["individual.verification.document"]);
+    account["requirements"]["current_deadline"] = json!(1_772_323_200);
+    assert_eq!(stage.tell(&stage.event("evt_1", "account.updated", &account)), "account");
+    let due = json!({ "account_id": id, "ready": true, "requirements": ["Your identity document, by 2026-03-01"] });
+    assert_eq!(stage.partner()["stripe"], due);
+    stage.request(json!({}));
+}
+
+#[test]
 fn while_stripe_is_down_nothing_is_half_done() {
     let stage = Stage::basic();
     stage.upgrade();
@@ -120,6 +170,65 @@ fn another_stripe_of_the_team_s_gets_an_account_of_its_own() {
     assert_ne!(second["account_id"], first);
     assert_eq!(second["ready"], false);
     assert_eq!(stage.partner()["stripe"]["account_id"], second["account_id"]);
+    // The other key was set by mistake: with the right one everything is as before.
+    stage.app.engine.set_project("default", vec![(Setting::StripeApiKey, API_KEY.into())]).unwrap();
+    let back = stage.connect();
+    assert_eq!((&back["account_id"], &back["ready"]), (&first, &json!(true)));
+    assert_eq!(stage.stripe.account_ids().len(), 2, "none was made anew");
+    stage.app.engine.set_project("default", vec![(Setting::StripeApiKey, "sk_other".into())]).unwrap();
+    assert_eq!(stage.connect()["account_id"], second["account_id"], "and with the other one, too");
+}
+
+#[test]
+fn an_account_is_forgotten_only_where_it_is_sure_to_be_gone() {
+    let stage = Stage::ready();
+    let first = stage.partner()["stripe"]["account_id"].as_str().unwrap().to_owned();
+    let kept = stage.stripe.with(|state| state.accounts.remove(&first).unwrap());
+    // Stripe does not say whose the key is.
+    stage.stripe.with(|state| state.hides_itself = true);
+    assert_eq!(stage.alice.post("/v1/partner/connect", json!({})).problem(503), "stripe_unavailable");
+    assert_eq!(stage.partner()["stripe"]["account_id"], json!(first));
+    stage.stripe.with(|state| state.hides_itself = false);
+    // A payout may be on its way there.
+    stage.stripe.with(|state| state.accounts.insert(first.clone(), kept));
+    stage.earn("p-1", 3_000);
+    stage.request_and_try();
+    stage.stripe.with(|state| state.accounts.remove(&first));
+    let reply = stage.alice.post("/v1/partner/connect", json!({}));
+    assert_eq!(reply.problem(409), "payout_open");
+    assert!(reply.body.contains("Stripe does not know your account any more"), "{}", reply.body);
+    assert_eq!(stage.partner()["stripe"]["account_id"], json!(first));
+    // It is given back, as there is no such destination.
+    stage.work_later();
+    assert_eq!(stage.balance(), [3_000, 0, 0, 0, 0]);
+    let second = stage.connect();
+    assert_ne!(second["account_id"], json!(first));
+    assert_eq!(second["ready"], false);
+}
+
+#[test]
+fn an_account_whose_maker_was_not_known_is_known_for_theirs_once_they_see_it() {
+    let stage = Stage::basic();
+    stage.upgrade();
+    stage.stripe.with(|state| state.hides_itself = true);
+    let first = stage.connect()["account_id"].as_str().unwrap().to_owned();
+    assert_eq!(stage.app.sqlite3("SELECT platform FROM stripe_account"), "\n");
+    stage.stripe.with(|state| state.hides_itself = false);
+    stage.connect();
+    assert_eq!(stage.app.sqlite3("SELECT platform FROM stripe_account"), "acct_platform\n");
+    stage.stripe.with(|state| state.accounts.remove(&first));
+    assert_ne!(stage.connect()["account_id"], json!(first));
+}
+
+#[test]
+fn an_account_that_is_somebody_else_s_is_nobody_s_second() {
+    let stage = Stage::ready();
+    let first = stage.partner()["stripe"]["account_id"].as_str().unwrap().to_owned();
+    super::upgrade(&stage.bob);
+    stage.stripe.with(|state| state.next_account = Some(first.clone()));
+    assert_eq!(stage.bob.post("/v1/partner/connect", json!({})).problem(409), "stripe_account_taken");
+    assert_eq!(stage.bob.get("/v1/partner").json()["stripe"]["account_id"], json!(null));
+    assert_eq!(stage.partner()["stripe"]["account_id"], json!(first));
 }
 
 #[test]

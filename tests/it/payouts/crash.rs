@@ -120,10 +120,13 @@ impl World {
         sqlite3(&self.dir.join("refloop.db"), &format!("PRAGMA busy_timeout = 10000; {sql}")).split_off("10000\n".len())
     }
 
-    /// Cuts every pause short, and has what is parked tried again. How many payouts are still open.
+    /// Cuts every pause short, as if what was told was told hours ago, and has what is parked tried again. How many payouts
+    /// are still open.
     pub fn hurry(&self) -> usize {
         let sql = "UPDATE outbox SET due_at_ms = 0, state = 'waiting', tries = 1
                    WHERE state = 'parked' OR state = 'waiting' AND due_at_ms > 0;
+                   UPDATE payout SET last_sent_at_ms = last_sent_at_ms - 7200000
+                   WHERE status = 'reconciling' AND last_sent_at_ms > 0;
                    SELECT count(*) FROM payout WHERE status IN ('queued', 'reconciling')";
         self.sql(sql).trim().parse().unwrap()
     }

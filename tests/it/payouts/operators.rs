@@ -3,7 +3,10 @@
 use super::Stage;
 use crate::process::run;
 use crate::stripe_api::Fault;
+use refloop::domain::delivery::{DeliveryKind, Outcome};
 use refloop::domain::id::PayoutId;
+use refloop::engine::Begun;
+use refloop::work::{Receiver, deliver_once};
 use serde_json::{Value, json};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -165,6 +168,84 @@ fn without_a_key_nobody_can_ask_stripe_and_what_is_called_off_waits_for_one() {
 }
 
 #[test]
+fn without_a_key_what_is_refunded_before_it_is_sent_is_not_freed_unasked() {
+    let (stage, id) = waiting();
+    stage.app.engine.approve_payout(id_of(&id)).unwrap();
+    let key = stage.app.sqlite3("SELECT stripe_api_key FROM project WHERE stripe_api_key IS NOT NULL");
+    stage.app.sqlite3("UPDATE project SET stripe_api_key = NULL");
+    stage.refund("r-1", "p-1", 50_000);
+    stage.work();
+    assert_eq!((stage.status(&id).as_str(), stage.balance()[2]), ("queued", 3_000), "a copy put back may not know");
+    stage.app.sqlite3(&format!("UPDATE project SET stripe_api_key = '{}'", key.trim()));
+    stage.work_later();
+    assert_eq!((stage.status(&id).as_str(), stage.sent()), ("cancelled", 0));
+}
+
+/// Breaks down over each delivery.
+struct Broken;
+
+impl Receiver for Broken {
+    fn kind(&self) -> DeliveryKind {
+        DeliveryKind::Transfer
+    }
+
+    fn tell(&self, _: &Begun) -> Outcome {
+        panic!("on purpose")
+    }
+}
+
+#[test]
+fn a_courier_that_breaks_down_over_a_call_off_holds_up_nothing() {
+    let (stage, id) = waiting();
+    stage.app.engine.cancel_payout(id_of(&id)).unwrap();
+    assert_eq!(deliver_once(&stage.app.engine, &Broken).unwrap(), 1);
+    assert_eq!((stage.status(&id).as_str(), stage.balance()[2]), ("queued", 3_000), "nothing is known");
+    stage.work_later();
+    assert_eq!((stage.status(&id).as_str(), stage.balance()), ("cancelled", [5_000, 0, 0, 0, 0]));
+}
+
+#[test]
+fn an_outcome_that_cannot_be_noted_holds_up_no_other() {
+    let (stage, id) = waiting();
+    stage.app.engine.approve_payout(id_of(&id)).unwrap();
+    let refuse = "CREATE TRIGGER test_refusal BEFORE UPDATE ON payout WHEN NEW.status = 'paid'
+                  BEGIN SELECT RAISE(ABORT, 'not now'); END";
+    stage.app.sqlite3(refuse);
+    assert_eq!(stage.work(), 1, "it is put off, and the courier goes on");
+    assert_eq!((stage.status(&id).as_str(), stage.sent()), ("queued", 3_000));
+    let listed = stage.app.engine.payouts_of_project("default", true).unwrap();
+    assert!(listed[0].problem.as_ref().unwrap().contains("not now"), "{listed:?}");
+    stage.app.sqlite3("DROP TRIGGER test_refusal");
+    stage.work_later();
+    assert_eq!((stage.status(&id).as_str(), stage.sent()), ("paid", 3_000), "it was found, and not sent again");
+}
+
+#[test]
+fn what_cannot_go_on_by_itself_waits_for_an_operator_to_resolve_it() {
+    let stage = Stage::ready();
+    stage.earn("p-1", 5_000);
+    let id = stage.request_and_try();
+    let waits = |stage: &Stage| stage.app.engine.payouts_of_project("default", true).unwrap()[0].waits_for();
+    stage.app.advance_ms(25 * HOUR_MS - 1);
+    stage.work();
+    assert_eq!(waits(&stage), None, "it is looked up, and not certain yet");
+    stage.app.advance_ms(1);
+    assert_eq!(waits(&stage), Some("resolve"));
+    stage.app.engine.retry_payout(id_of(&id), true).unwrap();
+    assert_eq!(waits(&stage), None, "it is being resolved");
+    stage.stripe.with(|state| state.is_down = true);
+    stage.work();
+    for _ in 0..12 {
+        stage.work_later();
+    }
+    assert_eq!(waits(&stage), Some("retry"), "Stripe did not answer for too long");
+    stage.stripe.with(|state| state.is_down = false);
+    stage.app.engine.retry_payout(id_of(&id), true).unwrap();
+    stage.work();
+    assert_eq!(stage.status(&id), "failed");
+}
+
+#[test]
 fn what_was_sent_is_not_called_off() {
     let (stage, id) = waiting();
     stage.app.engine.approve_payout(id_of(&id)).unwrap();
@@ -223,7 +304,8 @@ fn what_is_surely_not_at_stripe_comes_back_only_when_an_operator_says_so() {
     stage.stripe.with(|state| state.is_down = false);
     stage.work_later();
     let payout = stage.payout(&id);
-    assert_eq!((&payout["status"], &payout["failure"]), (&json!("failed"), &json!("Stripe has no such transfer.")));
+    let words = "It did not reach Stripe, and was not sent. Ask for it again.";
+    assert_eq!((&payout["status"], &payout["failure"]), (&json!("failed"), &json!(words)));
     assert_eq!((stage.balance(), stage.sent()), ([5_000, 0, 0, 0, 0], 0));
 }
 

@@ -90,6 +90,10 @@ fn a_new_agreement_is_a_new_version_and_the_old_ones_stay() {
     assert_eq!(stage.bob.get("/v1/partner/agreement").body, "# Ours\n\nBe fair.\n", "nothing signed: what is in force");
 
     assert_eq!(stage.upgrade()["agreement"]["accepted_version"], 2);
+    let first = stage.alice.get("/v1/partner/agreement?version=1").body;
+    assert!(first.ends_with("\n\n---\n\nVersion 1, signed by Alice Doe, 2026-01-15T10:00:00Z\n"), "still: {first}");
+    let newest = stage.alice.get("/v1/partner/agreement").body;
+    assert!(newest.starts_with("# Ours") && newest.contains("Version 2, signed by Alice Doe"), "{newest}");
     assert_eq!(set_agreement(&stage.app, ""), 3, "an empty value brings the shipped text back");
     assert_eq!(stage.partner()["agreement"]["text"], DEFAULT_AGREEMENT);
     assert_eq!(stage.app.sqlite3("SELECT count(*) FROM agreement_acceptance"), "2\n");
@@ -128,6 +132,12 @@ fn rates_apply_from_the_moment_on() {
     assert_eq!(stage.balance()[1], 500);
     stage.upgrade();
     assert_eq!(stage.app.sqlite3("SELECT count(*) FROM agreement_acceptance"), "2\n", "a second signature");
+    let both = stage.alice.get("/v1/partner/agreement").body;
+    assert_eq!(both.matches("Version 1, signed by Alice Doe, 2026-").count(), 2, "{both}");
+    let signed = stage.alice.all("/v1/partner/agreements?limit=1");
+    assert_eq!(signed.len(), 2);
+    assert_eq!(signed[1], json!({ "version": 1, "signature": "Alice Doe", "signed_at": "2026-01-15T10:00:00Z" }));
+    assert_eq!(stage.bob.get("/v1/partner/agreements").json(), json!({ "data": [], "next_cursor": null }));
 }
 
 #[test]
@@ -161,7 +171,7 @@ fn a_signup_bonus_is_credit_and_never_paid_out() {
 fn programs_of_credits_have_no_partner_track() {
     let app = App::start();
     let alice = app.developer("Alice");
-    for path in ["/v1/partner", "/v1/partner/agreement"] {
+    for path in ["/v1/partner", "/v1/partner/agreement", "/v1/partner/agreements"] {
         assert_eq!(alice.get(path).problem(409), "no_partner_track", "{path}");
     }
     let signature = json!({ "agreement_version": 1, "signature": "Alice", "accept": true });

@@ -15,6 +15,7 @@ fn a_payout_goes_from_the_request_to_the_bank() {
     assert_eq!(stage.balance(), [0, 0, 4_000, 0, 0]);
     assert_eq!(stage.stats_available(), 0, "what is reserved cannot be spent");
     assert_eq!(stage.payout(&id)["paid_at"], Value::Null);
+    assert_eq!(statuses(&stage), ["grant ELIGIBLE", "payout RESERVED"], "nothing is paid yet");
     assert_eq!(stage.work(), 1);
     let payout = stage.payout(&id);
     assert_eq!(
@@ -24,9 +25,54 @@ fn a_payout_goes_from_the_request_to_the_bank() {
     );
     assert_eq!(stage.balance(), [0, 0, 0, 4_000, 0]);
     assert_eq!((stage.sent(), stage.paid_by_ledger()), (4_000, 4_000));
-    let line = stage.alice.ledger().into_iter().find(|line| line["kind"] == "grant").unwrap();
-    assert_eq!(line["status"], "PAID");
+    assert_eq!(statuses(&stage), ["grant PAID", "payout PAID"]);
     assert_eq!(stage.work_later(), 0, "there is nothing left to be told");
+}
+
+/// What each line of Alice's ledger says of itself, in every place where it is said.
+fn statuses(stage: &Stage) -> Vec<String> {
+    let word = |line: &Value| format!("{} {}", line["kind"].as_str().unwrap(), line["status"].as_str().unwrap());
+    let lines: Vec<String> = stage.alice.ledger().iter().map(word).collect();
+    let csv = |text: &str, kind: usize, status: usize| -> Vec<String> {
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let rows = reader.records().map(|row| row.unwrap());
+        rows.map(|row| format!("{} {}", &row[kind], &row[status])).collect()
+    };
+    let own = stage.alice.get("/v1/developers/ledger.csv").body;
+    assert_eq!(csv(&own, 2, 5), lines);
+    let whole = stage.app.gateway().get("/v1/admin/projects/default/exports/ledger.csv").body;
+    let header: Vec<&str> = whole.lines().next().unwrap().split(',').collect();
+    let place = |name: &str| header.iter().position(|column| *column == name).unwrap();
+    let is_alices = |line: &&str| line.contains(&stage.alice.id) || line.contains("kind");
+    let alices: Vec<&str> = whole.lines().filter(is_alices).collect();
+    assert_eq!(csv(&alices.join("\n"), place("kind"), place("status")), lines);
+    for line in &lines {
+        let (kind, status) = line.split_once(' ').unwrap();
+        let found = stage.alice.all(&format!("/v1/developers/ledger?status={status}"));
+        assert!(found.iter().any(|found| found["kind"] == kind), "{line}");
+    }
+    let grant = lines.iter().find_map(|line| line.strip_prefix("grant ")).unwrap();
+    assert_eq!(stage.alice.all("/v1/developers/referrals?limit=50")[0]["credits"][0]["status"], grant);
+    lines
+}
+
+#[test]
+fn what_comes_back_was_never_paid() {
+    let stage = Stage::ready();
+    stage.earn("p-1", 4_000);
+    stage.request(json!({ "amount": 3_000 }));
+    stage.stripe.script(&[Fault::BreakBefore, Fault::Refuse]);
+    stage.work();
+    assert_eq!(statuses(&stage), ["grant ELIGIBLE", "payout RESERVED"], "nobody knows");
+    stage.work_later();
+    assert_eq!(statuses(&stage), ["grant ELIGIBLE", "payout RETURNED", "payout_return RETURNED"]);
+    // A part is paid, and the rest of the same grant asked for.
+    stage.request(json!({ "amount": 2_500 }));
+    stage.work();
+    stage.app.change_program(|program| program["payouts"]["minimum"] = json!(1));
+    stage.request(json!({}));
+    assert_eq!(statuses(&stage)[0], "grant PAID", "a payout has carried some of it");
+    assert_eq!(statuses(&stage)[4], "payout RESERVED");
 }
 
 impl Stage {
@@ -189,7 +235,8 @@ fn who_asks_is_written_to_about_the_request_and_what_came_of_it() {
         .sqlite3("SELECT once, body ->> 'amount', body ->> 'reason' FROM outbox WHERE once LIKE 'payout%' ORDER BY id");
     let expected = format!(
         "payout_requested/{paid}|26.00 USD|\npayout_paid/{paid}|26.00 USD|\n\
-         payout_requested/{refused}|1.00 USD|\npayout_refused/{refused}|1.00 USD|The account is closed.\n\
+         payout_requested/{refused}|1.00 USD|\npayout_refused/{refused}|1.00 USD|Stripe could not pay to your account there. See what Stripe wants to \
+         know, then ask for it again.\n\
          payout_requested/{called_off}|0.07 USD|\n\
          payout_refused/{called_off}|0.07 USD|It was called off before it was sent.\n"
     );

@@ -7,7 +7,7 @@ use crate::domain::id::{AccountId, Cursor};
 use crate::domain::ledger::{EntryKind, LINE_STATUSES};
 use crate::domain::program::Program;
 use crate::domain::time::DAY_MS;
-use crate::engine::{LedgerFilter, LedgerLine, Reader, Stats, mask};
+use crate::engine::{LedgerFilter, LedgerLine, LedgerSheet, Reader, Stats, mask};
 use crate::web::chart::USUAL_DAYS;
 use crate::web::page::{Frame, Place};
 use crate::web::query::Query;
@@ -114,7 +114,8 @@ async fn show_ledger(request: &HttpRequest, context: &Context, reader: &Reader) 
     let (project, account) = (member.project.id, member.account);
     let program = context.engine.program_of(project).await?;
     let stats = context.engine.stats(reader, project, account, USUAL_DAYS).await?;
-    let (page, total, lapsed) = context.engine.ledger_with_total(project, account, filter, before, PAGE).await?;
+    let sheet = context.engine.ledger_sheet(project, account, filter, before, PAGE).await?;
+    let LedgerSheet { page, total, lapsed, reserved } = sheet;
     let total = total.filter(|_| asked.is_empty());
     let now_ms = context.engine.now_ms(project);
     let lapsed =
@@ -123,7 +124,7 @@ async fn show_ledger(request: &HttpRequest, context: &Context, reader: &Reader) 
     let shown = if problem.is_some() { &Asked::default() } else { &asked };
     let template = LedgerPage {
         frame: member.frame(context, Place::Ledger),
-        totals: totals(&stats, &program),
+        totals: totals(&stats, reserved, &program),
         statuses: LINE_STATUSES.map(|status| (status, status.eq_ignore_ascii_case(&asked.status))).to_vec(),
         rows: lapsed.into_iter().chain(lines).collect(),
         has_balance: total.is_some(),
@@ -149,7 +150,7 @@ pub async fn export(request: HttpRequest, context: web::Data<Context>) -> HttpRe
 }
 
 /// The statistics that the ledger adds up to: what was earned is where it went, and what is left.
-fn totals(stats: &Stats, program: &Program) -> Vec<(&'static str, String)> {
+fn totals(stats: &Stats, reserved: i64, program: &Program) -> Vec<(&'static str, String)> {
     let (totals, balance) = (&stats.totals, &stats.balance);
     let always = [
         ("Earned", totals.granted, true),
@@ -158,7 +159,8 @@ fn totals(stats: &Stats, program: &Program) -> Vec<(&'static str, String)> {
         ("Used", totals.spent, true),
         ("Expired", totals.expired + balance.lapsed, false),
         ("Taken back", totals.reversed, false),
-        ("Paid out", totals.paid, false),
+        ("Reserved", reserved, false),
+        ("Paid out", (totals.paid - reserved).max(0), false),
         ("Owed", balance.owed, false),
     ];
     let shown = always.into_iter().filter(|(_, amount, always)| *always || *amount != 0);

@@ -115,8 +115,12 @@ async fn come_back(request: &HttpRequest, context: &Context, member: &Member, qu
 }
 
 fn told(context: &Context, member: &Member, account: Option<&StripeAccount>) -> Result<HttpResponse> {
-    let is_ready = account.is_some_and(|account| account.ready);
-    back(context, member, if is_ready { Done::StripeReady } else { Done::StripeIncomplete })
+    let done = match account.filter(|account| account.stripe_account.is_some()) {
+        None => Done::StripeGone,
+        Some(account) if account.ready => Done::StripeReady,
+        Some(_) => Done::StripeIncomplete,
+    };
+    back(context, member, done)
 }
 
 /// To the page, which says what was done.
@@ -178,7 +182,7 @@ fn fill(context: &Context, member: &Member, mut desk: PartnerDesk, refused: Opti
         balance: BalanceLine::all(&desk, &terms),
         terms,
         agreement: Agreement::of(&desk, typed),
-        signed: Signed::of(&desk),
+        signed: desk.signed.iter().map(Signed::of).collect(),
         stripe: StripeCard::of(&desk),
         payable: Payable::of(&desk, refused.and_then(|refused| refused.field("payout", "amount"))),
         payouts: payouts.iter().map(|row| PayoutLine::of(row, &desk.program)).collect(),
@@ -315,10 +319,12 @@ pub async fn agreement(request: HttpRequest, context: web::Data<Context>) -> Htt
     keep(&request, &context).await.unwrap_or_else(failed)
 }
 
-/// What was signed, with the signature; or what is in force, for who has not signed.
+/// What was signed last, or in an older version, with the signatures; or what is in force, for who has not signed.
 async fn keep(request: &HttpRequest, context: &Context) -> Result<HttpResponse> {
     let Some(member) = member(request, context).await? else { return Ok(sign_in_first(Place::Partner)) };
-    let kept = context.engine.agreement_to_keep(member.project.id, member.account, None).await?;
+    let version = Query::parse(request.query_string())?.integer("version", 0..=1_000_000_000, 0)?;
+    let version = Some(version).filter(|version| *version > 0);
+    let kept = context.engine.agreement_to_keep(member.project.id, member.account, version).await?;
     let disposition = format!("attachment; filename=\"partner-agreement-{}.md\"", kept.version);
     let mut response = HttpResponse::Ok();
     response.content_type("text/markdown; charset=utf-8").insert_header((header::CONTENT_DISPOSITION, disposition));

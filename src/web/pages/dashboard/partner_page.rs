@@ -3,9 +3,9 @@
 use super::markdown;
 use super::words::{Badge, Moment, days_text, share_text};
 use crate::domain::error::Error;
-use crate::domain::payout::{PayoutStatus, StripeStanding};
+use crate::domain::payout::{PayoutStatus, StripeStanding, failure_words};
 use crate::domain::program::{Party, Program, Rule, Trigger};
-use crate::engine::{PartnerDesk, PayoutRow};
+use crate::engine::{Acceptance, PartnerDesk, PayoutRow};
 use crate::web::page::Frame;
 use crate::web::pages::done::Done;
 use askama::Template;
@@ -24,7 +24,8 @@ pub struct PartnerPage {
     pub terms: Terms,
     /// To be signed: by who is no partner, or has signed an older one.
     pub agreement: Option<Agreement>,
-    pub signed: Option<Signed>,
+    /// Newest first.
+    pub signed: Vec<Signed>,
     pub stripe: StripeCard,
     pub balance: Vec<BalanceLine>,
     pub payable: Payable,
@@ -172,10 +173,9 @@ impl Agreement {
 }
 
 impl Signed {
-    pub fn of(desk: &PartnerDesk) -> Option<Self> {
-        let signed = desk.view.acceptance.as_ref()?;
+    pub fn of(signed: &Acceptance) -> Self {
         let at = Moment::of(signed.signed_at_ms);
-        Some(Self { version: signed.version, name: signed.signature.clone(), at })
+        Self { version: signed.version, name: signed.signature.clone(), at }
     }
 }
 
@@ -299,15 +299,13 @@ fn standing(row: &PayoutRow) -> (Badge, String) {
             ("Being checked", "warn", "Stripe has not confirmed it yet. It stays reserved until that is clear.")
         }
         PayoutStatus::Paid => ("Paid", "good", "Stripe has it. Your bank may take 2 to 7 business days."),
-        PayoutStatus::Cancelled if row.failure.is_some() => {
-            let note = row.failure.clone().unwrap_or_default();
-            return (Badge { text: "Called off", tone: "muted" }, note);
+        PayoutStatus::Cancelled => {
+            let called_off = "It was not sent, and the money is available again.";
+            ("Called off", "muted", row.failure.as_deref().map_or(called_off, failure_words))
         }
-        PayoutStatus::Cancelled => ("Called off", "muted", "It was not sent, and the money is available again."),
         PayoutStatus::Failed => {
-            let reason = row.failure.as_deref().unwrap_or("Stripe gave no reason.");
-            let badge = Badge { text: "Refused", tone: "bad" };
-            return (badge, format!("Stripe refused it: {reason} The money is available again."));
+            let words = failure_words(row.failure.as_deref().unwrap_or_default());
+            return (Badge { text: "Not sent", tone: "bad" }, format!("{words} The money is back."));
         }
     };
     (Badge { text, tone }, note.to_owned())

@@ -32,7 +32,7 @@ pub fn status_badge(status: Status, program: &Program) -> Badge {
 pub fn line_tone(status: &str) -> &'static str {
     match status {
         "ELIGIBLE" | "PAID" | "RETURNED" => "good",
-        "PENDING" => "warn",
+        "PENDING" | "RESERVED" => "warn",
         "REVERSED" => "bad",
         _ => "muted",
     }

@@ -264,6 +264,17 @@ fn a_new_version_can_be_signed_and_need_not_be() {
     assert!(nameless.body.contains("<details class=\"more newer\" open>"));
     desk.done("upgrade", &[("agreement_version", "2"), ("signature", "Alice D."), ("accept", "1")]);
     assert!(desk.reads().contains("You signed version 2 as Alice D."));
+    assert!(
+        desk.reads().contains("What you signed before Version 1 , as Alice Doe, on 15 Jan 2026, 10:00"),
+        "{}",
+        desk.reads()
+    );
+    let before = "/dashboard/partner/agreement?version=1";
+    assert!(desk.page().body.contains(&format!("href=\"{before}\"")));
+    let kept = desk.alice.get(before);
+    assert_eq!(kept.header("content-disposition"), Some("attachment; filename=\"partner-agreement-1.md\""));
+    assert!(kept.body.ends_with("Version 1, signed by Alice Doe, 2026-01-15T10:00:00Z\n"), "{}", kept.body);
+    assert_eq!(desk.alice.get("/dashboard/partner/agreement?version=3").status, 404);
     assert!(!desk.page().body.contains("agreement_version"));
 }
 

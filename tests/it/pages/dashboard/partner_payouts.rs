@@ -50,7 +50,10 @@ fn the_whole_or_a_part_is_paid_out() {
     assert!(reads.contains("A payout of 30.00 USD is under way. The next one can be requested once it is settled."));
     assert!(reads.contains("On its way It is about to be sent to Stripe. 30.00 USD"), "{reads}");
     assert!(text(&desk.alice.get("/dashboard").body).contains("A payout of 30.00 USD is under way."));
+    let ledger = || text(&desk.alice.get("/dashboard/ledger").body);
+    assert!(ledger().contains("Reserved 30.00 USD") && !ledger().contains("Paid out"), "{}", ledger());
     desk.stage.work();
+    assert!(ledger().contains("Paid out 30.00 USD") && !ledger().contains("Reserved "), "{}", ledger());
     let reads = desk.reads();
     assert!(reads.contains("Paid Stripe has it. Your bank may take 2 to 7 business days. Sent 14 Feb 2026"), "{reads}");
     assert!(text(&desk.alice.get("/dashboard").body).contains("45.00 USD can be paid out. Pay out"));
@@ -195,13 +198,26 @@ fn each_state_of_a_payout_has_words() {
     approve(&desk);
     desk.stage.stripe.script(&[Fault::Refuse]);
     desk.stage.work();
-    says("Refused Stripe refused it: The account is closed. The money is available again. 10.00 USD");
+    says(
+        "Not sent Stripe could not pay to your account there. See what Stripe wants to know, then ask for it again. \
+          The money is back. 10.00 USD",
+    );
+    assert!(!desk.reads().contains("The account is closed"), "Stripe's words are the operators'");
     ask(&desk, "11.00");
     let id = approve(&desk);
     desk.stage.app.engine.cancel_payout(id).unwrap();
     says("Being called off The money comes back in a moment. 11.00 USD");
     desk.stage.work();
     says("Called off It was not sent, and the money is available again. 11.00 USD");
+    // One that is refunded in part before it is sent: what comes back pays that first.
+    ask(&desk, "90.00");
+    approve(&desk);
+    desk.stage.refund("r-1", "p-1", 10_000);
+    desk.stage.work();
+    says(
+        "Called off It was refunded or owed before it was sent. Its money pays what is owed; the rest can be asked for \
+          again. 90.00 USD",
+    );
     ask(&desk, "12.00");
     approve(&desk);
     desk.stage.stripe.script(&[Fault::BreakBefore]);

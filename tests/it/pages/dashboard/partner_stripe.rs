@@ -140,8 +140,24 @@ fn a_bank_that_refuses_is_shown_beside_a_ready_account() {
     event["account"] = desk.stage.partner()["stripe"]["account_id"].clone();
     assert_eq!(desk.stage.tell(&event), "account");
     let reads = desk.reads();
-    assert!(reads.contains("Stripe is ready, but: Your bank refused money from Stripe (account_closed)"), "{reads}");
+    assert!(
+        reads.contains("Stripe can pay you. It also says: Your bank refused money from Stripe (account_closed)"),
+        "{reads}"
+    );
     assert!(reads.contains("Continue at Stripe"));
+}
+
+#[test]
+fn an_account_that_stripe_does_not_know_any_more_is_said_and_made_anew() {
+    let desk = partner();
+    desk.send("connect", &[]);
+    let first = desk.stage.stripe.account_ids()[0].clone();
+    desk.stage.stripe.with(|state| state.accounts.remove(&first));
+    let said = "Stripe does not know the account any more that was connected. Connect with Stripe again.";
+    assert_eq!(desk.done("check", &[]), said);
+    assert!(desk.reads().contains("Stripe Not connected") && desk.reads().contains("Connect with Stripe"));
+    assert_eq!(desk.send("connect", &[]).status, 303);
+    assert_ne!(desk.stage.stripe.account_ids()[0], first);
 }
 
 #[test]
