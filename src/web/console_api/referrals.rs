@@ -274,6 +274,7 @@ impl From<CohortAccount> for LossBody {
 #[derive(Serialize)]
 struct PreviewBody {
     referrals: usize,
+    rejected_before: i64,
     more: bool,
     total: i64,
     pending: i64,
@@ -289,6 +290,7 @@ impl From<Preview> for PreviewBody {
     fn from(preview: Preview) -> Self {
         Self {
             referrals: preview.referrals,
+            rejected_before: preview.rejected,
             more: preview.more,
             total: preview.total,
             pending: preview.pending,

@@ -1,6 +1,7 @@
 //! Signals of abuse: what holds a referral, who is told what, and what operators then decide.
 
 mod ages;
+mod broken_off;
 mod calls;
 mod held;
 mod pages;
