@@ -1,6 +1,6 @@
 //! An account's own view of itself, changing it, erasing it.
 
-use super::Engine;
+use super::{Engine, lookalikes, secrets, signals};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::ledger::{Balance, Totals};
@@ -54,14 +54,26 @@ impl Change {
     }
 }
 
-/// Blanks the account's personal data. Whoever calls this empties the write-ahead log after it.
-pub fn erase(tx: &Tx<'_>, project: ProjectId, account: AccountId, traces_left: &AtomicBool) -> Result<()> {
-    tx.account(project, account)?;
+/// Blanks the account's personal data. Whoever calls this empties the write-ahead log after it. What a referee leaves
+/// behind is hashed under the day's key, which is `fresh` if there was none yet.
+pub fn erase(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    account: AccountId,
+    fresh: &[u8; 32],
+    traces_left: &AtomicBool,
+) -> Result<()> {
+    let row = tx.account(project, account)?;
     // Whom it was for has to be known until it is settled.
     if tx.has_open_payout(project, account)? {
         return Err(payout::payout_open());
     }
+    let is_referee = tx.referral_of(project, account)?.is_some();
+    if is_referee {
+        lookalikes::leave_traces(tx, project, &row, &lookalikes::todays_key_or(tx, fresh)?)?;
+    }
     tx.erase_account(project, account)?;
+    signals::look_at_erasure(tx, project, account)?;
     // Said by the writer itself: whoever empties the log after this finds the erasure in it, also when the caller has
     // hung up by then.
     traces_left.store(true, Ordering::SeqCst);
@@ -92,7 +104,8 @@ impl Engine {
     /// while a payout is under way.
     pub async fn erase_account(&self, project: ProjectId, account: AccountId) -> Result<()> {
         let traces_left = Arc::clone(&self.traces_left);
-        self.store.write(move |tx| erase(tx, project, account, &traces_left)).await?;
+        let fresh = secrets::fresh_key()?;
+        self.store.write(move |tx| erase(tx, project, account, &fresh, &traces_left)).await?;
         // If readers are in the way now, the sweep tries again.
         let _ = self.store.truncate_wal().await;
         Ok(())

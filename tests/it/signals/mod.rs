@@ -3,6 +3,8 @@
 mod ages;
 mod broken_off;
 mod calls;
+mod erased;
+mod farms;
 mod held;
 mod pages;
 mod reviews;
