@@ -103,7 +103,10 @@ fn look_at_end_of_calls(tx: &Tx<'_>, project: ProjectId, id: ReferralId) -> Resu
     add(tx, project, &program, id, &signal)?;
     hold_if_due(tx, project, &program, id)?;
     let reached = tx.reached_paces(project, referral.referrer, id, MOST_COMPARED)?;
+    // Of the others nobody knows yet whether their calls go on.
+    let is_over = |pace: &Pace| pace.reached_at_ms.is_some_and(|at_ms| at_ms + LOOK_AGAIN_MS <= tx.now_ms(project));
+    let ended = reached.iter().filter(|(_, pace)| is_over(pace)).count();
     let mut bare = tx.referrals_showing(project, referral.referrer, SignalCode::BareMilestone, MOST_COMPARED)?;
     bare.retain(|other| *other != id);
-    look_at_cohort(tx, project, &program, id, bare, reached.len(), "ended")
+    look_at_cohort(tx, project, &program, id, bare, ended, "ended")
 }

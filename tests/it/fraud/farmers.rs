@@ -4,8 +4,11 @@
 use super::people::{first_name, private_mailbox};
 use super::world::{DAY_MS, HOUR_MS, MINUTE_MS, Step, Who, World};
 
+/// What a kind of farmer is called, and what they do.
+pub type Kind = (&'static str, fn(&mut World));
+
 pub fn plan(world: &mut World) {
-    let kinds: [(&'static str, fn(&mut World)); 11] = [
+    let kinds: [Kind; 11] = [
         ("plus-addresses", plus_addresses),
         ("dotted addresses", dotted_addresses),
         ("numbered series", numbered_series),

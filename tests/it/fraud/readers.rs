@@ -1,10 +1,10 @@
 //! Farmers who have read the README, and stay below what it names as far as that is cheap.
 
-use super::farmers::{fake, farmer, good_name, session, signed_up};
+use super::farmers::{Kind, fake, farmer, good_name, session, signed_up};
 use super::world::{DAY_MS, HOUR_MS, MINUTE_MS, Step, Who, World};
 
 pub fn plan(world: &mut World) {
-    let kinds: [(&'static str, fn(&mut World)); 12] = [
+    let kinds: [Kind; 12] = [
         ("erases each at once, one server", erases_at_once),
         ("erases each within the hour, many networks", erases_everywhere),
         ("erases a series of mailboxes", erases_a_series),
@@ -63,7 +63,7 @@ fn thins_out(world: &mut World) {
     let (here, there) = (world.fresh_address(), world.fresh_address());
     for n in 0..24 {
         let email = if n % 2 == 0 { format!("nobody{n}@mailinator.com") } else { good_name(world) };
-        let at_ms = session(world, 2, 0) + i64::try_from(n).unwrap() * MINUTE_MS;
+        let at_ms = session(world, 2, 0) + i64::from(n) * MINUTE_MS;
         signed_up(world, by, email, &there, at_ms);
     }
     for n in 0..12 {

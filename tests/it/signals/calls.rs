@@ -153,7 +153,9 @@ fn who_is_held_together_with_others_at_the_milestone_stays_held() {
         sign_up(&app, "192.0.2.1", &format!("{name}@{name}.example"), Some(&code));
     }
     // The first of the three makes most of them held, and so the other two before their turn comes.
-    people.iter().for_each(|person| drop(use_api(&app, person, 130)));
+    for person in &people {
+        use_api(&app, person, 130);
+    }
     for person in &people {
         let shown = seen(&app, person);
         assert_eq!((&shown["status"], &shown["at_stake"]), (&json!("review"), &json!(3_000)));
