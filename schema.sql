@@ -283,27 +283,34 @@ CREATE TABLE signal (
   FOREIGN KEY (project_id, program_version) REFERENCES program (project_id, version)
 ) STRICT;
 
--- From where accounts were seen today: a hash of the network address under the day's key of visitors (`instance`), with
--- which it is thrown away.
+-- What accounts have left behind today: hashes of the network addresses where they were seen, under the day's key of
+-- visitors (`instance`), with which they are thrown away. Who erases an account leaves such hashes of mailbox and browser
+-- too, so that the next made-up account of the day is not the first one.
 CREATE TABLE sighting (
   project_id INTEGER NOT NULL REFERENCES project,
-  address    BLOB    NOT NULL CHECK (length(address) = 16),
+  trace      BLOB    NOT NULL CHECK (length(trace) = 16),
   account_id INTEGER NOT NULL REFERENCES account,
-  PRIMARY KEY (project_id, address, account_id)
+  kind       TEXT    NOT NULL CHECK (kind IN ('address', 'browser', 'spelling', 'series')),
+  PRIMARY KEY (project_id, trace, account_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sighting_account ON sighting (account_id);
 
--- How a referee's calls come in on the way to the milestone that pays, until a day after it.
+-- How a referee's calls come in on the way to the milestone that pays. Figures only; they stay for those to be compared
+-- with who come later.
 CREATE TABLE pace (
-  referral_id     INTEGER PRIMARY KEY REFERENCES referral,
-  project_id      INTEGER NOT NULL REFERENCES project,
-  reports         INTEGER NOT NULL CHECK (reports > 0),            -- those of one moment counted once
-  calls_each      INTEGER,                                         -- NULL once they differ
-  first_at_ms     INTEGER NOT NULL,
-  last_at_ms      INTEGER NOT NULL,
-  shortest_gap_ms INTEGER NOT NULL,
-  longest_gap_ms  INTEGER NOT NULL,
-  due_at_ms       INTEGER                                          -- when to look whether the calls went on
+  referral_id   INTEGER PRIMARY KEY REFERENCES referral,
+  project_id    INTEGER NOT NULL REFERENCES project,
+  reports       INTEGER NOT NULL CHECK (reports > 0),              -- those of one moment counted once
+  calls         INTEGER NOT NULL,
+  last_calls    INTEGER NOT NULL,                                  -- of the newest report
+  calls_before  INTEGER NOT NULL,                                  -- of the one before
+  equal_reports INTEGER NOT NULL,
+  first_at_ms   INTEGER NOT NULL,
+  last_at_ms    INTEGER NOT NULL,
+  last_gap_ms   INTEGER NOT NULL,
+  steady_gaps   INTEGER NOT NULL,
+  reached_at_ms INTEGER,                                           -- the milestone
+  due_at_ms     INTEGER                                            -- when to look whether the calls went on
 ) STRICT;
 CREATE INDEX pace_due ON pace (project_id, due_at_ms) WHERE due_at_ms IS NOT NULL;
 

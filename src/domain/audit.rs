@@ -46,6 +46,7 @@ pub mod action {
     pub const REFERRAL_CLEAR: &str = "referral.clear";
     pub const REFERRAL_REJECT: &str = "referral.reject";
     pub const REFERRAL_REJECT_ALL: &str = "referral.reject_all";
+    pub const REFERRAL_REJECT_ALL_BEGIN: &str = "referral.reject_all_begin";
     pub const REFERRAL_REOPEN: &str = "referral.reopen";
 }
 

@@ -1,6 +1,6 @@
 //! An account's own view of itself, changing it, erasing it.
 
-use super::Engine;
+use super::{Engine, lookalikes, secrets, signals};
 use crate::domain::audit::Actor;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId};
@@ -56,20 +56,27 @@ impl Change {
 }
 
 /// Blanks the account's personal data; `by` is who did it, if it was not its owner. Whoever calls this empties the
-/// write-ahead log after it.
+/// write-ahead log after it. What a referee leaves behind is hashed under the day's key, which is `fresh` if there was
+/// none yet.
 pub fn erase(
     tx: &Tx<'_>,
     project: ProjectId,
     account: AccountId,
     by: Option<&Actor>,
+    fresh: &[u8; 32],
     traces_left: &AtomicBool,
 ) -> Result<()> {
-    tx.account(project, account)?;
+    let row = tx.account(project, account)?;
     // Whom it was for has to be known until it is settled.
     if tx.has_open_payout(project, account)? {
         return Err(payout::payout_open());
     }
+    let is_referee = tx.referral_of(project, account)?.is_some();
+    if is_referee {
+        lookalikes::leave_traces(tx, project, &row, &lookalikes::todays_key_or(tx, fresh)?)?;
+    }
     tx.erase_account(project, account, by)?;
+    signals::look_at_erasure(tx, project, account)?;
     // Said by the writer itself: whoever empties the log after this finds the erasure in it, also when the caller has
     // hung up by then.
     traces_left.store(true, Ordering::SeqCst);
@@ -100,7 +107,8 @@ impl Engine {
     /// while a payout is under way.
     pub async fn erase_account(&self, project: ProjectId, account: AccountId) -> Result<()> {
         let traces_left = Arc::clone(&self.traces_left);
-        self.store.write(move |tx| erase(tx, project, account, None, &traces_left)).await?;
+        let fresh = secrets::fresh_key()?;
+        self.store.write(move |tx| erase(tx, project, account, None, &fresh, &traces_left)).await?;
         // If readers are in the way now, the sweep tries again.
         let _ = self.store.truncate_wal().await;
         Ok(())

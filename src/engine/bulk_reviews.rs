@@ -49,6 +49,8 @@ impl CohortAccount {
 #[derive(Debug, Clone, Default)]
 pub struct Preview {
     pub referrals: usize,
+    /// Those of the cohort that operators have rejected before: as far as it went, if it broke off.
+    pub rejected: i64,
     /// There are more than can be rejected in one go.
     pub more: bool,
     /// All accounts together.
@@ -104,6 +106,7 @@ fn plan(db: &Snapshot<'_>, project: ProjectId, cohort: &Cohort) -> Result<Plan> 
     let sum = |part: fn(&CohortAccount) -> i64| accounts.iter().map(part).sum();
     let preview = Preview {
         referrals: ids.len(),
+        rejected: db.rejected_by_operators(project, &filter)?,
         more,
         total: sum(CohortAccount::sum),
         pending: sum(|account| account.pending),
@@ -141,8 +144,9 @@ impl Engine {
     }
 
     /// Rejects the referrals that a preview was of, a few at a time: everyone else goes on in between. Each is rejected
-    /// for good as soon as its part is on the disk; what a crash leaves is rejected by doing it again, after a new
-    /// preview. `Conflict` when there are other referrals or grants than the digest names.
+    /// for good as soon as its part is on the disk. That it has begun is noted first: a beginning without an end in the
+    /// audit log is one that a crash has broken off, a new preview says how far it went, and doing it again does the
+    /// rest. `Conflict` when there are other referrals or grants than the digest names.
     pub async fn reject_cohort(
         &self,
         project: ProjectId,
@@ -157,6 +161,12 @@ impl Engine {
             let message = "There are other referrals or credits by now; look at the preview again.";
             return Err(Error::conflict("preview_outdated", message));
         }
+        if ids.is_empty() {
+            // What does nothing has nothing to say.
+            return Ok(BulkRejected::default());
+        }
+        let planned = BulkRejected { referrals: preview.referrals, taken_back: preview.total };
+        self.note_bulk(project, actor, &cohort, action::REFERRAL_REJECT_ALL_BEGIN, planned, &reason).await?;
         let mut done = BulkRejected::default();
         for part in ids.chunks(MOST_A_JOB) {
             let (part, reason) = (part.to_vec(), reason.clone());
@@ -174,20 +184,18 @@ impl Engine {
             done.referrals += rejected.referrals;
             done.taken_back += rejected.taken_back;
         }
-        // What did nothing has nothing to say.
-        if done.referrals > 0 {
-            self.note_bulk(project, actor, &cohort, done, &reason).await?;
-        }
+        self.note_bulk(project, actor, &cohort, action::REFERRAL_REJECT_ALL, done, &reason).await?;
         Ok(done)
     }
 
-    /// What was done in all, by the code's owner; each referral's part is noted with it.
+    /// What is about to be done in all, or was, by the code's owner; each referral's part is noted with it.
     async fn note_bulk(
         &self,
         project: ProjectId,
         actor: Actor,
         cohort: &Cohort,
-        done: BulkRejected,
+        action: &'static str,
+        sums: BulkRejected,
         reason: &str,
     ) -> Result<()> {
         // A code may be made from a name, and a domain may be one.
@@ -195,7 +203,7 @@ impl Engine {
             Cohort::Code(code) => (Some(code.clone()), "code"),
             Cohort::Domain(_) => (None, "domain"),
         };
-        let details = json!({ "by": by, "referrals": done.referrals, "total": done.taken_back });
+        let details = json!({ "by": by, "referrals": sums.referrals, "total": sums.taken_back });
         let reason = reason.to_owned();
         let write = move |tx: &crate::store::Tx<'_>| {
             let row = code.map(|code| tx.code(project, &code)).transpose()?.flatten();
@@ -203,7 +211,7 @@ impl Engine {
             tx.add_audit(&NewAudit {
                 project: Some(project),
                 actor: &actor,
-                action: action::REFERRAL_REJECT_ALL,
+                action,
                 subject: subject.as_deref(),
                 reason: Some(&reason),
                 details: &details,

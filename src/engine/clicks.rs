@@ -1,8 +1,8 @@
 //! Clicks through codes: counting them, remembering them for the signup that may follow, and what of them is left.
 
-use super::Engine;
 use super::logins::Devices;
 use super::signals::Seen;
+use super::{Engine, secrets};
 use crate::domain::click::{self, KeptClick, VisitorId};
 use crate::domain::code::Code;
 use crate::domain::error::{Error, Result};
@@ -205,8 +205,7 @@ impl Engine {
             let none = || Error::internal("the day's key for clicks could not be made");
             return self.visitor_key.of(today).ok_or_else(none);
         };
-        let mut fresh = [0; 32];
-        getrandom::fill(&mut fresh).map_err(|fault| Error::internal(format!("no entropy: {fault}")))?;
+        let fresh = secrets::fresh_key()?;
         let key = self.store.write(move |tx| tx.visitor_key_of(today, &fresh)).await?;
         // The key before this one may still be in the write-ahead log.
         self.traces_left.store(true, Ordering::SeqCst);

@@ -178,9 +178,10 @@ impl Engine {
     /// [`Engine::erase_account`] by an operator.
     pub async fn erase_developer(&self, on: Intervention) -> Result<()> {
         let traces_left = Arc::clone(&self.traces_left);
+        let fresh = secrets::fresh_key()?;
         self.store
             .write(move |tx| {
-                accounts::erase(tx, on.project, on.account, Some(&on.actor), &traces_left)?;
+                accounts::erase(tx, on.project, on.account, Some(&on.actor), &fresh, &traces_left)?;
                 on.note(tx, action::ACCOUNT_ERASE, &json!({}))
             })
             .await?;

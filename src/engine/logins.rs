@@ -8,6 +8,7 @@ use super::{Engine, secrets};
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Kind, Result};
 use crate::domain::id::{AccountId, OperatorId, ProjectId};
+use crate::domain::signal::Trace;
 use subtle::ConstantTimeEq;
 
 /// In bytes; more is no password of ours, and not worth the work.
@@ -113,32 +114,48 @@ pub(super) fn wrong() -> Error {
     Error::new(Kind::Unauthenticated, "invalid_login", "The e-mail address or the password is wrong.")
 }
 
-/// The part of a token that only this server can make. The password's hash is in it: a new password makes the tokens of
-/// the old one worthless.
-fn device_mac(pepper: &[u8; 32], owner: Owner, password_hash: &str, nonce: &str) -> String {
+/// By what the browsers are known that have signed in to an account. The password's hash is in it: a new password makes
+/// the tokens of the old one worthless.
+fn browsers_key(pepper: &[u8; 32], owner: Owner, password_hash: &str) -> Trace {
     let (kind, id) = match owner {
         Owner::Account(AccountId(id)) => (b'a', id),
         Owner::Operator(OperatorId(id)) => (b'o', id),
     };
     let mut hasher = blake3::Hasher::new_keyed(&blake3::derive_key("refloop 2026 known browser", pepper));
-    hasher.update(&[kind]).update(&id.to_le_bytes()).update(nonce.as_bytes()).update(password_hash.as_bytes());
-    hasher.finalize().to_hex().to_string()
+    hasher.update(&[kind]).update(&id.to_le_bytes()).update(password_hash.as_bytes());
+    Trace::from_hash(&hasher.finalize())
+}
+
+/// What the browsers of an account are still known by when it is erased, until the day is over.
+pub fn browsers_of(pepper: &[u8; 32], account: AccountId, password_hash: &str) -> Trace {
+    browsers_key(pepper, account.into(), password_hash)
+}
+
+/// The part of a token that only this server can make.
+fn device_mac(browsers: Trace, nonce: &str) -> String {
+    let key = blake3::derive_key("refloop 2026 browser's token", &browsers.0);
+    blake3::keyed_hash(&key, nonce.as_bytes()).to_hex().to_string()
 }
 
 impl Devices {
     /// The nonce of the token that the browser has for this owner, if it has signed in as them since the password is
     /// what it is.
-    fn nonce_of(&self, pepper: &[u8; 32], owner: Owner, password_hash: &str) -> Option<&str> {
+    fn nonce_of(&self, browsers: Trace) -> Option<&str> {
         self.0.iter().find_map(|token| {
             let (nonce, mac) = token.split_at(NONCE_LENGTH);
-            let expected = device_mac(pepper, owner, password_hash, nonce);
+            let expected = device_mac(browsers, nonce);
             bool::from(mac.as_bytes().ct_eq(expected.as_bytes())).then_some(nonce)
         })
     }
 
     /// Whether the browser has signed in as this account.
     pub(super) fn know(&self, pepper: &[u8; 32], account: AccountId, password_hash: &str) -> bool {
-        self.nonce_of(pepper, account.into(), password_hash).is_some()
+        self.are_among(browsers_key(pepper, account.into(), password_hash))
+    }
+
+    /// Whether it is one of the browsers that are known by this.
+    pub(super) fn are_among(&self, browsers: Trace) -> bool {
+        self.nonce_of(browsers).is_some()
     }
 }
 
@@ -149,7 +166,7 @@ impl Engine {
 
     /// The nonce of the token that the browser has for this owner.
     fn known_by<'d>(&self, owner: Owner, password_hash: &str, devices: &'d Devices) -> Option<&'d str> {
-        devices.nonce_of(&self.store.instance().pepper, owner, password_hash)
+        devices.nonce_of(browsers_key(&self.store.instance().pepper, owner, password_hash))
     }
 
     /// The browser's tokens after it has signed in: a new one for this owner, and those for others.
@@ -157,7 +174,8 @@ impl Engine {
         let nonce = secrets::fresh("")?.split_off(NONCE_LENGTH);
         let old = self.known_by(owner, password_hash, devices);
         let others = devices.0.iter().filter(|token| old.is_none_or(|old| !token.starts_with(old)));
-        let fresh = format!("{nonce}{}", device_mac(&self.store.instance().pepper, owner, password_hash, &nonce));
+        let browsers = browsers_key(&self.store.instance().pepper, owner, password_hash);
+        let fresh = format!("{nonce}{}", device_mac(browsers, &nonce));
         Ok(Devices(std::iter::once(fresh).chain(others.cloned()).take(MOST_DEVICES).collect()))
     }
 

@@ -11,6 +11,7 @@ use crate::domain::id::{AccountId, EntryId, ProjectId, ReferralId};
 use crate::domain::ledger::{Carried, EntryKind, line_status};
 use crate::domain::referral::{self, Application, Identity, LateApplicant, Progress, Status};
 use crate::domain::reward::{Event, Verdict};
+use crate::domain::signal::TraceKind;
 use crate::store::{Account, CodeRow, NewDecision, NewReferral, ReferralLine, Snapshot, Tx, VersionedProgram};
 
 /// What became of a code that someone used.
@@ -233,7 +234,7 @@ impl Engine {
                 let referee = tx.account(project, account)?;
                 confirmation::require(tx, project, account)?;
                 if let Some(address) = seen.address {
-                    tx.add_sighting(project, account, address)?;
+                    tx.add_sighting(project, account, TraceKind::Address, address)?;
                 }
                 let row = tx.code(project, &code)?;
                 may_apply(tx, project, &program, row.as_ref(), &referee)?;

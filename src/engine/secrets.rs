@@ -6,9 +6,14 @@ use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 
 /// A fresh 256-bit secret behind a prefix that says what it is for.
 pub fn fresh(prefix: &str) -> Result<String> {
+    Ok(format!("{prefix}{}", hex::encode(fresh_key()?)))
+}
+
+/// A key of 256 random bits.
+pub fn fresh_key() -> Result<[u8; 32]> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|fault| Error::internal(format!("no entropy: {fault}")))?;
-    Ok(format!("{prefix}{}", hex::encode(bytes)))
+    Ok(bytes)
 }
 
 /// argon2id with 19 MiB and 2 passes: some tens of milliseconds on this thread.

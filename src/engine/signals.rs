@@ -5,16 +5,16 @@
 //! that it brings vests until an operator has cleared or rejected it. Held once and cleared, it is not held again.
 
 use super::logins::Devices;
+use super::lookalikes::{Browser, mailboxes};
+use super::places::{from_here, ring, was_at_any};
 use super::{Engine, domains};
-use crate::domain::email::Email;
 use crate::domain::error::Result;
 use crate::domain::id::{AccountId, ProjectId, ReferralId};
-use crate::domain::program::{Program, Trigger};
 use crate::domain::referral::{Identity, Status};
 use crate::domain::reward::Verdict;
 use crate::domain::signal::{
-    AddressHash, Alike, Beginning, ClosedBy, LONGEST_RING, Likeness, Look, MOST_COMPARED, Pace, REVIEW_RULE, Signal,
-    SignalCode, UNDER_REVIEW, ring_inputs,
+    Beginning, MOST_COMPARED, REJECTED, REVIEW_RULE, Signal, SignalCode, Trace, TraceKind, UNDER_REVIEW, are_erased,
+    ring_inputs,
 };
 use crate::domain::time::{DAY_MS, HOUR_MS};
 use crate::store::{Account, NewDecision, Referral, Sibling, Tx, VersionedProgram};
@@ -22,26 +22,26 @@ use serde_json::json;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-/// After the milestone, before it is looked at whether the calls went on.
-const LOOK_AGAIN_MS: i64 = DAY_MS;
 /// Signups of a day with one code, for the share of them that comes from one address.
 const MOST_COUNTED: i64 = 1_000;
+/// An account that is erased sooner after its code was used was made for what that brought.
+const SOON_MS: i64 = 7 * DAY_MS;
 /// Accounts and places that are remembered to have been noted today.
 const MOST_NOTED: usize = 100_000;
 
 /// From where somebody comes, as far as that says anything.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
-    pub address: Option<AddressHash>,
+    pub address: Option<Trace>,
     pub devices: Devices,
 }
 
 /// Sightings that are on the disk already, so that each is written once a day.
 #[derive(Default)]
-pub struct Sightings(Mutex<HashSet<(AccountId, AddressHash)>>);
+pub struct Sightings(Mutex<HashSet<(AccountId, Trace)>>);
 
 impl Sightings {
-    fn is_new(&self, account: AccountId, address: AddressHash) -> bool {
+    fn is_new(&self, account: AccountId, address: Trace) -> bool {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if noted.len() >= MOST_NOTED {
             noted.clear();
@@ -49,7 +49,7 @@ impl Sightings {
         noted.insert((account, address))
     }
 
-    fn forget(&self, account: AccountId, address: AddressHash) {
+    fn forget(&self, account: AccountId, address: Trace) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&(account, address));
     }
 }
@@ -58,10 +58,10 @@ impl Engine {
     /// Without the day's key there is nothing to compare, which keeps nobody from anything.
     pub(super) async fn seen(&self, project: ProjectId, arrival: &super::Arrival) -> Seen {
         // Asked with any key first: nobody makes one for who comes from the machine itself.
-        let address = match AddressHash::of(&[0; 32], project, arrival.network) {
+        let address = match Trace::of_address(&[0; 32], project, arrival.network) {
             None => None,
             Some(_) => match self.visitor_key().await {
-                Ok(key) => AddressHash::of(&key, project, arrival.network),
+                Ok(key) => Trace::of_address(&key, project, arrival.network),
                 Err(_) => None,
             },
         };
@@ -74,28 +74,11 @@ impl Engine {
         if !self.sightings.is_new(account, address) {
             return Ok(());
         }
-        let written = self.store.write(move |tx| tx.add_sighting(project, account, address)).await;
+        let written = self.store.write(move |tx| tx.add_sighting(project, account, TraceKind::Address, address)).await;
         if written.is_err() {
             self.sightings.forget(account, address);
         }
         written
-    }
-
-    /// Looks whether calls went on after the milestones of a while ago. Returns how many referrals were looked at.
-    pub(super) fn look_at_due_paces(&self, most: usize) -> Result<usize> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let due = self.store.read_blocking(|db| {
-            let mut due = Vec::new();
-            for project in db.projects()? {
-                due.extend(db.due_paces(project.id, most)?.into_iter().map(|referral| (project.id, referral)));
-            }
-            Ok(due)
-        })?;
-        for (project, referral) in &due {
-            let (project, referral) = (*project, *referral);
-            self.store.write_blocking(move |tx| look_at_end_of_calls(tx, project, referral))?;
-        }
-        Ok(due.len())
     }
 }
 
@@ -117,16 +100,16 @@ pub fn look_at_beginning(
 ) -> Result<()> {
     let here = tx.sightings(project, referral.referee)?;
     let siblings = tx.siblings(project, referral.referrer, referral.id, MOST_COMPARED)?;
-    let (alike, alike_to) = mailboxes(new.account, &siblings);
+    let (alike, alike_to) = mailboxes(tx, project, new.account, referral, &siblings)?;
     let from_here = from_here(tx, project, referral, &here)?;
+    let together = came_together(tx, project, referral, &from_here.siblings)?;
     let (hour_ago_ms, day_ago_ms) = (tx.now_ms(project) - HOUR_MS, tx.now_ms(project) - DAY_MS);
     let some_more = |limit: u32| i64::from(limit) + 1;
     let browser = Browser { tx, devices: new.devices };
     let ring = ring(tx, project, referral, &here, &browser)?;
     let beginning = Beginning {
         referrer_was_here: was_at_any(tx, project, referral.referrer, &here)?,
-        browser_of_referrer: browser.has_been(project, referral.referrer)?,
-        browser_of_other_referral: browser.has_been_any(&siblings),
+        browser_of: browser.whose(project, referral.referrer, &siblings)?,
         code_signups: tx.signups_with_code(
             project,
             new.code,
@@ -134,7 +117,14 @@ pub fn look_at_beginning(
             some_more(program.abuse.code_signups_per_hour),
         )?,
         day_signups: tx.counted_with_code(project, new.code, day_ago_ms, MOST_COUNTED)?,
-        others_from_here: i64::try_from(from_here.len()).unwrap_or(i64::MAX),
+        others_from_here: count(&from_here.siblings),
+        relatives_from_here: count(&from_here.relatives),
+        newcomers_from_here: count(&from_here.newcomers),
+        together: count(&together),
+        siblings: count(&siblings),
+        erased: count(&erased_soon(&siblings)),
+        company: tx.company(project, referral.referrer, MOST_COMPARED)?,
+        referrer_is_held: is_bad(tx, project, referral.referrer)?,
         domain_signups: match new.identity {
             Some(identity) => {
                 let most = some_more(program.abuse.domain_signups_per_day);
@@ -150,119 +140,75 @@ pub fn look_at_beginning(
         add(tx, project, program, referral.id, signal)?;
     }
     hold_if_due(tx, project, program, referral.id)?;
-    let shows = |code| signals.iter().any(|signal| signal.code == code);
-    if shows(SignalCode::AddressBurst) {
-        let burst = Signal { code: SignalCode::AddressBurst, inputs: beginning.address_burst(&program.abuse) };
-        add_to_all(tx, project, program, &from_here, &burst)?;
+    let found = |code| signals.iter().find(|signal| signal.code == code);
+    if let Some(burst) = found(SignalCode::AddressBurst) {
+        add_to_all(tx, project, program, &from_here.siblings, burst)?;
+        add_to_all(tx, project, program, &together, burst)?;
+        let is_of_tree = count(&from_here.relatives) >= 2 * i64::from(program.abuse.address_signups_per_day);
+        if is_of_tree {
+            add_to_all(tx, project, program, &from_here.relatives, burst)?;
+        }
+    } else if let Some(shared) = found(SignalCode::SharedAddress) {
+        add_to_all(tx, project, program, &from_here.siblings, shared)?;
     }
-    if shows(SignalCode::MailboxVariation) {
-        let variation = Signal { code: SignalCode::MailboxVariation, inputs: alike.inputs() };
-        add_to_all(tx, project, program, &alike_to, &variation)?;
+    // The others have it already.
+    let is_first_of_crowd = count(&from_here.newcomers) == i64::from(program.abuse.address_crowd_per_day);
+    if let Some(crowd) = found(SignalCode::CrowdedAddress).filter(|_| is_first_of_crowd) {
+        add_to_all(tx, project, program, &from_here.newcomers, crowd)?;
     }
-    if let Some(ring) = ring.filter(|_| shows(SignalCode::Ring)) {
+    if let Some(variation) = found(SignalCode::MailboxVariation) {
+        add_to_all(tx, project, program, &alike_to, variation)?;
+    }
+    if let Some(ring) = ring.filter(|_| found(SignalCode::Ring).is_some()) {
         let inputs = ring_inputs(ring.below.len() + 1, ring.by);
         add_to_all(tx, project, program, &ring.below, &Signal { code: SignalCode::Ring, inputs })?;
     }
     domains::look_at(tx, project, program, referral)
 }
 
-fn was_at_any(tx: &Tx<'_>, project: ProjectId, account: AccountId, places: &[AddressHash]) -> Result<bool> {
-    for place in places {
-        if tx.was_seen_at(project, account, *place)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+fn count<T>(all: &[T]) -> i64 {
+    i64::try_from(all.len()).unwrap_or(i64::MAX)
 }
 
-/// The referrer's other referrals from where the referee is.
-fn from_here(tx: &Tx<'_>, project: ProjectId, referral: &Referral, here: &[AddressHash]) -> Result<Vec<ReferralId>> {
-    let mut others = Vec::new();
-    for place in here {
-        let those = tx.referrals_from(project, referral.referrer, *place, MOST_COMPARED)?;
-        others.extend(those.into_iter().filter(|other| *other != referral.id));
+/// The referrer's other referrals of which several came from one address on some day, those that are here today included.
+fn came_together(tx: &Tx<'_>, project: ProjectId, referral: &Referral, here: &[ReferralId]) -> Result<Vec<ReferralId>> {
+    if here.is_empty() {
+        return Ok(Vec::new());
     }
-    others.sort();
-    others.dedup();
-    Ok(others)
+    let mut together = tx.referrals_showing(project, referral.referrer, SignalCode::SharedAddress, MOST_COMPARED)?;
+    together.extend(here.iter().filter(|id| **id != referral.id));
+    together.sort();
+    together.dedup();
+    Ok(together)
 }
 
-/// Whom a browser is known to have signed in as. Of most nothing is known.
-struct Browser<'a> {
-    tx: &'a Tx<'a>,
-    devices: &'a Devices,
+/// Those whose accounts were erased soon after the code was used.
+fn erased_soon(siblings: &[Sibling]) -> Vec<ReferralId> {
+    let soon = |sibling: &&Sibling| sibling.erased_after_ms.is_some_and(|after_ms| after_ms < SOON_MS);
+    siblings.iter().filter(soon).map(|sibling| sibling.referral).collect()
 }
 
-impl Browser<'_> {
-    fn has_been(&self, project: ProjectId, account: AccountId) -> Result<bool> {
-        if self.devices.is_empty() || self.tx.find_account(project, account)?.is_none() {
-            return Ok(false);
-        }
-        let (_, hash) = self.tx.own_password(project, account)?;
-        Ok(hash.is_some_and(|hash| self.devices.know(self.tx.pepper(), account, &hash)))
-    }
-
-    fn has_been_any(&self, siblings: &[Sibling]) -> bool {
-        let known = |sibling: &Sibling| {
-            let hash = sibling.password_hash.as_deref();
-            hash.is_some_and(|hash| self.devices.know(self.tx.pepper(), sibling.referee, hash))
-        };
-        !self.devices.is_empty() && siblings.iter().any(known)
-    }
+/// Whether the referral that brought an account in is held, or was rejected after a review.
+fn is_bad(tx: &Tx<'_>, project: ProjectId, account: AccountId) -> Result<bool> {
+    let Some(referral) = tx.referral_of(project, account)? else { return Ok(false) };
+    Ok(match referral.progress.status {
+        Status::Review => true,
+        Status::Rejected => tx.referral_reason(project, referral.id)?.as_deref() == Some(REJECTED),
+        _ => false,
+    })
 }
 
-/// How many of the siblings' mailboxes a newcomer's is like, and whose they are.
-fn mailboxes(new: &Account, siblings: &[Sibling]) -> (Alike, Vec<ReferralId>) {
-    let look = |address: Option<&str>| Some(Look::of(&Email::parse("email", address?).ok()?));
-    let (mut alike, mut whose) = (Alike::default(), Vec::new());
-    let Some(own) = look(new.email.as_deref()) else { return (alike, whose) };
-    for sibling in siblings {
-        match look(sibling.email.as_deref()).and_then(|other| own.likeness(&other)) {
-            Some(Likeness::Spelling) => alike.spellings += 1,
-            Some(Likeness::Series) => alike.series += 1,
-            None => continue,
-        }
-        whose.push(sibling.referral);
+/// A referee has erased their account: what that says of all who did so.
+pub fn look_at_erasure(tx: &Tx<'_>, project: ProjectId, account: AccountId) -> Result<()> {
+    let Some(referral) = tx.referral_of(project, account)? else { return Ok(()) };
+    let program = tx.program(project)?;
+    let siblings = tx.siblings(project, referral.referrer, ReferralId(0), MOST_COMPARED)?;
+    let (erased, all) = (erased_soon(&siblings), count(&siblings));
+    if are_erased(count(&erased), all) {
+        let inputs = json!({ "erased": erased.len(), "of": all });
+        add_to_all(tx, project, &program, &erased, &Signal { code: SignalCode::ErasedSoon, inputs })?;
     }
-    (alike, whose)
-}
-
-/// A chain of referrals that leads back to where it began.
-struct Ring {
-    /// The other referrals of it.
-    below: Vec<ReferralId>,
-    by: ClosedBy,
-}
-
-/// Goes up the chain of referrers, and sees whether it leads back to the referee: the same account, or one that was
-/// where the referee is today, or was signed in to in the same browser. The referrer is compared elsewhere.
-fn ring(
-    tx: &Tx<'_>,
-    project: ProjectId,
-    referral: &Referral,
-    here: &[AddressHash],
-    browser: &Browser<'_>,
-) -> Result<Option<Ring>> {
-    let (mut lowest, mut below) = (referral.referrer, Vec::new());
-    while below.len() < LONGEST_RING {
-        let Some(link) = tx.referral_of(project, lowest)? else { break };
-        if link.progress.status == Status::Rejected {
-            break;
-        }
-        below.push(link.id);
-        lowest = link.referrer;
-        let by = if lowest == referral.referee {
-            ClosedBy::Account
-        } else if was_at_any(tx, project, lowest, here)? {
-            ClosedBy::Address
-        } else if browser.has_been(project, lowest)? {
-            ClosedBy::Visitor
-        } else {
-            continue;
-        };
-        return Ok(Some(Ring { below, by }));
-    }
-    Ok(None)
+    Ok(())
 }
 
 /// Records a signal; one that the referral has already stays as it is.
@@ -281,7 +227,7 @@ pub fn add(
 }
 
 /// Earlier referrals show the same thing, only nobody could know it then.
-fn add_to_all(
+pub fn add_to_all(
     tx: &Tx<'_>,
     project: ProjectId,
     program: &VersionedProgram,
@@ -295,16 +241,49 @@ fn add_to_all(
     Ok(())
 }
 
-/// Holds a referral whose signals weigh enough, unless that was decided already. Whether it is held from now on.
+/// Holds a referral whose signals weigh enough, unless that was decided already, and then perhaps the others of the same
+/// referrer, and the one that brought the referrer in. Whether it is held from now on.
 pub fn hold_if_due(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, id: ReferralId) -> Result<bool> {
+    let Some(mut referrer) = hold(tx, project, program, id)? else { return Ok(false) };
+    loop {
+        hold_the_rest(tx, project, program, referrer)?;
+        let company = tx.company(project, referrer, MOST_COMPARED)?;
+        let Some(own) = tx.referral_of(project, referrer)?.filter(|_| company.is_all_held()) else { break };
+        let inputs = json!({ "held": "brought", "of": company.all });
+        add(tx, project, program, own.id, &Signal { code: SignalCode::HeldCompany, inputs })?;
+        // Each can be held once, so this comes to an end.
+        let Some(next) = hold(tx, project, program, own.id)? else { break };
+        referrer = next;
+    }
+    Ok(true)
+}
+
+/// Holds what a referrer has brought, if most of it is held.
+fn hold_the_rest(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, referrer: AccountId) -> Result<()> {
+    let company = tx.company(project, referrer, MOST_COMPARED)?;
+    if !company.is_bad() || company.held == company.all {
+        return Ok(());
+    }
+    let signal = Signal { code: SignalCode::HeldCompany, inputs: company.inputs() };
+    for sibling in tx.siblings(project, referrer, ReferralId(0), MOST_COMPARED)? {
+        if !sibling.is_held {
+            add(tx, project, program, sibling.referral, &signal)?;
+            hold(tx, project, program, sibling.referral)?;
+        }
+    }
+    Ok(())
+}
+
+/// Holds one referral. Whose it is, if it is held from now on.
+fn hold(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, id: ReferralId) -> Result<Option<AccountId>> {
     let weight = tx.weight_of_signals(project, id)?;
     let threshold = i64::from(program.abuse.threshold);
     if weight < threshold || tx.is_cleared(project, id)? {
-        return Ok(false);
+        return Ok(None);
     }
     let referral = tx.referral(project, id)?;
     if matches!(referral.progress.status, Status::Review | Status::Rejected) {
-        return Ok(false);
+        return Ok(None);
     }
     let signals: Vec<_> = tx.signals(project, id)?.iter().map(|signal| signal.code.as_str()).collect();
     tx.set_standing(project, &referral, Status::Review, Some(UNDER_REVIEW))?;
@@ -323,51 +302,5 @@ pub fn hold_if_due(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, 
             basis_points: None,
         },
     )?;
-    Ok(true)
-}
-
-/// The milestone of calls that pays, if there is one.
-fn milestone_of_calls(program: &Program) -> Option<i64> {
-    let pays = program.rules.iter().any(|rule| matches!(rule.on, Trigger::Calls(calls) if calls > 1));
-    pays.then(|| program.active_calls())
-}
-
-/// Looks at how a referee's calls come in, as long as they have not reached the milestone that pays. Whether the referral
-/// is held from now on.
-pub fn look_at_calls(
-    tx: &Tx<'_>,
-    project: ProjectId,
-    program: &VersionedProgram,
-    referral: &Referral,
-    before: i64,
-    after: i64,
-) -> Result<bool> {
-    let Some(milestone) = milestone_of_calls(program).filter(|milestone| before < *milestone) else { return Ok(false) };
-    let now_ms = tx.now_ms(project);
-    let pace = match tx.pace(project, referral.id)? {
-        Some(pace) => pace.and(after - before, now_ms),
-        None => Pace::new(after - before, now_ms),
-    };
-    let is_there = after >= milestone;
-    tx.set_pace(project, referral.id, &pace, is_there.then_some(now_ms + LOOK_AGAIN_MS))?;
-    match pace.oddity().filter(|_| is_there) {
-        Some(signal) => {
-            add(tx, project, program, referral.id, &signal)?;
-            hold_if_due(tx, project, program, referral.id)
-        }
-        None => Ok(false),
-    }
-}
-
-/// A day after the milestone: whether there was not a single call more.
-fn look_at_end_of_calls(tx: &Tx<'_>, project: ProjectId, id: ReferralId) -> Result<()> {
-    tx.forget_pace(project, id)?;
-    let (program, referral) = (tx.program(project)?, tx.referral(project, id)?);
-    let calls = tx.with_holdings(project, referral.referee, |has| has.calls())?.unwrap_or(0);
-    if milestone_of_calls(&program) == Some(calls) {
-        let signal = Signal { code: SignalCode::BareMilestone, inputs: json!({ "calls": calls }) };
-        add(tx, project, &program, id, &signal)?;
-        hold_if_due(tx, project, &program, id)?;
-    }
-    Ok(())
+    Ok(Some(referral.referrer))
 }

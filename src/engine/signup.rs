@@ -9,6 +9,7 @@ use crate::domain::code::Code;
 use crate::domain::email::Email;
 use crate::domain::error::{Error, FieldError, Kind, Result};
 use crate::domain::id::ProjectId;
+use crate::domain::signal::TraceKind;
 use crate::domain::{referral, text};
 use crate::store::{CodeRow, NewAccount};
 
@@ -130,7 +131,7 @@ impl Engine {
                 }
                 let seen = came_from.map(|came_from| came_from.seen).unwrap_or_default();
                 if let Some(address) = seen.address {
-                    tx.add_sighting(project, account.id, address)?;
+                    tx.add_sighting(project, account.id, TraceKind::Address, address)?;
                 }
                 let is_referred = tx.referral_of(project, account.id)?.is_some();
                 let must_confirm = program.mail.confirm_address && tx.sends_mail(project)?;

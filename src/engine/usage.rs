@@ -1,7 +1,7 @@
 //! Usage: calls are counted, credits are spent, milestones are reached.
 
 use super::rewards::{reward, settle};
-use super::{Engine, letters, signals};
+use super::{Engine, letters, paces};
 use crate::domain::access::{Caller, Role};
 use crate::domain::error::Result;
 use crate::domain::id::{AccountId, ProjectId};
@@ -141,7 +141,7 @@ pub fn reach_milestones(
     if referral.progress.status == Status::Rejected {
         return Ok(false);
     }
-    let held = signals::look_at_calls(tx, project, program, referral, before, after)?;
+    let held = paces::look_at_calls(tx, project, program, referral, before, after)?;
     let now_held = if held { Some(tx.referral(project, referral.id)?) } else { None };
     let referral = now_held.as_ref().unwrap_or(referral);
     let progress = referral.progress.after_calls(program, before, after, tx.now_ms(project));

@@ -191,7 +191,6 @@ impl Tx<'_> {
         self.end_mail_tokens(id, None)?;
         self.take_unconfirmed(project, id)?;
         self.forget_partner(id)?;
-        self.forget_sightings(id)?;
         self.connection.execute(
             "UPDATE account SET external_id = NULL, email = NULL, name = NULL, leaderboard_name = NULL, password_hash = NULL,
                     erased_at_ms = $1, erased_by = $2 WHERE project_id = $3 AND id = $4",

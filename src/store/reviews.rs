@@ -8,6 +8,7 @@ use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId, ReferralId};
 use crate::domain::ledger::Lot;
 use crate::domain::referral::Status;
+use crate::domain::signal::REJECTED;
 use rusqlite::types::Value as Sql;
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 use serde_json::Value;
@@ -162,6 +163,19 @@ impl Snapshot<'_> {
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map(params_from_iter(bound), |row| row.get(0).map(ReferralId))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// How many referrals of a filter operators have rejected.
+    pub fn rejected_by_operators(&self, project: ProjectId, filter: &ReviewFilter) -> Result<i64> {
+        let (conditions, values) = ReviewFilter { status: None, ..filter.clone() }.conditions();
+        let sql = format!(
+            "SELECT count(*) FROM referral WHERE {conditions} AND +referral.status = 'rejected'
+             AND referral.reason = ${}",
+            values.len() + 2
+        );
+        let bound = std::iter::once(Sql::from(project.0)).chain(values).chain([REJECTED.to_owned().into()]);
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        Ok(statement.query_row(params_from_iter(bound), |row| row.get(0))?)
     }
 
     /// How many referrals wait for an operator.

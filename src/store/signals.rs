@@ -4,7 +4,7 @@
 use super::tx::{Snapshot, Tx};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, ProjectId, ReferralId};
-use crate::domain::signal::{AddressHash, Signal, SignalCode};
+use crate::domain::signal::{Company, REJECTED, Signal, SignalCode, Trace, TraceKind};
 use rusqlite::{OptionalExtension, params};
 use serde_json::Value;
 
@@ -25,6 +25,9 @@ pub struct Sibling {
     pub referee: AccountId,
     pub email: Option<String>,
     pub password_hash: Option<String>,
+    pub is_held: bool,
+    /// How long after the code was used the account was erased.
+    pub erased_after_ms: Option<i64>,
 }
 
 impl Snapshot<'_> {
@@ -58,34 +61,75 @@ impl Snapshot<'_> {
     }
 
     /// From where an account was seen today.
-    pub fn sightings(&self, project: ProjectId, account: AccountId) -> Result<Vec<AddressHash>> {
-        let sql = "SELECT address FROM sighting WHERE account_id = $1 AND project_id = $2";
+    pub fn sightings(&self, project: ProjectId, account: AccountId) -> Result<Vec<Trace>> {
+        let sql = "SELECT trace FROM sighting WHERE account_id = $1 AND project_id = $2 AND kind = 'address'";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map(params![account.0, project.0], |row| row.get(0).map(AddressHash))?;
+        let rows = statement.query_map(params![account.0, project.0], |row| row.get(0).map(Trace))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    pub fn was_seen_at(&self, project: ProjectId, account: AccountId, address: AddressHash) -> Result<bool> {
-        let sql = "SELECT 1 FROM sighting WHERE project_id = $1 AND address = $2 AND account_id = $3";
+    /// Whether an account has left this trace today.
+    pub fn has_left(&self, project: ProjectId, account: AccountId, trace: Trace) -> Result<bool> {
+        let sql = "SELECT 1 FROM sighting WHERE project_id = $1 AND trace = $2 AND account_id = $3";
         let mut statement = self.connection.prepare_cached(sql)?;
-        Ok(statement.query_row(params![project.0, address.0, account.0], |_| Ok(())).optional()?.is_some())
+        Ok(statement.query_row(params![project.0, trace.0, account.0], |_| Ok(())).optional()?.is_some())
     }
 
-    /// The referrer's referrals whose referees were seen at an address today, rejected ones left out.
-    pub fn referrals_from(
+    /// The newest referrals whose referees have left a trace today, with their referrers; rejected ones left out.
+    pub fn referrals_of_trace(
+        &self,
+        project: ProjectId,
+        trace: Trace,
+        most: i64,
+    ) -> Result<Vec<(ReferralId, AccountId)>> {
+        let sql = "SELECT referral.id, referral.referrer_id
+                   FROM sighting JOIN referral ON referral.referee_id = sighting.account_id
+                   WHERE sighting.project_id = $1 AND sighting.trace = $2 AND referral.status <> 'rejected'
+                   ORDER BY sighting.account_id DESC LIMIT $3";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![project.0, trace.0, most], |row| {
+            Ok((ReferralId(row.get(0)?), AccountId(row.get(1)?)))
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// What browsers that were signed in to an account are known by, if it was erased today.
+    pub fn browsers_of_erased(&self, project: ProjectId, account: AccountId) -> Result<Vec<Trace>> {
+        let sql = "SELECT trace FROM sighting WHERE account_id = $1 AND project_id = $2 AND kind = 'browser'";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![account.0, project.0], |row| row.get(0).map(Trace))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Those of a referrer's newest referrals that show a signal.
+    pub fn referrals_showing(
         &self,
         project: ProjectId,
         referrer: AccountId,
-        address: AddressHash,
+        code: SignalCode,
         most: i64,
     ) -> Result<Vec<ReferralId>> {
-        let sql = "SELECT referral.id FROM sighting JOIN referral ON referral.referee_id = sighting.account_id
-                   WHERE sighting.project_id = $1 AND sighting.address = $2 AND referral.referrer_id = $3
-                     AND referral.status <> 'rejected' LIMIT $4";
+        let sql =
+            "SELECT referral.id FROM referral JOIN signal ON signal.referral_id = referral.id AND signal.code = $1
+                   WHERE referral.project_id = $2 AND referral.referrer_id = $3 ORDER BY referral.id DESC LIMIT $4";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let rows =
-            statement.query_map(params![project.0, address.0, referrer.0, most], |row| row.get(0).map(ReferralId))?;
+        let rows = statement
+            .query_map(params![code.as_str(), project.0, referrer.0, most], |row| row.get(0).map(ReferralId))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// How it went with a referrer's newest referrals, those left out that a rule has refused.
+    pub fn company(&self, project: ProjectId, referrer: AccountId, most: i64) -> Result<Company> {
+        let sql = "SELECT status FROM referral WHERE project_id = $1 AND referrer_id = $2
+                     AND (status <> 'rejected' OR reason = $3) ORDER BY id DESC LIMIT $4";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![project.0, referrer.0, REJECTED, most])?;
+        let mut company = Company::default();
+        while let Some(row) = rows.next()? {
+            company.all += 1;
+            company.held += i64::from(matches!(row.get_ref(0)?.as_str().unwrap_or_default(), "review" | "rejected"));
+        }
+        Ok(company)
     }
 
     /// How many of the newest `most` signups with a code came after `since_ms`, rejected ones included.
@@ -94,10 +138,11 @@ impl Snapshot<'_> {
         self.count_since(sql, params![code, project.0, most], since_ms)
     }
 
-    /// [`Snapshot::signups_with_code`], rejected ones left out.
+    /// [`Snapshot::signups_with_code`], those left out that are rejected or held.
     pub fn counted_with_code(&self, project: ProjectId, code: i64, since_ms: i64, most: i64) -> Result<i64> {
         let sql = "SELECT applied_at_ms FROM referral
-                   WHERE code_id = $1 AND project_id = $2 AND status <> 'rejected' ORDER BY id DESC LIMIT $3";
+                   WHERE code_id = $1 AND project_id = $2 AND status NOT IN ('rejected', 'review')
+                   ORDER BY id DESC LIMIT $3";
         self.count_since(sql, params![code, project.0, most], since_ms)
     }
 
@@ -132,7 +177,8 @@ impl Snapshot<'_> {
         but: ReferralId,
         most: i64,
     ) -> Result<Vec<Sibling>> {
-        let sql = "SELECT referral.id, account.id, account.email, account.password_hash
+        let sql = "SELECT referral.id, account.id, account.email, account.password_hash, referral.status,
+                     account.erased_at_ms - referral.applied_at_ms
                    FROM referral JOIN account ON account.id = referral.referee_id
                    WHERE referral.project_id = $1 AND referral.referrer_id = $2 AND referral.id <> $3
                      AND referral.status <> 'rejected'
@@ -144,6 +190,8 @@ impl Snapshot<'_> {
                 referee: AccountId(row.get(1)?),
                 email: row.get(2)?,
                 password_hash: row.get(3)?,
+                is_held: row.get_ref(4)?.as_str()? == "review",
+                erased_after_ms: row.get(5)?,
             })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -175,16 +223,12 @@ impl Tx<'_> {
         Ok(added > 0)
     }
 
-    /// Notes from where an account was seen.
-    pub fn add_sighting(&self, project: ProjectId, account: AccountId, address: AddressHash) -> Result<()> {
-        let sql = "INSERT INTO sighting (project_id, address, account_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-        self.connection.prepare_cached(sql)?.execute(params![project.0, address.0, account.0])?;
-        Ok(())
-    }
-
-    /// Where an account was seen is nobody's business any more.
-    pub fn forget_sightings(&self, account: AccountId) -> Result<()> {
-        self.connection.prepare_cached("DELETE FROM sighting WHERE account_id = $1")?.execute(params![account.0])?;
+    /// Notes a trace that an account has left. It goes with the day, also when the account is erased before.
+    pub fn add_sighting(&self, project: ProjectId, account: AccountId, kind: TraceKind, trace: Trace) -> Result<()> {
+        let sql = "INSERT INTO sighting (project_id, trace, account_id, kind) VALUES ($1, $2, $3, $4)
+                   ON CONFLICT DO NOTHING";
+        let row = params![project.0, trace.0, account.0, kind.as_str()];
+        self.connection.prepare_cached(sql)?.execute(row)?;
         Ok(())
     }
 

@@ -214,23 +214,23 @@ fn an_acknowledgement_of_this_disk_alone_does_not_wait_for_litestream() {
 
 #[test]
 fn the_log_is_left_to_litestream() {
-    let site = Site::new(DIRECTORY);
-    let litestream = site.litestream();
-    let mut server = site.serve("replica");
+    let place = Site::new(DIRECTORY);
+    let litestream = place.litestream();
+    let mut server = place.serve("replica");
     let developer = sign_up(&Caller::new(&server.url), "alice")["developer"]["id"].as_str().unwrap().to_owned();
     server.terminate();
     server.wait();
     drop(litestream);
-    let log = site.machine.join("refloop.db-wal");
+    let log = place.machine.join("refloop.db-wal");
     let size = || std::fs::metadata(&log).map_or(0, |meta| meta.len());
     let before = size();
     assert!(before > 0, "the server moved the log when it ended");
-    assert_eq!(run(&site.machine, &["verify"]).code, 0);
-    assert_eq!(run(&site.machine, &["key", "list"]).code, 0);
+    assert_eq!(run(&place.machine, &["verify"]).code, 0);
+    assert_eq!(run(&place.machine, &["key", "list"]).code, 0);
     assert!(size() >= before, "a command moved the log");
-    assert_eq!(sqlite3(&site.machine.join("refloop.db"), "SELECT count(*) FROM account"), "1\n", "{developer}");
+    assert_eq!(sqlite3(&place.machine.join("refloop.db"), "SELECT count(*) FROM account"), "1\n", "{developer}");
 
-    let refused = run(&site.machine, &["serve", "--listen", "127.0.0.1:0"]);
+    let refused = run(&place.machine, &["serve", "--listen", "127.0.0.1:0"]);
     assert!(refused.refusal().contains("--replication litestream"), "{refused:?}");
 }
 

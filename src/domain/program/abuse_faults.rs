@@ -14,6 +14,7 @@ pub fn of_signals(abuse: &Abuse) -> Vec<FieldError> {
         ("threshold".into(), abuse.threshold, 1..=MOST_WEIGHT),
         ("code_signups_per_hour".into(), abuse.code_signups_per_hour, 1..=MAX_SIGNUPS),
         ("address_signups_per_day".into(), abuse.address_signups_per_day, 1..=MAX_SIGNUPS),
+        ("address_crowd_per_day".into(), abuse.address_crowd_per_day, 1..=MAX_SIGNUPS),
         ("domain_signups_per_day".into(), abuse.domain_signups_per_day, 1..=MAX_SIGNUPS),
         ("young_domain_days".into(), abuse.young_domain_days, 0..=MAX_DAYS),
     ]);
@@ -36,6 +37,7 @@ mod tests {
             (json!({ "weights": { "luck": 1 } }), "abuse.weights.luck", "there are same_address"),
             (json!({ "code_signups_per_hour": 0 }), "abuse.code_signups_per_hour", "1 to 1000000"),
             (json!({ "address_signups_per_day": 0 }), "abuse.address_signups_per_day", "1 to 1000000"),
+            (json!({ "address_crowd_per_day": 0 }), "abuse.address_crowd_per_day", "1 to 1000000"),
             (json!({ "domain_signups_per_day": 1_000_001 }), "abuse.domain_signups_per_day", "1 to 1000000"),
             (json!({ "young_domain_days": 40_000 }), "abuse.young_domain_days", "0 to 36500"),
         ] {

@@ -204,6 +204,8 @@ pub struct Abuse {
     pub code_signups_per_hour: u32,
     /// ... referrals of one referrer from one network address a day,
     pub address_signups_per_day: u32,
+    /// ... referrals of all who are new themselves from one network address a day,
+    pub address_crowd_per_day: u32,
     /// ... referrals with one e-mail domain a day.
     pub domain_signups_per_day: u32,
     /// An e-mail domain that was registered in the last days is a signal.
@@ -219,6 +221,7 @@ impl Default for Abuse {
             weights: Weights::default(),
             code_signups_per_hour: 20,
             address_signups_per_day: 2,
+            address_crowd_per_day: 5,
             domain_signups_per_day: 10,
             young_domain_days: 30,
         }

@@ -1,5 +1,6 @@
 //! How mailboxes look that one person has made up.
 
+use super::TraceKind;
 use crate::domain::email::Email;
 use serde_json::{Value, json};
 
@@ -41,12 +42,23 @@ pub struct Look {
 }
 
 impl Look {
+    const SHORTEST_WORD: usize = 2;
+
     pub fn of(email: &Email) -> Self {
         let mailbox = email.mailbox();
         let (local, domain) = mailbox.rsplit_once('@').unwrap_or((&mailbox, ""));
         let plain: String = local.chars().filter(|c| !matches!(c, '.' | '-' | '_')).collect();
         let word = plain.chars().filter(|c| !c.is_ascii_digit()).collect();
         Self { domain: domain.to_owned(), plain, word }
+    }
+
+    /// What mailboxes that are alike have in common, as one text for each kind of likeness.
+    pub fn shapes(&self) -> Vec<(TraceKind, String)> {
+        let mut shapes = vec![(TraceKind::Spelling, format!("{}@{}", self.plain, self.domain))];
+        if self.word.len() >= Self::SHORTEST_WORD {
+            shapes.push((TraceKind::Series, format!("{}@{}", self.word, self.domain)));
+        }
+        shapes
     }
 
     pub fn likeness(&self, other: &Self) -> Option<Likeness> {
@@ -57,7 +69,7 @@ impl Look {
             return Some(Likeness::Spelling);
         }
         // Somewhere there is a number that differs: `bob7` and `bob12`, or `bob` and `bob2`.
-        (self.word == other.word && self.word.len() >= 2).then_some(Likeness::Series)
+        (self.word == other.word && self.word.len() >= Self::SHORTEST_WORD).then_some(Likeness::Series)
     }
 }
 
@@ -85,6 +97,10 @@ mod tests {
         ] {
             assert_eq!(look(one).likeness(&look(other)), is, "{one} {other}");
             assert_eq!(look(other).likeness(&look(one)), is, "{other} {one}");
+            let theirs = look(other).shapes();
+            let shared = look(one).shapes().into_iter().find(|shape| theirs.contains(shape)).map(|(kind, _)| kind);
+            let expected = is.map(|is| if is == Likeness::Spelling { TraceKind::Spelling } else { TraceKind::Series });
+            assert_eq!(shared, expected, "{one} {other}");
         }
         assert!(!Alike { spellings: 0, series: 1 }.is_odd(), "two people of one name");
         assert!(Alike { spellings: 0, series: 2 }.is_odd());

@@ -276,6 +276,7 @@ impl LossBody {
 #[derive(Serialize)]
 struct PreviewBody {
     referrals: usize,
+    rejected_before: i64,
     more: bool,
     total: i64,
     pending: i64,
@@ -291,6 +292,7 @@ impl PreviewBody {
     fn of(preview: Preview, may_write: bool) -> Self {
         Self {
             referrals: preview.referrals,
+            rejected_before: preview.rejected,
             more: preview.more,
             total: preview.total,
             pending: preview.pending,

@@ -4,22 +4,31 @@
 use super::people::{first_name, private_mailbox};
 use super::world::{DAY_MS, HOUR_MS, MINUTE_MS, Step, Who, World};
 
+/// What a kind of farmer is called, and what they do.
+pub type Kind = (&'static str, fn(&mut World));
+
 pub fn plan(world: &mut World) {
-    plus_addresses(world);
-    dotted_addresses(world);
-    numbered_series(world);
-    one_office(world);
-    one_server_over_days(world);
-    disposable_domains(world);
-    own_cheap_domains(world);
-    one_catch_all_domain(world);
-    rings(world);
-    bots(world);
-    patient_one(world);
+    let kinds: [Kind; 11] = [
+        ("plus-addresses", plus_addresses),
+        ("dotted addresses", dotted_addresses),
+        ("numbered series", numbered_series),
+        ("one office", one_office),
+        ("one server over days", one_server_over_days),
+        ("disposable domains", disposable_domains),
+        ("own cheap domains", own_cheap_domains),
+        ("one catch-all domain", one_catch_all_domain),
+        ("rings", rings),
+        ("bots", bots),
+        ("patient one", patient_one),
+    ];
+    for (kind, plan) in kinds {
+        world.kind = kind;
+        plan(world);
+    }
 }
 
 /// A farmer's main account, from an address of its own.
-fn farmer(world: &mut World) -> (Who, String) {
+pub fn farmer(world: &mut World) -> (Who, String) {
     let (number, home) = (world.size(), world.fresh_address());
     let email = format!("{}.{number}@gmail.com", first_name(&mut world.dice));
     let who = world.add(email, true, None).expect("a mailbox of their own");
@@ -30,28 +39,28 @@ fn farmer(world: &mut World) -> (Who, String) {
 }
 
 /// A fake with the calls that pay: one, and the rest later.
-fn fake(world: &mut World, by: Who, email: String, from: &str, at_ms: i64) -> Who {
+pub fn fake(world: &mut World, by: Who, email: String, from: &str, at_ms: i64) -> Who {
     let who = signed_up(world, by, email, from, at_ms);
     world.plan(at_ms + 5 * MINUTE_MS, Step::Call { who, calls: 1 });
     world.plan(at_ms + 15 * MINUTE_MS, Step::Call { who, calls: 99 });
     who
 }
 
-fn signed_up(world: &mut World, by: Who, email: String, from: &str, at_ms: i64) -> Who {
+pub fn signed_up(world: &mut World, by: Who, email: String, from: &str, at_ms: i64) -> Who {
     let who = world.add(email, true, Some(by)).expect("a mailbox of its own");
     world.plan(at_ms, Step::SignUp { who, from: from.to_owned() });
     who
 }
 
 /// A private mailbox with good looks.
-fn good_name(world: &mut World) -> String {
+pub fn good_name(world: &mut World) -> String {
     let initial = char::from(b'a' + u8::try_from(world.dice.between(0, 26)).unwrap());
     let number = world.size();
     format!("{initial}.{}", private_mailbox(&mut world.dice).replace('@', &format!(".{}@", number % 10)))
 }
 
 /// When the farmer sits down: on an afternoon, some minutes between two accounts.
-fn session(world: &mut World, day: i64, number: usize) -> i64 {
+pub fn session(world: &mut World, day: i64, number: usize) -> i64 {
     let minutes = i64::try_from(number).unwrap() * 7 + world.dice.between(0, 5);
     day * DAY_MS + 4 * HOUR_MS + minutes * MINUTE_MS
 }
@@ -171,12 +180,12 @@ fn bots(world: &mut World) {
     }
 }
 
-/// Few, from homes all over the world, with good names, one every other day: nothing but the calls tells.
+/// From homes all over the world, with good names, one a day: nothing but the calls tells.
 fn patient_one(world: &mut World) {
     let (by, _) = farmer(world);
-    for n in 0..3 {
+    for n in 0..16 {
         let (email, from) = (good_name(world), world.fresh_address());
-        let at_ms = session(world, 1 + 2 * n, 0);
+        let at_ms = session(world, 1 + n, 0);
         let who = signed_up(world, by, email, &from, at_ms);
         for call in 0..100 {
             world.plan(at_ms + HOUR_MS + call * 30_000, Step::Call { who, calls: 1 });

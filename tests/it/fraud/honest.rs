@@ -75,6 +75,12 @@ fn looks(world: &mut World, who: Who, begins_ms: i64, from: &str) {
 fn join(world: &mut World, by: Who, email: String, from: String, at_ms: i64) {
     let Some(who) = world.add(email, false, Some(by)) else { return };
     world.plan(at_ms, Step::SignUp { who, from });
+    // A few think better of it.
+    if world.dice.percent(2) {
+        let later_ms = world.dice.between(5, 5 * 24 * 60) * MINUTE_MS;
+        world.plan(at_ms + later_ms, Step::Erase { who });
+        return;
+    }
     let first_ms = at_ms + world.dice.between(2, 2 * 24 * 60) * MINUTE_MS;
     match world.dice.between(0, 100) {
         0..30 => {}

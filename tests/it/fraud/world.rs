@@ -1,18 +1,17 @@
 //! What happens when: plans are put on a timeline and carried out by calls from outside.
 
+use super::outcome::{Farm, Outcome};
 use super::people::{Dice, own_address};
 use crate::harness::{App, Client, PASSWORD};
 use crate::signals::{Rdap, call, proxied_with};
 use refloop::domain::id::AccountId;
 use refloop::engine::Settings;
 use serde_json::json;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 pub const MINUTE_MS: i64 = 60_000;
 pub const HOUR_MS: i64 = 60 * MINUTE_MS;
 pub const DAY_MS: i64 = 24 * HOUR_MS;
-/// What a fake would bring by the rewards alone: 1,000 and 500 at signup, 500 for a call, 1,000 for a hundred.
-const BARE: i64 = 3_000;
 /// Long enough for all holds to end.
 const DAYS: i64 = 26;
 
@@ -21,7 +20,8 @@ pub type Who = usize;
 
 pub struct Person {
     email: String,
-    farmer: bool,
+    /// Which kind of farmer made them up.
+    farmer: Option<&'static str>,
     /// Whose code they use.
     by: Option<Who>,
     id: String,
@@ -43,6 +43,13 @@ pub enum Step {
         who: Who,
         calls: i64,
     },
+    /// All there is, before somebody looks.
+    Spend {
+        who: Who,
+    },
+    Erase {
+        who: Who,
+    },
     /// Farmers spend what they can, domains are looked up, the sweep runs.
     Evening,
 }
@@ -55,83 +62,9 @@ pub struct World {
     timeline: BTreeMap<(i64, usize), Step>,
     planned: usize,
     addresses: usize,
-    spent: i64,
-}
-
-/// What came of it.
-#[derive(Default)]
-pub struct Outcome {
-    honest: i64,
-    honest_held: i64,
-    fakes: i64,
-    refused: i64,
-    fakes_held: i64,
-    /// What fakes would bring by the rewards alone, by the rules against abuse, and what farmers could ever spend.
-    bare: i64,
-    granted: i64,
-    spendable: i64,
-}
-
-#[expect(clippy::cast_precision_loss, reason = "small figures")]
-fn share(part: i64, whole: i64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
-}
-
-impl Outcome {
-    pub fn and(&self, other: &Self) -> Self {
-        Self {
-            honest: self.honest + other.honest,
-            honest_held: self.honest_held + other.honest_held,
-            fakes: self.fakes + other.fakes,
-            refused: self.refused + other.refused,
-            fakes_held: self.fakes_held + other.fakes_held,
-            bare: self.bare + other.bare,
-            granted: self.granted + other.granted,
-            spendable: self.spendable + other.spendable,
-        }
-    }
-
-    pub fn held_share(&self) -> f64 {
-        share(self.honest_held, self.honest)
-    }
-
-    pub fn spendable_share(&self) -> f64 {
-        share(self.spendable, self.bare)
-    }
-
-    /// Of all fakes, those that were refused or held.
-    pub fn recall(&self) -> f64 {
-        share(self.refused + self.fakes_held, self.fakes)
-    }
-
-    /// Of all that was held, what was made up.
-    fn precision(&self) -> f64 {
-        share(self.fakes_held, self.fakes_held + self.honest_held)
-    }
-}
-
-impl std::fmt::Display for Outcome {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let percent = |share: f64| format!("{:.1} %", share * 100.0);
-        write!(
-            f,
-            "{} honest referrals, {} held ({}); {} made up, {} refused, {} held: precision {}, recall {}; credits: {} by \
-             the rewards alone, {} ({}) after the rules, {} ({}) ever spendable",
-            self.honest,
-            self.honest_held,
-            percent(self.held_share()),
-            self.fakes,
-            self.refused,
-            self.fakes_held,
-            percent(self.precision()),
-            percent(self.recall()),
-            self.bare,
-            self.granted,
-            percent(share(self.granted, self.bare)),
-            self.spendable,
-            percent(self.spendable_share()),
-        )
-    }
+    /// The kind of farmer whose people are added.
+    pub kind: &'static str,
+    kinds: BTreeMap<&'static str, Farm>,
 }
 
 impl World {
@@ -144,7 +77,8 @@ impl World {
             timeline: BTreeMap::new(),
             planned: 0,
             addresses: 0,
-            spent: 0,
+            kind: "",
+            kinds: BTreeMap::new(),
         }
     }
 
@@ -153,6 +87,7 @@ impl World {
         if self.people.iter().any(|person| person.email == email) {
             return None;
         }
+        let farmer = farmer.then_some(self.kind);
         self.people.push(Person { email, farmer, by, id: String::new(), client: None, code: None });
         Some(self.people.len() - 1)
     }
@@ -204,6 +139,11 @@ impl World {
                 let reply = self.app.gateway().post("/v1/usage", event);
                 assert_eq!(reply.status, 200, "{}", reply.body);
             }
+            Step::Spend { who } => self.spend(&[who], at_ms),
+            Step::Erase { who } => {
+                let client = self.people[who].client.as_ref().unwrap();
+                assert_eq!(client.delete("/v1/developers/me").status, 200);
+            }
             Step::Evening => self.evening(at_ms),
         }
     }
@@ -229,15 +169,22 @@ impl World {
     fn evening(&mut self, at_ms: i64) {
         while self.rdap.deliver(&self.app) > 0 {}
         self.app.sweep();
-        let farmers = self.people.iter().filter(|person| person.farmer && !person.id.is_empty());
-        let spend = |person: &Person| {
-            let id = format!("spend-{}-{at_ms}", person.id);
-            json!({ "id": id, "developer_id": person.id, "calls": 0, "spend": 1_000_000 })
+        let is_farmer = |who: &Who| self.people[*who].farmer.is_some() && !self.people[*who].id.is_empty();
+        self.spend(&(0..self.people.len()).filter(is_farmer).collect::<Vec<_>>(), at_ms);
+    }
+
+    /// Everything that they have.
+    fn spend(&mut self, whose: &[Who], at_ms: i64) {
+        let event = |who: &Who| {
+            let id = format!("spend-{who}-{at_ms}");
+            json!({ "id": id, "developer_id": self.people[*who].id, "calls": 0, "spend": 1_000_000 })
         };
-        let events: Vec<_> = farmers.map(spend).collect();
+        let events: Vec<_> = whose.iter().map(event).collect();
         let answers = self.app.gateway().post("/v1/usage", json!({ "events": events })).json();
-        let charged = answers["results"].as_array().unwrap().iter().map(|answer| answer["charged"].as_i64().unwrap());
-        self.spent += charged.sum::<i64>();
+        for (who, answer) in whose.iter().zip(answers["results"].as_array().unwrap()) {
+            let kind = self.people[*who].farmer.expect("only farmers spend");
+            self.kinds.entry(kind).or_default().spent += answer["charged"].as_i64().unwrap();
+        }
     }
 
     fn outcome(&self) -> Outcome {
@@ -248,34 +195,29 @@ impl World {
                     (SELECT group_concat(code) FROM signal WHERE referral_id = referral.id)
              FROM referral",
         );
-        let farmers: HashSet<_> =
-            self.people.iter().filter(|person| person.farmer).map(|person| person.id.as_str()).collect();
-        let mut outcome = Outcome { spendable: self.spent, ..Outcome::default() };
+        let mut outcome = Outcome { kinds: self.kinds.clone(), ..Outcome::default() };
         for row in rows.lines() {
             let columns: Vec<_> = row.split('|').collect();
             let id = AccountId(columns[0].parse().unwrap()).to_string();
+            let person = self.people.iter().find(|person| person.id == id).unwrap();
             let (refused, held) = (columns[1] == "rejected", columns[2] == "1");
-            if farmers.contains(id.as_str()) {
-                outcome.fakes += 1;
-                outcome.refused += i64::from(refused);
-                outcome.fakes_held += i64::from(held);
-                outcome.bare += BARE;
-                outcome.granted += columns[3].parse::<i64>().unwrap();
+            if let Some(kind) = person.farmer {
+                let farm = outcome.kinds.entry(kind).or_default();
+                farm.fakes += 1;
+                farm.refused += i64::from(refused);
+                farm.held += i64::from(held);
+                farm.granted += columns[3].parse::<i64>().unwrap();
                 if !refused && !held {
-                    println!("  made up, and neither refused nor held: {} [{}]", self.email(&id), columns[4]);
+                    println!("  {kind}, and neither refused nor held: {} [{}]", person.email, columns[4]);
                 }
             } else if !refused {
                 outcome.honest += 1;
                 outcome.honest_held += i64::from(held);
                 if held {
-                    println!("  honest, and held: {} [{}]", self.email(&id), columns[4]);
+                    println!("  honest, and held: {} [{}]", person.email, columns[4]);
                 }
             }
         }
         outcome
-    }
-
-    fn email(&self, id: &str) -> &str {
-        self.people.iter().find(|person| person.id == id).map_or("", |person| &person.email)
     }
 }

@@ -46,7 +46,7 @@ fn one_call_more_or_a_batch_is_what_people_and_gateways_do() {
     assert_eq!(signals(&seen(&app, &bob)), [""; 0]);
     app.advance_days(7);
     assert_eq!(available(&app, &alice), 2_000);
-    assert_eq!(app.sqlite3("SELECT count(*) FROM pace").trim(), "0", "nothing is kept of how they called");
+    assert_eq!(app.sqlite3("SELECT reports, calls, due_at_ms IS NULL FROM pace").trim(), "2|141|1", "looked at once");
 }
 
 #[test]
@@ -62,4 +62,103 @@ fn a_late_signal_holds_what_is_not_spent() {
     app.sweep();
     assert_eq!(seen(&app, &bob)["status"], "review");
     assert_eq!((available(&app, &alice), available(&app, &bob)), (0, 0));
+}
+
+/// Referees of one code from everywhere, by number.
+fn cohort(app: &App, people: u8) -> (Person, Vec<Person>) {
+    let (alice, code) = referrer(app, "alice", "192.0.2.1");
+    let one = |n| sign_up(app, &format!("198.51.100.{n}"), &format!("x@fan{n}.example"), Some(&code));
+    (alice, (0..people).map(one).collect())
+}
+
+#[test]
+fn a_few_calls_more_or_one_that_is_doubled_hide_nothing() {
+    for (calls, expected) in [(100, true), (101, true), (105, true), (106, false)] {
+        let app = proxied();
+        let (_, bob) = referee(&app);
+        use_api(&app, &bob, 40);
+        app.advance_ms(7_000_000);
+        use_api(&app, &bob, calls - 40);
+        app.advance_days(1);
+        app.sweep();
+        let found = signals(&seen(&app, &bob)).contains(&"bare_milestone".to_owned());
+        assert_eq!(found, expected, "{calls}");
+    }
+    let app = proxied();
+    let (_, bob) = referee(&app);
+    for n in 0..100 {
+        use_api(&app, &bob, if n == 60 { 2 } else { 1 });
+        app.advance_ms(20_000 + n * 7_919 % 5_000);
+    }
+    assert_eq!(signals(&seen(&app, &bob)), ["odd_usage"]);
+}
+
+#[test]
+fn three_of_a_referrer_s_who_call_alike_are_held_with_those_that_come_after() {
+    let app = proxied();
+    let (alice, people) = cohort(&app, 4);
+    for person in &people[..3] {
+        use_api(&app, person, 1);
+        app.advance_ms(600_000);
+        use_api(&app, person, 130);
+    }
+    for person in &people[..3] {
+        let shown = seen(&app, person);
+        assert_eq!((shown["status"].as_str(), signals(&shown)), (Some("review"), vec!["same_usage".to_owned()]));
+        assert_eq!(shown["signals"][0]["inputs"], json!({ "how": "paced", "alike": 3, "of": 3 }));
+    }
+    let fourth = seen(&app, &people[3]);
+    assert_eq!((fourth["status"].as_str(), signals(&fourth)), (Some("review"), vec!["held_company".to_owned()]));
+    assert_eq!(available(&app, &alice), 0);
+    let fifth = sign_up(&app, "198.51.100.99", "x@fifth.example", Some(&alice.code("192.0.2.1")));
+    assert_eq!(fifth.referral()["status"], "review");
+}
+
+#[test]
+fn three_whose_calls_end_at_the_milestone_however_they_got_there() {
+    let app = proxied();
+    let (_, people) = cohort(&app, 3);
+    for (n, person) in (0..).zip(&people) {
+        use_api(&app, person, 30 + 10 * n);
+        app.advance_ms(600_000 * (n + 1));
+        use_api(&app, person, 72 - 10 * n);
+    }
+    app.advance_days(1);
+    app.sweep();
+    for person in &people {
+        let shown = seen(&app, person);
+        assert_eq!(signals(&shown), ["bare_milestone", "same_usage"]);
+        assert_eq!((&shown["status"], &shown["signals"][1]["inputs"]["how"]), (&json!("review"), &json!("ended")));
+    }
+}
+
+#[test]
+fn three_alike_of_many_who_are_not_are_left_alone() {
+    let app = proxied();
+    let (_, people) = cohort(&app, 7);
+    for (n, person) in (0..).zip(&people) {
+        use_api(&app, person, 1);
+        app.advance_ms(600_000 * if n % 2 == 0 { 1 } else { n });
+        use_api(&app, person, if n % 3 == 0 { 130 } else { 150 + 20 * n });
+    }
+    assert!(people.iter().all(|person| signals(&seen(&app, person)).is_empty()));
+}
+
+#[test]
+fn who_is_held_together_with_others_at_the_milestone_stays_held() {
+    let app = proxied();
+    let (alice, people) = cohort(&app, 3);
+    let code = alice.code("192.0.2.1");
+    for name in ["yara", "zoe"] {
+        sign_up(&app, "192.0.2.1", &format!("{name}@{name}.example"), Some(&code));
+    }
+    // The first of the three makes most of them held, and so the other two before their turn comes.
+    for person in &people {
+        use_api(&app, person, 130);
+    }
+    for person in &people {
+        let shown = seen(&app, person);
+        assert_eq!((&shown["status"], &shown["at_stake"]), (&json!("review"), &json!(3_000)));
+        assert_eq!(available(&app, person), 0);
+    }
 }

@@ -1,7 +1,10 @@
 //! Signals of abuse: what holds a referral, who is told what, and what operators then decide.
 
 pub mod ages;
+mod broken_off;
 mod calls;
+mod erased;
+mod farms;
 mod held;
 mod pages;
 mod reviews;

@@ -42,7 +42,7 @@ fn what_is_previewed_is_what_happens() {
     assert!(people.iter().all(|person| seen(&app, person)["status"] == "rejected" && available(&app, person) == 0));
     assert_eq!(app.sqlite3("SELECT count(*) FROM referral WHERE status = 'rejected'").trim(), "3", "no one else's");
     let audit = app.sqlite3("SELECT action, count(*) FROM audit WHERE action LIKE 'referral%' GROUP BY action");
-    assert_eq!(audit.trim(), "referral.reject|3\nreferral.reject_all|1");
+    assert_eq!(audit.trim(), "referral.reject|3\nreferral.reject_all|1\nreferral.reject_all_begin|1");
     let noted = app.sqlite3("SELECT subject, details FROM audit WHERE action = 'referral.reject_all'");
     assert_eq!(
         noted.trim(),
@@ -50,7 +50,7 @@ fn what_is_previewed_is_what_happens() {
         "a code may be made from a name, and can be erased: its owner's id stays"
     );
     let again = preview(&app, "code", &code);
-    assert_eq!((&again["referrals"], &again["total"]), (&json!(0), &json!(0)));
+    assert_eq!((&again["referrals"], &again["total"], &again["rejected_before"]), (&json!(0), &json!(0), &json!(3)));
     let nothing = reject(&app, &json!({ "code": code, "digest": again["digest"], "reason": "twice" }));
     assert_eq!(nothing.json(), json!({ "referrals": 0, "taken_back": 0 }));
     let rows = app.sqlite3("SELECT count(*) FROM audit WHERE action = 'referral.reject_all'");
