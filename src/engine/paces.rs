@@ -65,30 +65,28 @@ pub fn look_at_calls(
         add(tx, project, program, referral.id, &signal)?;
     }
     let reached = tx.reached_paces(project, referral.referrer, referral.id, MOST_COMPARED)?;
-    let alike = reached.iter().filter(|(_, other)| pace.is_like(other)).map(|(id, _)| *id);
-    look_at_cohort(tx, project, program, referral.id, alike.collect(), reached.len(), "paced")?;
+    let mut alike: Vec<_> = reached.iter().filter(|(_, other)| pace.is_like(other)).map(|(id, _)| *id).collect();
+    alike.push(referral.id);
+    if are_alike(alike.len(), reached.len() + 1, pace.is_telling()) {
+        show_likeness(tx, project, program, &alike, reached.len() + 1, "paced")?;
+    }
     hold_if_due(tx, project, program, referral.id)?;
     // It may also be held together with others.
     let now = tx.referral(project, referral.id)?.progress.status;
     Ok(now == Status::Review && referral.progress.status != Status::Review)
 }
 
-/// If too many of a referrer's referees called alike, all of them show it.
-fn look_at_cohort(
+/// All of them show that they called alike.
+fn show_likeness(
     tx: &Tx<'_>,
     project: ProjectId,
     program: &VersionedProgram,
-    id: ReferralId,
-    mut alike: Vec<ReferralId>,
-    others: usize,
+    alike: &[ReferralId],
+    of: usize,
     how: &'static str,
 ) -> Result<()> {
-    alike.push(id);
-    if !are_alike(alike.len(), others + 1) {
-        return Ok(());
-    }
-    let inputs = json!({ "how": how, "alike": alike.len(), "of": others + 1 });
-    add_to_all(tx, project, program, &alike, &Signal { code: SignalCode::SameUsage, inputs })
+    let inputs = json!({ "how": how, "alike": alike.len(), "of": of });
+    add_to_all(tx, project, program, alike, &Signal { code: SignalCode::SameUsage, inputs })
 }
 
 /// A day after the milestone: whether there was hardly a call more.
@@ -108,5 +106,9 @@ fn look_at_end_of_calls(tx: &Tx<'_>, project: ProjectId, id: ReferralId) -> Resu
     let ended = reached.iter().filter(|(_, pace)| is_over(pace)).count();
     let mut bare = tx.referrals_showing(project, referral.referrer, SignalCode::BareMilestone, MOST_COMPARED)?;
     bare.retain(|other| *other != id);
-    look_at_cohort(tx, project, &program, id, bare, ended, "ended")
+    bare.push(id);
+    if are_alike(bare.len(), ended + 1, false) {
+        show_likeness(tx, project, &program, &bare, ended + 1, "ended")?;
+    }
+    Ok(())
 }

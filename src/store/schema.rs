@@ -43,7 +43,9 @@ impl Schema {
 }
 
 fn parts(connection: &Connection) -> Result<BTreeMap<String, String>> {
-    let sql = "SELECT type || ' ' || name, coalesce(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%'";
+    // Litestream keeps two small tables of its own in what it copies.
+    let sql = r"SELECT type || ' ' || name, coalesce(sql, '') FROM sqlite_schema
+                WHERE name NOT LIKE 'sqlite_stat%' AND name NOT LIKE '\_litestream\_%' ESCAPE '\'";
     let mut statement = connection.prepare(sql)?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

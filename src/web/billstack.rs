@@ -26,14 +26,12 @@ type Answer = std::result::Result<HttpResponse, ApiError>;
 type CodePath = web::Path<(String, String, String)>;
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    let path = |rest: &str| format!("/{{team}}/projects/{{project}}/referrals/{rest}");
-    config.service(
-        web::scope("/api/billstack/teams")
-            .service(readable(&path("config"), config_in_force).route(web::put().to(set_config)))
-            .service(readable(&path("codes"), codes).route(web::post().to(make_code)))
-            .service(readable(&path("codes/{code}"), code).route(web::delete().to(deactivate)))
-            .service(web::resource(path("apply")).route(web::post().to(apply))),
-    );
+    let project = web::scope("/{team}/projects/{project}/referrals")
+        .service(readable("/config", config_in_force).route(web::put().to(set_config)))
+        .service(readable("/codes", codes).route(web::post().to(make_code)))
+        .service(readable("/codes/{code}", code).route(web::delete().to(deactivate)))
+        .service(web::resource("/apply").route(web::post().to(apply)));
+    config.service(web::scope("/api/billstack/teams").service(project));
 }
 
 #[derive(Serialize)]

@@ -165,6 +165,7 @@ pub fn label(path: &str) -> String {
         "abuse.threshold" => "Weight from which a referral is held for review",
         "abuse.code_signups_per_hour" => "Signups with one code in an hour that are usual",
         "abuse.address_signups_per_day" => "Referrals of one referrer from one network address in a day that are usual",
+        "abuse.address_crowd_per_day" => "Referrals by new accounts from one network address in a day that are usual",
         "abuse.domain_signups_per_day" => "Referrals with one e-mail domain in a day that are usual",
         "abuse.young_domain_days" => "Days for which an e-mail domain counts as new",
         _ => {
@@ -188,6 +189,11 @@ fn weight_label(signal: &str) -> String {
         "odd_usage" => "calls as a machine sends them",
         "bare_milestone" => "calls that end at the milestone",
         "ring" => "referrers in a ring",
+        "crowded_address" => "many new accounts at one network address",
+        "same_usage" => "calls as those of the others",
+        "erased_soon" => "accounts that are erased soon",
+        "held_company" => "others that are held",
+        "shared_address" => "a network address shared with another",
         _ => {
             return signal::SignalCode::parse(signal)
                 .map_or_else(|| signal.replace('_', " "), |code| format!("Weight: {}", code.text()));

@@ -105,6 +105,11 @@ impl Pace {
             && (both_rushed || is_near(self.took_ms(), other.took_ms(), 10))
     }
 
+    /// Whether there are enough reports to know it again by.
+    pub fn is_telling(&self) -> bool {
+        self.reports >= Self::FEWEST_REPORTS
+    }
+
     /// Whether calls have ended at a milestone, or as few after it as are made to hide that.
     pub fn ends_at(milestone: i64, calls: i64) -> bool {
         (milestone..=milestone.saturating_add(milestone / 20)).contains(&calls)
@@ -112,8 +117,10 @@ impl Pace {
 }
 
 /// Whether so many referees of one referrer, of all that have reached the milestone, do not call alike by accident.
-pub fn are_alike(alike: usize, reached: usize) -> bool {
-    alike >= 3 && alike * 4 >= reached * 3
+/// A few of them do so whose calls come in one or two batches, or who stop where the reward is: three people who try an
+/// API out together.
+pub fn are_alike(alike: usize, reached: usize, is_telling: bool) -> bool {
+    alike >= if is_telling { 3 } else { 5 } && alike * 4 >= reached * 3
 }
 
 #[cfg(test)]
@@ -172,7 +179,10 @@ mod tests {
         for (alike, reached, is) in
             [(2, 2, false), (3, 3, true), (3, 4, true), (3, 5, false), (14, 20, false), (15, 20, true)]
         {
-            assert_eq!(are_alike(alike, reached), is, "{alike} of {reached}");
+            assert_eq!(are_alike(alike, reached, true), is, "{alike} of {reached}");
+        }
+        for (alike, reached, is) in [(4, 4, false), (5, 5, true), (5, 6, true), (5, 7, false)] {
+            assert_eq!(are_alike(alike, reached, false), is, "{alike} of {reached}, in a batch or two");
         }
         for (calls, is) in [(99, false), (100, true), (101, true), (105, true), (106, false)] {
             assert_eq!(Pace::ends_at(100, calls), is, "{calls}");

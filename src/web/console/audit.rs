@@ -18,7 +18,7 @@ use std::collections::HashMap;
 const PER_PAGE: usize = 50;
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.service(readable("/{project}/audit", audit)).service(readable("/{project}/audit.{kind:csv|jsonl}", export));
+    config.service(readable("/audit", audit)).service(readable("/audit.{kind:csv|jsonl}", export));
 }
 
 #[derive(Template)]

@@ -19,8 +19,8 @@ const A_PAGE: usize = 50;
 
 pub fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(readable("/{project}/deliveries", show).route(web::post().to(change)))
-        .service(readable("/{project}/deliveries/{id}", show_one));
+        .service(readable("/deliveries", show).route(web::post().to(change)))
+        .service(readable("/deliveries/{id}", show_one));
 }
 
 #[derive(Template)]

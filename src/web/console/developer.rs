@@ -20,7 +20,7 @@ use std::collections::HashMap;
 const A_LIST: usize = 20;
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.service(readable("/{project}/developers/{id}", show).route(web::post().to(change)));
+    config.service(readable("/developers/{id}", show).route(web::post().to(change)));
 }
 
 #[derive(Template)]

@@ -16,7 +16,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 const A_PAGE: usize = 50;
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.service(readable("/{project}/developers", show));
+    config.service(readable("/developers", show));
 }
 
 #[derive(Template)]

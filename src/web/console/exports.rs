@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.service(readable("/{project}/exports", show));
+    config.service(readable("/exports", show));
 }
 
 #[derive(Template)]

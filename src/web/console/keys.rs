@@ -16,7 +16,7 @@ use askama::Template;
 use std::collections::HashMap;
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.service(readable("/{project}/keys", show).route(web::post().to(change)));
+    config.service(readable("/keys", show).route(web::post().to(change)));
 }
 
 #[derive(Template)]

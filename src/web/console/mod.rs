@@ -39,6 +39,20 @@ const CSS: &str = include_str!("../../../templates/console.css");
 
 /// The team's pages come first: a project that is called like one of them goes by its id.
 pub fn routes(config: &mut web::ServiceConfig) {
+    let project = web::scope("/{project}")
+        .configure(overview::routes)
+        .configure(deliveries::routes)
+        .configure(developers::routes)
+        .configure(developer::routes)
+        .configure(exports::routes)
+        .configure(keys::routes)
+        .configure(payouts::routes)
+        .configure(program::routes)
+        .configure(audit::routes)
+        .configure(review::routes)
+        .configure(review_bulk::routes)
+        .configure(review_one::routes)
+        .configure(settings::routes);
     config
         .configure(sign_in::routes)
         .configure(join::routes)
@@ -48,22 +62,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(limits::routes)
         .service(readable(frame::CSS_URL, stylesheet))
         .service(readable("/assets/review.js", review::script))
-        .service(
-            web::scope("/admin")
-                .configure(overview::routes)
-                .configure(deliveries::routes)
-                .configure(developers::routes)
-                .configure(developer::routes)
-                .configure(exports::routes)
-                .configure(keys::routes)
-                .configure(payouts::routes)
-                .configure(program::routes)
-                .configure(audit::routes)
-                .configure(review::routes)
-                .configure(review_bulk::routes)
-                .configure(review_one::routes)
-                .configure(settings::routes),
-        );
+        .service(web::scope("/admin").service(project));
 }
 
 async fn stylesheet(request: HttpRequest) -> HttpResponse {

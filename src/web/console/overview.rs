@@ -12,7 +12,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.service(readable("/{project}", overview));
+    config.service(readable("", overview));
 }
 
 #[derive(Template)]

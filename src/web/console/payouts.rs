@@ -20,7 +20,7 @@ use std::collections::HashMap;
 const A_PAGE: usize = 50;
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.service(readable("/{project}/payouts", show).route(web::post().to(change)));
+    config.service(readable("/payouts", show).route(web::post().to(change)));
 }
 
 #[derive(Template)]

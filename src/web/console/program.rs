@@ -23,8 +23,8 @@ const PERIODS: [(&str, &str); 4] =
 
 pub fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(readable("/{project}/program", show).route(web::post().to(save)))
-        .service(web::resource("/{project}/program/preview").route(web::post().to(preview)));
+        .service(readable("/program", show).route(web::post().to(save)))
+        .service(web::resource("/program/preview").route(web::post().to(preview)));
 }
 
 #[derive(Template)]

@@ -22,7 +22,7 @@ const PAGE: usize = 25;
 pub const LONGEST_REASON: usize = 500;
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.service(readable("/{project}/review", show).route(web::post().to(decide)));
+    config.service(readable("/review", show).route(web::post().to(decide)));
 }
 
 #[derive(Template)]

@@ -15,7 +15,7 @@ use askama::Template;
 use std::sync::Arc;
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.service(readable("/{project}/review/reject", show).route(web::post().to(reject)));
+    config.service(readable("/review/reject", show).route(web::post().to(reject)));
 }
 
 #[derive(Template)]

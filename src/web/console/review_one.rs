@@ -13,7 +13,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.service(readable("/{project}/review/{referral}", show));
+    config.service(readable("/review/{referral}", show));
 }
 
 #[derive(Template)]

@@ -10,7 +10,7 @@ use askama::Template;
 use std::collections::HashMap;
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.service(readable("/{project}/settings", settings).route(web::post().to(change)));
+    config.service(readable("/settings", settings).route(web::post().to(change)));
 }
 
 const SHOWN: [(Setting, &str, &str); 4] = [

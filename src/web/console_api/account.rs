@@ -1,6 +1,5 @@
 //! The own account of the operator who asks: password, second factor, sessions. A key has none.
 
-use super::path;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::SessionId;
 use crate::domain::{time, totp};
@@ -17,14 +16,14 @@ use serde_json::{Map, Value, json as document};
 type Answer = std::result::Result<HttpResponse, ApiError>;
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    let second_factor = web::resource(path("account/second-factor"));
+    let second_factor = web::resource("/account/second-factor");
     config
-        .service(readable(&path("account"), show))
-        .service(web::resource(path("account/password")).route(web::post().to(change_password)))
+        .service(readable("/account", show))
+        .service(web::resource("/account/password").route(web::post().to(change_password)))
         .service(second_factor.route(web::post().to(offer)).route(web::put().to(switch_on)))
-        .service(web::resource(path("account/second-factor/off")).route(web::post().to(switch_off)))
-        .service(web::resource(path("account/sessions")).route(web::delete().to(end_others)))
-        .service(web::resource(path("account/sessions/{session}")).route(web::delete().to(end_one)));
+        .service(web::resource("/account/second-factor/off").route(web::post().to(switch_off)))
+        .service(web::resource("/account/sessions").route(web::delete().to(end_others)))
+        .service(web::resource("/account/sessions/{session}").route(web::delete().to(end_one)));
 }
 
 fn own_session(context: &Context, request: &HttpRequest) -> String {

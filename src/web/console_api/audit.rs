@@ -1,6 +1,5 @@
 //! The audit log.
 
-use super::path;
 use crate::domain::error::Result;
 use crate::domain::id::Cursor;
 use crate::domain::{text, time};
@@ -16,7 +15,7 @@ use actix_web::{HttpResponse, web};
 type Answer = std::result::Result<HttpResponse, ApiError>;
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.service(readable(&path("audit"), list)).service(readable(&path("audit/head"), head));
+    config.service(readable("/audit", list)).service(readable("/audit/head", head));
 }
 
 fn filter(query: &Query) -> Result<AuditFilter> {

@@ -1,6 +1,5 @@
 //! What is still to be told to other systems.
 
-use super::path;
 use super::shared::{Answer, People, Subject, page};
 use crate::domain::delivery::DeliveryKind;
 use crate::domain::error::{Error, Result};
@@ -18,10 +17,10 @@ use serde_json::{Value, json as document};
 
 pub fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(readable(&path("deliveries"), list))
-        .service(web::resource(path("deliveries/retry")).route(web::post().to(retry_all)))
-        .service(web::resource(path("deliveries/{id}/retry")).route(web::post().to(retry)))
-        .service(readable(&path("deliveries/{id}"), show).route(web::delete().to(discard)));
+        .service(readable("/deliveries", list))
+        .service(web::resource("/deliveries/retry").route(web::post().to(retry_all)))
+        .service(web::resource("/deliveries/{id}/retry").route(web::post().to(retry)))
+        .service(readable("/deliveries/{id}", show).route(web::delete().to(discard)));
 }
 
 #[derive(Serialize)]

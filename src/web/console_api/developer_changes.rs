@@ -1,7 +1,6 @@
 //! What is done to one developer: credits, sessions, keys, code, erasure.
 
 use super::developers::{BalanceBody, developer_in};
-use super::path;
 use super::shared::{Answer, Subject, idempotency_key, mark_replayed, reason};
 use crate::domain::developer::{Adjustment, confirmed, reason_for};
 use crate::domain::error::Error;
@@ -19,12 +18,12 @@ use serde_json::{Map, Value, json as document};
 
 pub fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(web::resource(path("developers/{id}/adjustments")).route(web::post().to(adjust)))
-        .service(web::resource(path("developers/{id}/sign-out")).route(web::post().to(sign_out)))
-        .service(web::resource(path("developers/{id}/keys/rotate")).route(web::post().to(rotate_keys)))
-        .service(web::resource(path("developers/{id}/keys/{key}")).route(web::delete().to(revoke_key)))
-        .service(web::resource(path("developers/{id}/code")).route(web::delete().to(revoke_code)))
-        .service(web::resource(path("developers/{id}/erase")).route(web::post().to(erase)));
+        .service(web::resource("/developers/{id}/adjustments").route(web::post().to(adjust)))
+        .service(web::resource("/developers/{id}/sign-out").route(web::post().to(sign_out)))
+        .service(web::resource("/developers/{id}/keys/rotate").route(web::post().to(rotate_keys)))
+        .service(web::resource("/developers/{id}/keys/{key}").route(web::delete().to(revoke_key)))
+        .service(web::resource("/developers/{id}/code").route(web::delete().to(revoke_code)))
+        .service(web::resource("/developers/{id}/erase").route(web::post().to(erase)));
 }
 
 #[derive(Serialize)]

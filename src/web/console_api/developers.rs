@@ -1,6 +1,5 @@
 //! Developers as operators look for them, and everything about one.
 
-use super::path;
 use super::shared::{Answer, People, Subject, page};
 use crate::domain::developer::Search;
 use crate::domain::error::Error;
@@ -20,13 +19,13 @@ use serde::Serialize;
 
 pub fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(readable(&path("developers"), list))
-        .service(readable(&path("developers/{id}"), show))
-        .service(readable(&path("developers/{id}/ledger"), ledger))
-        .service(readable(&path("developers/{id}/referrals"), referrals))
-        .service(readable(&path("developers/{id}/purchases"), purchases))
-        .service(readable(&path("developers/{id}/payouts"), payouts))
-        .service(readable(&path("developers/{id}/decisions"), decisions));
+        .service(readable("/developers", list))
+        .service(readable("/developers/{id}", show))
+        .service(readable("/developers/{id}/ledger", ledger))
+        .service(readable("/developers/{id}/referrals", referrals))
+        .service(readable("/developers/{id}/purchases", purchases))
+        .service(readable("/developers/{id}/payouts", payouts))
+        .service(readable("/developers/{id}/decisions", decisions));
 }
 
 #[derive(Serialize)]

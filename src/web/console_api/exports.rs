@@ -1,6 +1,5 @@
 //! A project's rows as CSV.
 
-use super::path;
 use super::shared::{Answer, People};
 use crate::domain::id::EntryId;
 use crate::domain::ledger::Entry;
@@ -14,10 +13,10 @@ use actix_web::web;
 
 pub fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(readable(&path("exports/ledger.csv"), ledger))
-        .service(readable(&path("exports/developers.csv"), developers))
-        .service(readable(&path("exports/referrals.csv"), referrals))
-        .service(readable(&path("exports/payouts.csv"), payouts));
+        .service(readable("/exports/ledger.csv", ledger))
+        .service(readable("/exports/developers.csv", developers))
+        .service(readable("/exports/referrals.csv", referrals))
+        .service(readable("/exports/payouts.csv", payouts));
 }
 
 fn chunk<T>(step: Step<T>, row: impl Fn(T) -> Vec<Cell>) -> Chunk {

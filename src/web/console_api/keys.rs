@@ -1,6 +1,5 @@
 //! Gateway keys.
 
-use super::path;
 use super::shared::{Answer, Subject};
 use crate::domain::access::Scope;
 use crate::domain::error::Error;
@@ -18,8 +17,8 @@ use serde_json::json as document;
 
 pub fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(readable(&path("keys"), list).route(web::post().to(make)))
-        .service(web::resource(path("keys/{id}")).route(web::delete().to(revoke)));
+        .service(readable("/keys", list).route(web::post().to(make)))
+        .service(web::resource("/keys/{id}").route(web::delete().to(revoke)));
 }
 
 #[derive(Serialize)]

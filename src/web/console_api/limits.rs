@@ -1,6 +1,5 @@
 //! The server's rate limits.
 
-use super::path;
 use crate::domain::audit::Actor;
 use crate::domain::error::{Error, Kind};
 use crate::domain::limit::{LimitName, MOST};
@@ -17,9 +16,9 @@ type Answer = std::result::Result<HttpResponse, ApiError>;
 
 pub fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(readable(&path("limits"), list))
-        .service(web::resource(path("limits/{limit}")).route(web::put().to(set)).route(web::delete().to(reset)))
-        .service(web::resource(path("limits/{limit}/lift")).route(web::post().to(lift)));
+        .service(readable("/limits", list))
+        .service(web::resource("/limits/{limit}").route(web::put().to(set)).route(web::delete().to(reset)))
+        .service(web::resource("/limits/{limit}/lift").route(web::post().to(lift)));
 }
 
 fn body(view: &LimitView) -> Value {

@@ -18,26 +18,21 @@ mod shared;
 
 use actix_web::web;
 
-/// Under a project's own part of the calls.
-fn path(rest: &str) -> String {
-    format!("/{{project}}/{rest}")
-}
-
+/// The project's name is looked at once: what stands below it is plain text to the router, most of it.
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.service(
-        web::scope("/v1/admin/projects")
-            .configure(account::routes)
-            .configure(audit::routes)
-            .configure(deliveries::routes)
-            .configure(developer_changes::routes)
-            .configure(developers::routes)
-            .configure(exports::routes)
-            .configure(keys::routes)
-            .configure(limits::routes)
-            .configure(operators::routes)
-            .configure(payouts::routes)
-            .configure(program::routes)
-            .configure(projects::routes)
-            .configure(referrals::routes),
-    );
+    let project = web::scope("/{project}")
+        .configure(account::routes)
+        .configure(audit::routes)
+        .configure(deliveries::routes)
+        .configure(developer_changes::routes)
+        .configure(developers::routes)
+        .configure(exports::routes)
+        .configure(keys::routes)
+        .configure(limits::routes)
+        .configure(operators::routes)
+        .configure(payouts::routes)
+        .configure(program::routes)
+        .configure(projects::routes)
+        .configure(referrals::routes);
+    config.service(web::scope("/v1/admin/projects").service(project));
 }

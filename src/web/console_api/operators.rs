@@ -1,6 +1,5 @@
 //! The team's operators. Owners alone say who they are.
 
-use super::path;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{InvitationId, OperatorId};
 use crate::domain::operator::OperatorRole;
@@ -18,12 +17,10 @@ type Answer = std::result::Result<HttpResponse, ApiError>;
 
 pub fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(readable(&path("operators"), list))
-        .service(
-            web::resource(path("operators/{operator}")).route(web::patch().to(change)).route(web::delete().to(remove)),
-        )
-        .service(web::resource(path("invitations")).route(web::post().to(invite)))
-        .service(web::resource(path("invitations/{invitation}")).route(web::delete().to(withdraw)));
+        .service(readable("/operators", list))
+        .service(web::resource("/operators/{operator}").route(web::patch().to(change)).route(web::delete().to(remove)))
+        .service(web::resource("/invitations").route(web::post().to(invite)))
+        .service(web::resource("/invitations/{invitation}").route(web::delete().to(withdraw)));
 }
 
 pub async fn list(access: AdminRead, context: web::Data<Context>) -> Answer {

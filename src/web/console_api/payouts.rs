@@ -1,6 +1,5 @@
 //! Payouts, and what operators do about them.
 
-use super::path;
 use super::shared::{Answer, Subject, page, reason};
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, PayoutId};
@@ -18,12 +17,12 @@ use serde_json::{Map, Value};
 
 pub fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(readable(&path("payouts"), list))
-        .service(readable(&path("payouts/{id}"), show))
-        .service(web::resource(path("payouts/{id}/approve")).route(web::post().to(approve)))
-        .service(web::resource(path("payouts/{id}/cancel")).route(web::post().to(cancel)))
-        .service(web::resource(path("payouts/{id}/retry")).route(web::post().to(retry)))
-        .service(web::resource(path("payouts/{id}/resolve")).route(web::post().to(resolve)));
+        .service(readable("/payouts", list))
+        .service(readable("/payouts/{id}", show))
+        .service(web::resource("/payouts/{id}/approve").route(web::post().to(approve)))
+        .service(web::resource("/payouts/{id}/cancel").route(web::post().to(cancel)))
+        .service(web::resource("/payouts/{id}/retry").route(web::post().to(retry)))
+        .service(web::resource("/payouts/{id}/resolve").route(web::post().to(resolve)));
 }
 
 #[derive(Serialize)]

@@ -1,6 +1,5 @@
 //! A project's program: reading and changing it, its versions, what is different, and what it would have cost.
 
-use super::path;
 use super::shared::{Answer, Subject, page, reason};
 use crate::domain::error::{Error, Result};
 use crate::domain::program::{Change, Party, Program};
@@ -18,11 +17,11 @@ use serde_json::{Map, Value, json as document};
 
 pub fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(readable(&path("program"), show).route(web::put().to(change)))
-        .service(readable(&path("program/versions"), versions))
-        .service(readable(&path("program/versions/{version}"), version))
-        .service(readable(&path("program/diff"), diff))
-        .service(web::resource(path("program/preview")).route(web::post().to(preview)));
+        .service(readable("/program", show).route(web::put().to(change)))
+        .service(readable("/program/versions", versions))
+        .service(readable("/program/versions/{version}", version))
+        .service(readable("/program/diff", diff))
+        .service(web::resource("/program/preview").route(web::post().to(preview)));
 }
 
 const MOST_DAYS: i64 = 3_660;

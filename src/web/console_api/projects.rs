@@ -1,6 +1,5 @@
 //! A project at a glance, its settings, and the team's projects.
 
-use super::path;
 use crate::domain::error::Error;
 use crate::domain::setting::Setting;
 use crate::domain::time;
@@ -18,9 +17,9 @@ type Answer = std::result::Result<HttpResponse, ApiError>;
 
 pub fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(readable(&path("overview"), overview))
-        .service(readable(&path("settings"), settings).route(web::patch().to(change)))
-        .service(web::resource(path("projects")).route(web::post().to(create)));
+        .service(readable("/overview", overview))
+        .service(readable("/settings", settings).route(web::patch().to(change)))
+        .service(web::resource("/projects").route(web::post().to(create)));
 }
 
 pub async fn overview(access: AdminRead, context: web::Data<Context>, query: Query) -> Answer {

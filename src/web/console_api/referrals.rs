@@ -1,6 +1,5 @@
 //! Referrals under review: the queue, one with its whole history, clearing and rejecting.
 
-use super::path;
 use crate::domain::code::Code;
 use crate::domain::error::{Error, Result};
 use crate::domain::id::{AccountId, Cursor, EntryId, ReferralId};
@@ -27,11 +26,11 @@ pub const LONGEST_REASON: usize = 500;
 
 pub fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(readable(&path("referrals"), list))
-        .service(web::resource(path("referrals/reject")).route(web::post().to(reject_all)))
-        .service(readable(&path("referrals/{id}"), show))
-        .service(web::resource(path("referrals/{id}/clear")).route(web::post().to(clear)))
-        .service(web::resource(path("referrals/{id}/reject")).route(web::post().to(reject)));
+        .service(readable("/referrals", list))
+        .service(web::resource("/referrals/reject").route(web::post().to(reject_all)))
+        .service(readable("/referrals/{id}", show))
+        .service(web::resource("/referrals/{id}/clear").route(web::post().to(clear)))
+        .service(web::resource("/referrals/{id}/reject").route(web::post().to(reject)));
 }
 
 #[derive(Serialize)]
