@@ -248,7 +248,10 @@ pub fn hold_if_due(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, 
     loop {
         hold_the_rest(tx, project, program, referrer)?;
         let company = tx.company(project, referrer, MOST_COMPARED)?;
-        let Some(own) = tx.referral_of(project, referrer)?.filter(|_| company.is_all_held()) else { break };
+        let Some(own) = tx.referral_of(project, referrer)? else { break };
+        if !company.is_all_held(tx.weight_of_signals(project, own.id)? > 0) {
+            break;
+        }
         let inputs = json!({ "held": "brought", "of": company.all });
         add(tx, project, program, own.id, &Signal { code: SignalCode::HeldCompany, inputs })?;
         // Each can be held once, so this comes to an end.
@@ -258,7 +261,8 @@ pub fn hold_if_due(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, 
     Ok(true)
 }
 
-/// Holds what a referrer has brought, if most of it is held.
+/// Holds what a referrer has brought and looks suspect by itself, if most of it is held. Others who are here already go
+/// on: a stranger who makes accounts up with somebody's code is not to stop those who came before.
 fn hold_the_rest(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, referrer: AccountId) -> Result<()> {
     let company = tx.company(project, referrer, MOST_COMPARED)?;
     if !company.is_bad() || company.held == company.all {
@@ -266,7 +270,7 @@ fn hold_the_rest(tx: &Tx<'_>, project: ProjectId, program: &VersionedProgram, re
     }
     let signal = Signal { code: SignalCode::HeldCompany, inputs: company.inputs() };
     for sibling in tx.siblings(project, referrer, ReferralId(0), MOST_COMPARED)? {
-        if !sibling.is_held {
+        if !sibling.is_held && tx.weight_of_signals(project, sibling.referral)? > 0 {
             add(tx, project, program, sibling.referral, &signal)?;
             hold(tx, project, program, sibling.referral)?;
         }

@@ -140,10 +140,10 @@ pub fn check_integrity(path: &Path) -> Result<()> {
     })
 }
 
-/// The first thing that SQLite finds wrong with a file.
+/// The first thing that SQLite finds wrong with a file; whether indexes have every row, by which rules are kept, too.
 pub fn integrity(path: &Path) -> Result<Option<String>> {
     let connection = verify::open(path)?;
-    let found: rusqlite::Result<String> = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+    let found: rusqlite::Result<String> = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0));
     match found {
         Ok(word) if word == "ok" => Ok(None),
         Ok(problem) => Ok(Some(problem)),

@@ -44,8 +44,8 @@ impl Schema {
 
 fn parts(connection: &Connection) -> Result<BTreeMap<String, String>> {
     // Litestream keeps two small tables of its own in what it copies.
-    let sql = r"SELECT type || ' ' || name, coalesce(sql, '') FROM sqlite_schema
-                WHERE name NOT LIKE 'sqlite_stat%' AND name NOT LIKE '\_litestream\_%' ESCAPE '\'";
+    let sql = "SELECT type || ' ' || name, coalesce(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%'
+                 AND NOT (type = 'table' AND name IN ('_litestream_seq', '_litestream_lock'))";
     let mut statement = connection.prepare(sql)?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

@@ -111,7 +111,8 @@ impl Snapshot<'_> {
     ) -> Result<Vec<ReferralId>> {
         let sql =
             "SELECT referral.id FROM referral JOIN signal ON signal.referral_id = referral.id AND signal.code = $1
-                   WHERE referral.project_id = $2 AND referral.referrer_id = $3 ORDER BY referral.id DESC LIMIT $4";
+                   WHERE referral.project_id = $2 AND referral.referrer_id = $3 AND referral.status <> 'rejected'
+                   ORDER BY referral.id DESC LIMIT $4";
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement
             .query_map(params![code.as_str(), project.0, referrer.0, most], |row| row.get(0).map(ReferralId))?;
@@ -120,13 +121,14 @@ impl Snapshot<'_> {
 
     /// How it went with a referrer's newest referrals, those left out that a rule has refused.
     pub fn company(&self, project: ProjectId, referrer: AccountId, most: i64) -> Result<Company> {
-        let sql = "SELECT status FROM referral WHERE project_id = $1 AND referrer_id = $2
+        let sql = "SELECT status, cleared_at_ms IS NOT NULL FROM referral WHERE project_id = $1 AND referrer_id = $2
                      AND (status <> 'rejected' OR reason = $3) ORDER BY id DESC LIMIT $4";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(params![project.0, referrer.0, REJECTED, most])?;
         let mut company = Company::default();
         while let Some(row) = rows.next()? {
             company.all += 1;
+            company.is_known |= row.get::<_, bool>(1)?;
             company.held += i64::from(matches!(row.get_ref(0)?.as_str().unwrap_or_default(), "review" | "rejected"));
         }
         Ok(company)
@@ -178,7 +180,7 @@ impl Snapshot<'_> {
         most: i64,
     ) -> Result<Vec<Sibling>> {
         let sql = "SELECT referral.id, account.id, account.email, account.password_hash, referral.status,
-                     account.erased_at_ms - referral.applied_at_ms
+                     CASE WHEN account.erased_by IS NULL THEN account.erased_at_ms - referral.applied_at_ms END
                    FROM referral JOIN account ON account.id = referral.referee_id
                    WHERE referral.project_id = $1 AND referral.referrer_id = $2 AND referral.id <> $3
                      AND referral.status <> 'rejected'

@@ -81,9 +81,10 @@ impl Site {
         std::fs::create_dir(&new).unwrap();
         let mut command = Command::new(tool("litestream"));
         command.args(["restore", "-integrity-check", "full", "-config"]).arg(self.configuration());
-        let output =
-            command.arg("-o").arg(new.join("refloop.db")).arg(self.machine.join("refloop.db")).output().unwrap();
+        let output = command.arg("-o").arg(new.join("copy.db")).arg(self.machine.join("refloop.db")).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let restored = run(&new, &["restore", "copy.db"]);
+        assert_eq!(restored.code, 0, "{restored:?}");
         let verdict = run(&new, &["verify", "--json"]);
         assert_eq!(verdict.json()["ok"], true, "{verdict:?}");
         new

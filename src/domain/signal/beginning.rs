@@ -28,17 +28,21 @@ pub struct Company {
     /// Held, or rejected after a review.
     pub held: i64,
     pub all: i64,
+    /// Operators have looked, and found some of them in order: what is wrong with others is not the referrer's doing. Who
+    /// knows a code can bring in made-up accounts with it.
+    pub is_known: bool,
 }
 
 impl Company {
     /// One or two may be an accident, or come of one; and most are not.
     pub fn is_bad(self) -> bool {
-        self.held >= 3 && self.held * 2 >= self.all
+        !self.is_known && self.held >= 3 && self.held * 2 >= self.all
     }
 
     /// Whoever has brought nobody else is one of them.
-    pub fn is_all_held(self) -> bool {
-        self.held >= 2 && self.held == self.all
+    /// Two may be a stranger's doing, unless there is something else about them.
+    pub fn is_all_held(self, is_suspect: bool) -> bool {
+        !self.is_known && self.held >= if is_suspect { 2 } else { 3 } && self.held == self.all
     }
 
     pub fn inputs(self) -> Value {
@@ -191,9 +195,10 @@ mod tests {
             (Beginning { erased: 2, siblings: 2, ..none() }, vec![]),
             (Beginning { erased: 3, siblings: 9, ..none() }, vec!["erased_soon"]),
             (Beginning { erased: 3, siblings: 10, ..none() }, vec![]),
-            (Beginning { company: Company { held: 2, all: 2 }, ..none() }, vec![]),
-            (Beginning { company: Company { held: 3, all: 6 }, ..none() }, vec!["held_company"]),
-            (Beginning { company: Company { held: 3, all: 7 }, ..none() }, vec![]),
+            (Beginning { company: Company { held: 2, all: 2, is_known: false }, ..none() }, vec![]),
+            (Beginning { company: Company { held: 3, all: 6, is_known: false }, ..none() }, vec!["held_company"]),
+            (Beginning { company: Company { held: 3, all: 6, is_known: true }, ..none() }, vec![]),
+            (Beginning { company: Company { held: 3, all: 7, is_known: false }, ..none() }, vec![]),
             (Beginning { referrer_is_held: true, ..none() }, vec!["held_company"]),
             (Beginning { domain_signups: 10, ..none() }, vec![]),
             (Beginning { domain_signups: 11, ..none() }, vec!["domain_burst"]),

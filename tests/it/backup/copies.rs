@@ -2,7 +2,7 @@
 
 use super::{fatten, file_with_history, names, sign_up, verifies};
 use crate::harness::App;
-use crate::process::{Caller, Server, empty_dir, refloop, run, sqlite3};
+use crate::process::{Caller, Server, empty_dir, refloop, run, sqlite3, sqlite3_script};
 use refloop::store::{Copying, back_up};
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
@@ -205,4 +205,23 @@ fn a_full_disk_is_said_and_leaves_nothing() {
         assert!(is_said, "{said}");
     }
     verifies(&dir, "refloop.db");
+}
+
+/// By such indexes it is known that nothing is there twice.
+#[test]
+fn an_index_that_lacks_a_row_is_damage_too() {
+    let (_guard, dir) = empty_dir();
+    file_with_history(&dir);
+    let file = dir.join("refloop.db");
+    let ours = "type = 'index' AND name = 'account_email'";
+    let row = sqlite3(&file, &format!("SELECT quote(rootpage) || ', ' || quote(sql) FROM sqlite_schema WHERE {ours}"));
+    let open = ".dbconfig defensive off\n.dbconfig writable_schema on\n";
+    sqlite3_script(&file, &format!("{open}DELETE FROM sqlite_schema WHERE {ours};"));
+    sqlite3(&file, "UPDATE account SET email = 'other@other.example' WHERE id = (SELECT min(id) FROM account)");
+    let back = format!("INSERT INTO sqlite_schema VALUES ('index', 'account_email', 'account', {});", row.trim());
+    sqlite3_script(&file, &format!("{open}{back}"));
+    assert_eq!(run(&dir, &["verify"]).code, 0, "the ledger is in order");
+    let refused = run(&dir, &["backup", "copy.db"]);
+    assert!(refused.refusal().contains("account_email"), "{refused:?}");
+    assert!(!dir.join("copy.db").exists());
 }

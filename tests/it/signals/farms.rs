@@ -116,21 +116,26 @@ fn what_a_held_referral_brings_is_held_until_it_is_cleared() {
 }
 
 #[test]
-fn most_of_a_referrer_s_that_are_held_hold_the_rest_but_none_that_was_cleared() {
+fn most_of_a_referrer_s_that_are_held_hold_who_comes_next_and_nobody_who_was_there() {
     let app = proxied();
     let (_, code) = referrer(&app, "alice", "192.0.2.1");
     let one = |from: &str, name: &str| sign_up(&app, from, &format!("{name}@{name}.example"), Some(&code));
     let good = ["ava", "ben"].map(|name| one(&format!("198.51.100.{}", name.as_bytes()[0]), name));
-    let cleared = one("192.0.2.1", "cleo");
-    assert_eq!(decide(&app, &seen(&app, &cleared), "clear").status, 200);
-    one("192.0.2.1", "dan");
-    one("192.0.2.1", "eve");
+    // Whoever knows the code can do this, to harm those who use it in good faith.
+    let bad = ["dan", "eve", "fay"].map(|name| one("192.0.2.1", name));
+    assert_eq!(statuses(&app, &bad), ["review"; 3]);
     assert_eq!(statuses(&app, &good), ["signed_up"; 2]);
-    one("192.0.2.1", "fay");
-    assert_eq!(statuses(&app, &good), ["review"; 2]);
-    assert_eq!(signals(&seen(&app, &good[0])), ["held_company"]);
-    assert_eq!(seen(&app, &good[0])["signals"][0]["inputs"], json!({ "held": 3, "of": 6 }));
-    assert_eq!(statuses(&app, &[cleared]), ["signed_up"]);
+    assert!(good.iter().all(|person| available(&app, person) == 1_000), "nobody takes from them what they have");
+    let next = one("198.51.100.7", "gil");
+    assert_eq!(signals(&seen(&app, &next)), ["held_company"]);
+    assert_eq!(seen(&app, &next)["signals"][0]["inputs"], json!({ "held": 3, "of": 6 }));
+
+    assert_eq!(decide(&app, &seen(&app, &next), "clear").status, 200);
+    for person in &bad {
+        assert_eq!(decide(&app, &seen(&app, person), "reject").status, 200);
+    }
+    let after = one("198.51.100.8", "hal");
+    assert_eq!(after.referral()["status"], "applied", "an operator has looked: the referrer is known");
 }
 
 #[test]
@@ -138,16 +143,39 @@ fn who_has_brought_nobody_but_what_is_held_is_held_too_and_so_on_up() {
     let app = proxied();
     let (_, code) = referrer(&app, "alice", "192.0.2.1");
     let first = sign_up(&app, "192.0.2.2", "x@first.example", Some(&code));
-    let second = sign_up(&app, "192.0.2.3", "x@second.example", Some(&first.code("192.0.2.2")));
-    let other = sign_up(&app, "192.0.2.4", "x@other.example", Some(&first.code("192.0.2.2")));
-    let (seconds, others) = (second.code("192.0.2.3"), other.code("192.0.2.4"));
-    let two = |code: &str, from: &str| {
-        ["a", "b"].map(|name| sign_up(&app, from, &format!("x@{name}{code}.example").to_lowercase(), Some(code)))
+    let firsts = first.code("192.0.2.2");
+    let places = ["192.0.2.3", "192.0.2.4", "192.0.2.5"];
+    let brought = places.map(|from| {
+        let name = from.replace('.', "-");
+        sign_up(&app, from, &format!("x@n{name}.example"), Some(&firsts))
+    });
+    let three = |person: &Person, from: &str| {
+        let code = person.code(from);
+        let one = |name| sign_up(&app, from, &format!("x@{name}{code}.example").to_lowercase(), Some(&code));
+        one("a");
+        one("b");
+        assert_eq!(statuses(&app, std::slice::from_ref(person)), ["signed_up"], "two may be a stranger's doing");
+        one("c");
     };
-    let below = two(&seconds, "192.0.2.3");
-    assert_eq!(statuses(&app, &below), ["review"; 2], "from where the referrer is");
-    assert_eq!(statuses(&app, &[second.clone(), first.clone(), other.clone()]), ["review", "signed_up", "signed_up"]);
-    two(&others, "192.0.2.4");
-    assert_eq!(statuses(&app, &[second, first.clone(), other]), ["review"; 3]);
+    for (person, from) in brought.iter().zip(places) {
+        assert_eq!(statuses(&app, std::slice::from_ref(&first)), ["signed_up"]);
+        three(person, from);
+        assert_eq!(statuses(&app, std::slice::from_ref(person)), ["review"]);
+    }
+    assert_eq!(statuses(&app, std::slice::from_ref(&first)), ["review"]);
     assert_eq!(signals(&seen(&app, &first)), ["held_company"]);
+}
+
+#[test]
+fn an_erasure_by_an_operator_says_nothing_of_the_referrer() {
+    let app = proxied();
+    let (_, code) = referrer(&app, "alice", "192.0.2.1");
+    for n in 0..3 {
+        let person = sign_up(&app, &format!("198.51.100.{n}"), &format!("x@gone{n}.example"), Some(&code));
+        let path = format!("/v1/admin/projects/default/developers/{}/erase", person.id);
+        let reply = app.gateway().post(&path, json!({ "confirm": person.id, "reason": "asked for" }));
+        assert_eq!(reply.status, 200, "{}", reply.body);
+    }
+    let next = sign_up(&app, "198.51.100.99", "x@next.example", Some(&code));
+    assert_eq!(next.referral()["status"], "applied");
 }
