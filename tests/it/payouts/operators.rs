@@ -215,6 +215,7 @@ fn an_outcome_that_cannot_be_noted_holds_up_no_other() {
     assert_eq!((stage.status(&id).as_str(), stage.sent()), ("queued", 3_000));
     let listed = stage.app.engine.payouts_of_project("default", true).unwrap();
     assert!(listed[0].problem.as_ref().unwrap().contains("not now"), "{listed:?}");
+    assert_eq!(stage.app.sqlite3("SELECT tries FROM outbox WHERE kind = 'transfer'"), "1\n", "one try is one");
     stage.app.sqlite3("DROP TRIGGER test_refusal");
     stage.work_later();
     assert_eq!((stage.status(&id).as_str(), stage.sent()), ("paid", 3_000), "it was found, and not sent again");
