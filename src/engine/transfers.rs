@@ -136,6 +136,9 @@ pub fn conclude(tx: &Tx<'_>, delivery: &Delivery, outcome: &Outcome) -> Result<F
             return Ok(Fate::Done);
         }
         Outcome::Refused(reason) => {
+            if payout::is_about_account(reason) {
+                tx.set_stripe_unready(row.project, row.account, &row.destination, payout::REFUSED_TO_ACCOUNT)?;
+            }
             give_back(tx, &row, PayoutStatus::Failed, Some(&delivery::without_addresses(reason)))?;
             return Ok(Fate::Done);
         }
