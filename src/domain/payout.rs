@@ -206,6 +206,11 @@ pub fn refusal_counts(before: Option<Sendings>, now_ms: i64) -> bool {
     before.is_none_or(|sent| now_ms >= sent.last_at_ms + REFUSAL_COUNTS_AFTER_MS)
 }
 
+/// Whether what is not at Stripe now will never be. What was not told to it is not.
+pub fn is_certain(sendings: Option<Sendings>, now_ms: i64) -> bool {
+    sendings.is_none_or(|sent| now_ms >= sent.last_at_ms + CERTAIN_AFTER_MS)
+}
+
 /// What is to be done next about an open payout. Each begins with a look whether the transfer is there: Stripe knows a
 /// repeat by its key, but how long it has had the key is only known by a clock that may have jumped, and what is here may
 /// be an older copy of the file.
@@ -224,7 +229,7 @@ pub fn next_step(sendings: Option<Sendings>, now_ms: i64) -> NextStep {
     match sendings {
         None => NextStep::Send { earlier: false },
         Some(sent) if now_ms < sent.first_at_ms + SAME_KEY_MS => NextStep::Send { earlier: true },
-        Some(sent) => NextStep::LookUp { certain: now_ms >= sent.last_at_ms + CERTAIN_AFTER_MS },
+        Some(_) => NextStep::LookUp { certain: is_certain(sendings, now_ms) },
     }
 }
 

@@ -152,7 +152,14 @@ pub fn conclude(tx: &Tx<'_>, delivery: &Delivery, outcome: &Outcome) -> Result<F
         Outcome::Done(None) => &Outcome::Unclear("no transfer is named".into()),
         outcome => outcome,
     };
-    Ok(delivery::fate(outcome, delivery.tries, tx.machine_now_ms(), tx.entropy()?))
+    let (now_ms, entropy) = (tx.machine_now_ms(), tx.entropy()?);
+    match delivery::fate(outcome, delivery.tries, now_ms, entropy) {
+        // Asking goes on until the answer can be sure: an operator could not settle it before then either.
+        Fate::Parked if !payout::is_certain(tx.payout(row.project, row.id)?.sendings, now_ms) => {
+            Ok(Fate::Again { due_at_ms: now_ms + delivery::pause_ms(delivery.tries, entropy) })
+        }
+        fate => Ok(fate),
+    }
 }
 
 /// Stripe says that it has paid what was given back, or has paid twice: nothing here can have caused it, and only

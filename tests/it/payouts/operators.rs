@@ -286,6 +286,24 @@ fn what_keeps_failing_is_parked_with_its_reason_and_goes_on_when_it_is_told_to()
 }
 
 #[test]
+fn what_may_be_on_its_way_is_asked_for_until_the_answer_can_be_sure() {
+    let stage = Stage::ready();
+    stage.earn("p-1", 5_000);
+    stage.request_and_try();
+    stage.stripe.with(|state| state.is_down = true);
+    let listed = |stage: &Stage| stage.app.engine.payouts_of_project("default", true).unwrap().remove(0);
+    for hour in 1..=36 {
+        stage.app.advance_ms(HOUR_MS);
+        stage.work();
+        assert!(!listed(&stage).parked, "hour {hour}");
+    }
+    for _ in 0..6 {
+        stage.work_later();
+    }
+    assert_eq!((listed(&stage).parked, listed(&stage).waits_for()), (true, Some("resolve")));
+}
+
+#[test]
 fn what_is_surely_not_at_stripe_comes_back_only_when_an_operator_says_so() {
     let stage = Stage::ready();
     stage.earn("p-1", 5_000);
