@@ -127,6 +127,23 @@ pub const CALLED_OFF_UNCOVERED: &str =
 /// Why a payout failed that was surely never sent.
 pub const NOT_AT_STRIPE: &str = "Stripe has no such transfer.";
 
+/// What a partner reads after such a refusal, until Stripe says how the account stands.
+pub const REFUSED_TO_ACCOUNT: &str = "Stripe refused a payout to this account: check again, and see what it asks for.";
+
+/// Whether Stripe refused because of the account to be paid: the next payout would be refused, too. `failure` is Stripe's
+/// code and words.
+pub fn is_about_account(failure: &str) -> bool {
+    let codes = [
+        "account_closed",
+        "account_invalid",
+        "insufficient_capabilities_for_transfer",
+        "payouts_not_allowed",
+        "resource_missing",
+        "transfers_not_allowed",
+    ];
+    failure.split_once(':').is_some_and(|(code, _)| codes.contains(&code))
+}
+
 /// Why a payout came to nothing, in words for the partner: Stripe's own are about the team's account as often as about
 /// theirs, and are the operators' to read. `failure` is what was kept: a sentence of ours, or Stripe's code and words.
 pub fn failure_words(failure: &str) -> &'static str {
@@ -136,15 +153,9 @@ pub fn failure_words(failure: &str) -> &'static str {
         (_, "balance_insufficient") => {
             "The team's money at Stripe did not cover it at that time. Ask for it again in a few days."
         }
-        (
-            _,
-            "account_closed"
-            | "account_invalid"
-            | "insufficient_capabilities_for_transfer"
-            | "payouts_not_allowed"
-            | "resource_missing"
-            | "transfers_not_allowed",
-        ) => "Stripe could not pay to your account there. See what Stripe wants to know, then ask for it again.",
+        _ if is_about_account(failure) => {
+            "Stripe could not pay to your account there. See what Stripe wants to know, then ask for it again."
+        }
         _ => "Stripe did not take it. Ask for it again; if it is refused once more, write to the team.",
     }
 }
@@ -195,6 +206,11 @@ pub fn refusal_counts(before: Option<Sendings>, now_ms: i64) -> bool {
     before.is_none_or(|sent| now_ms >= sent.last_at_ms + REFUSAL_COUNTS_AFTER_MS)
 }
 
+/// Whether what is not at Stripe now will never be. What was not told to it is not.
+pub fn is_certain(sendings: Option<Sendings>, now_ms: i64) -> bool {
+    sendings.is_none_or(|sent| now_ms >= sent.last_at_ms + CERTAIN_AFTER_MS)
+}
+
 /// What is to be done next about an open payout. Each begins with a look whether the transfer is there: Stripe knows a
 /// repeat by its key, but how long it has had the key is only known by a clock that may have jumped, and what is here may
 /// be an older copy of the file.
@@ -213,7 +229,7 @@ pub fn next_step(sendings: Option<Sendings>, now_ms: i64) -> NextStep {
     match sendings {
         None => NextStep::Send { earlier: false },
         Some(sent) if now_ms < sent.first_at_ms + SAME_KEY_MS => NextStep::Send { earlier: true },
-        Some(sent) => NextStep::LookUp { certain: now_ms >= sent.last_at_ms + CERTAIN_AFTER_MS },
+        Some(_) => NextStep::LookUp { certain: is_certain(sendings, now_ms) },
     }
 }
 

@@ -9,7 +9,7 @@ use crate::domain::id::{DeliveryId, ProjectId};
 use crate::store::{Delivery, DeliveryFilter, DeliveryRow, Snapshot};
 use serde_json::json;
 
-/// A delivery, and the letter that it would be if it was sent now: to whom, and in which words.
+/// A delivery, and the letter that it would be, if it is one, if it was sent now: to whom, and in which words.
 #[derive(Debug, Clone)]
 pub struct DeliveryView {
     pub row: DeliveryRow,
@@ -18,7 +18,7 @@ pub struct DeliveryView {
 
 fn view(db: &Snapshot<'_>, project: ProjectId, id: DeliveryId, public_url: &str) -> Result<DeliveryView> {
     let row = db.delivery(project, id)?;
-    if row.kind == DeliveryKind::Transfer.as_str() {
+    if row.kind != DeliveryKind::Mail.as_str() {
         return Ok(DeliveryView { row, letter: None });
     }
     let delivery = Delivery {
@@ -82,11 +82,12 @@ impl Engine {
             .await
     }
 
-    /// Drops what is not delivered yet, such as a letter. `Conflict` for what is about money: that is settled, never dropped.
+    /// Drops what is not delivered yet, such as a letter or a question. `Conflict` for what is about money: that is
+    /// settled, never dropped.
     pub async fn discard_delivery(&self, project: ProjectId, id: DeliveryId, actor: Actor) -> Result<()> {
         self.store
             .write(move |tx| {
-                if tx.delivery(project, id)?.kind != DeliveryKind::Mail.as_str() {
+                if tx.delivery(project, id)?.kind == DeliveryKind::Transfer.as_str() {
                     let message = "This is about money: it is tried until it is settled. See the payout.";
                     return Err(Error::conflict("not_discardable", message));
                 }

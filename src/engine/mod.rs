@@ -103,7 +103,7 @@ pub use stripe::Delivered;
 pub use subjects::SubjectStats;
 pub use sweep::Swept;
 pub use team::{Door, INVITATION_DAYS, OwnOperator};
-pub use transfers::{Secret, TransferTask};
+pub use transfers::{KeyCheck, Secret, TransferTask};
 pub use usage::{UsageAnswer, UsageEvent, UsageStatus, Who};
 
 use crate::domain::email::DisposableDomains;

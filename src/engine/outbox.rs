@@ -50,19 +50,21 @@ impl Engine {
                 Ok(begun) => return Ok(begun),
                 // It stays where it is, but out of the way of all others.
                 Err(fault) => {
-                    self.postpone(id, &fault)?;
+                    self.postpone(id, None, &fault)?;
                 }
             }
         }
         Ok(None)
     }
 
-    /// Puts a delivery off that cannot begin, or whose outcome cannot be noted.
-    fn postpone(&self, id: DeliveryId, fault: &Error) -> Result<Fate> {
+    /// Puts a delivery off that cannot begin, or whose outcome cannot be noted. `tries`: how many there were, this one
+    /// included; `None` where it was not counted, as its beginning was undone.
+    fn postpone(&self, id: DeliveryId, tries: Option<i64>, fault: &Error) -> Result<Fate> {
         tracing::error!(%id, %fault, "a delivery is put off");
         let outcome = Outcome::Retry(fault.message.clone());
         self.store.write_blocking(move |tx| {
-            let fate = delivery::fate(&outcome, tx.count_try(id)?, tx.machine_now_ms(), tx.entropy()?);
+            let tries = tries.map_or_else(|| tx.count_try(id), Ok)?;
+            let fate = delivery::fate(&outcome, tries, tx.machine_now_ms(), tx.entropy()?);
             tx.end_delivery(id, fate, outcome.problem().as_deref())?;
             Ok(fate)
         })
@@ -79,7 +81,9 @@ impl Engine {
         });
         match noted {
             // It would go wrong again at once, and hold up all others.
-            Err(fault) if fault.kind != Kind::Busy => self.postpone(begun.delivery.id, &fault),
+            Err(fault) if fault.kind != Kind::Busy => {
+                self.postpone(begun.delivery.id, Some(begun.delivery.tries), &fault)
+            }
             noted => noted,
         }
     }

@@ -282,11 +282,9 @@ fn end_delivery(tx: &Tx<'_>, row: &PayoutRow) -> Result<()> {
     }
 }
 
-/// Ends a payout that Stripe has sent. One that was asked for after a bank's refusal says that the refusal is over: Stripe
-/// takes no account for ready whose bank it cannot pay.
+/// Ends a payout that Stripe has sent. Whether the bank takes it is another matter, of which Stripe tells by itself.
 pub fn note_paid(tx: &Tx<'_>, row: &PayoutRow, transfer: &str) -> Result<()> {
     tx.set_payout_paid(row.project, row.id, transfer)?;
-    tx.note_bank(row.project, row.account, None, row.created_at_ms)?;
     end_delivery(tx, row)?;
     let amount = tx.program(row.project)?.amount_text(row.amount_minor);
     letters::payout_paid(tx, row.project, row.account, &row.id.to_string(), &amount)

@@ -27,6 +27,15 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// What shows that a key is of the Stripe account that the destination is connected to: a transfer to it can be nowhere else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyCheck {
+    /// It is of this one, and of its mode.
+    IsOf(String),
+    /// It knows the destination: whose key made that was never told.
+    KnowsDestination,
+}
+
 /// What the courier is to do about a payout.
 #[derive(Debug, Clone)]
 pub struct TransferTask {
@@ -35,9 +44,9 @@ pub struct TransferTask {
     pub form: String,
     pub api_key: Secret,
     pub step: NextStep,
-    /// The key is another than when the payout was asked for: the destination has to be known by it, else it is another
-    /// Stripe account's, where nothing is known of what was told to the first.
-    pub check_destination: bool,
+    /// The key is another than when the payout was asked for, and may be another Stripe account's, where nothing is known
+    /// of what was told to the first.
+    pub key_check: Option<KeyCheck>,
     /// A refusal says that there is no transfer: no earlier sending can still be on its way.
     pub refusal_counts: bool,
     /// An operator wants the money back if the transfer is surely not there.
@@ -75,6 +84,10 @@ pub fn begin(tx: &Tx<'_>, delivery: &Delivery) -> Result<Option<TransferTask>> {
         };
     };
     let (key_hash, now_ms) = (secret_hash(&api_key), tx.machine_now_ms());
+    let key_check = match row.key_hash {
+        Some(before) if before != key_hash => Some(key_check(tx, &row)?),
+        _ => None,
+    };
     let step = if is_off { NextStep::CallOff } else { payout::next_step(row.sendings, now_ms) };
     match step {
         NextStep::Send { earlier } => {
@@ -97,11 +110,17 @@ pub fn begin(tx: &Tx<'_>, delivery: &Delivery) -> Result<Option<TransferTask>> {
         form: row.request,
         api_key: Secret(api_key),
         step,
-        check_destination: row.key_hash.is_some_and(|before| before != key_hash),
+        key_check,
         refusal_counts: payout::refusal_counts(row.sendings, now_ms),
         may_resolve: row.resolve_asked,
         now_ms,
     }))
+}
+
+fn key_check(tx: &Tx<'_>, row: &PayoutRow) -> Result<KeyCheck> {
+    let known = tx.stripe_account(row.project, row.account)?;
+    let its = known.filter(|known| known.stripe_account.as_ref() == Some(&row.destination));
+    Ok(its.and_then(|known| known.platform).map_or(KeyCheck::KnowsDestination, KeyCheck::IsOf))
 }
 
 /// Whether a payout that was not told to Stripe is not to be: an operator has said so, or it is not covered any more. Once
@@ -136,6 +155,9 @@ pub fn conclude(tx: &Tx<'_>, delivery: &Delivery, outcome: &Outcome) -> Result<F
             return Ok(Fate::Done);
         }
         Outcome::Refused(reason) => {
+            if payout::is_about_account(reason) {
+                tx.set_stripe_unready(row.project, row.account, &row.destination, payout::REFUSED_TO_ACCOUNT)?;
+            }
             give_back(tx, &row, PayoutStatus::Failed, Some(&delivery::without_addresses(reason)))?;
             return Ok(Fate::Done);
         }
@@ -149,7 +171,14 @@ pub fn conclude(tx: &Tx<'_>, delivery: &Delivery, outcome: &Outcome) -> Result<F
         Outcome::Done(None) => &Outcome::Unclear("no transfer is named".into()),
         outcome => outcome,
     };
-    Ok(delivery::fate(outcome, delivery.tries, tx.machine_now_ms(), tx.entropy()?))
+    let (now_ms, entropy) = (tx.machine_now_ms(), tx.entropy()?);
+    match delivery::fate(outcome, delivery.tries, now_ms, entropy) {
+        // Asking goes on until the answer can be sure: an operator could not settle it before then either.
+        Fate::Parked if !payout::is_certain(tx.payout(row.project, row.id)?.sendings, now_ms) => {
+            Ok(Fate::Again { due_at_ms: now_ms + delivery::pause_ms(delivery.tries, entropy) })
+        }
+        fate => Ok(fate),
+    }
 }
 
 /// Stripe says that it has paid what was given back, or has paid twice: nothing here can have caused it, and only

@@ -205,7 +205,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Counts a try that did not even begin, or came to no end. How many there were; of what is gone by now, one.
+    /// Counts a try that did not even begin. How many there were; of what is gone by now, one.
     pub fn count_try(&self, id: DeliveryId) -> Result<i64> {
         let sql = "UPDATE outbox SET tries = tries + 1 WHERE id = $1 RETURNING tries";
         Ok(self.connection.prepare_cached(sql)?.query_row(params![id.0], |row| row.get(0)).optional()?.unwrap_or(1))

@@ -228,6 +228,15 @@ impl Tx<'_> {
         Ok(self.connection.prepare_cached(sql)?.execute(values)? > 0)
     }
 
+    /// Stripe would not pay to the account: it is not ready until Stripe says so, now or later. The time of its last word
+    /// stays, as this one's own is not known.
+    pub fn set_stripe_unready(&self, project: ProjectId, account: AccountId, id: &str, why: &str) -> Result<()> {
+        let sql = "UPDATE stripe_account SET ready = 0, missing = json_array($1)
+                   WHERE account_id = $2 AND project_id = $3 AND stripe_account_id = $4";
+        self.connection.prepare_cached(sql)?.execute(params![why, account.0, project.0, id])?;
+        Ok(())
+    }
+
     /// Whose key has made the account.
     pub fn set_stripe_platform(&self, project: ProjectId, account: AccountId, platform: &str) -> Result<()> {
         let sql = "UPDATE stripe_account SET platform = $1 WHERE account_id = $2 AND project_id = $3";

@@ -4,7 +4,7 @@ use super::Receiver;
 use crate::domain::delivery::{DeliveryKind, Outcome};
 use crate::domain::payout::{CLOCKS_DIFFER_MS, NOT_AT_STRIPE, NextStep};
 use crate::domain::stripe::api::{self, AccountVerdict, Answer, ApiCall, LookUp, Reply, TransferVerdict};
-use crate::engine::{Begun, Content, Secret, TransferTask};
+use crate::engine::{Begun, Content, KeyCheck, Secret, TransferTask};
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,10 @@ impl Patience {
 }
 
 const NO_TIME: &str = "Stripe answers too slowly";
+const OTHER_STRIPE: &str = "the project's Stripe key has changed, and is of another Stripe account (or mode) than the one \
+                            that the account to be paid is connected to";
+const UNKNOWN_ACCOUNT: &str =
+    "the project's Stripe key has changed, and the new one does not know the account to be paid";
 
 impl StripeClient {
     pub fn new(base_url: &str) -> Self {
@@ -122,10 +126,24 @@ impl StripeClient {
         }
     }
 
-    /// Whether the key is of the Stripe account that the destination is connected to.
-    fn knows_destination(&self, task: &TransferTask, patience: &Patience) -> bool {
+    /// What keeps the key's word from counting, if anything does.
+    fn objection(&self, task: &TransferTask, patience: &Patience) -> Option<String> {
+        if let KeyCheck::IsOf(platform) = task.key_check.as_ref()? {
+            match api::read_platform(&self.ask(patience, &api::own_account(), task), &task.api_key.0) {
+                Ok(own) if own == *platform => return None,
+                Ok(_) => return Some(OTHER_STRIPE.into()),
+                // Not each key may ask that; then the account to be paid tells.
+                Err(_) => {}
+            }
+        }
         let reply = self.ask(patience, &api::retrieve_account(&task.transfer.destination), task);
-        matches!(api::read_account(&reply), AccountVerdict::Known(state) if state.id == task.transfer.destination)
+        match api::read_account(&reply) {
+            AccountVerdict::Known(state) if state.id == task.transfer.destination => None,
+            AccountVerdict::Known(_) | AccountVerdict::Gone => Some(UNKNOWN_ACCOUNT.into()),
+            AccountVerdict::Refused(reason) | AccountVerdict::Unavailable(reason) => {
+                Some(format!("the project's Stripe key has changed, and Stripe does not say whose it is: {reason}"))
+            }
+        }
     }
 
     fn send(&self, task: &TransferTask, patience: &Patience, earlier: bool) -> Outcome {
@@ -151,11 +169,10 @@ impl StripeClient {
 
     fn carry_out(&self, task: &TransferTask) -> Outcome {
         let patience = Patience::begun_at(Instant::now(), self.timeout);
-        if task.check_destination && !self.knows_destination(task, &patience) {
-            let reason = "the project's Stripe key has changed, and the new one does not know the account to be paid";
+        if let Some(reason) = self.objection(task, &patience) {
             return match task.step {
-                NextStep::Send { earlier: true } | NextStep::LookUp { .. } => Outcome::Unclear(reason.into()),
-                NextStep::Send { earlier: false } | NextStep::CallOff => Outcome::Retry(reason.into()),
+                NextStep::Send { earlier: true } | NextStep::LookUp { .. } => Outcome::Unclear(reason),
+                NextStep::Send { earlier: false } | NextStep::CallOff => Outcome::Retry(reason),
             };
         }
         match (task.step, self.look_up(task, &patience)) {

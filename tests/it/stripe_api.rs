@@ -20,6 +20,8 @@ pub enum Fault {
     None,
     /// Stripe looks at it and will not: the answer is kept under its key.
     Refuse,
+    /// The same, because of the account that is to be paid.
+    AccountClosed,
     /// The platform's own balance does not cover it.
     NoFunds,
     /// The connection breaks, and nothing has happened, or it has.
@@ -336,7 +338,8 @@ fn handle(state: &mut State, request: &Request, fault: Fault) -> (u16, Value) {
         };
     }
     let (status, body) = match fault {
-        Fault::Refuse => (400, error("invalid_request_error", "account_closed", "The account is closed.")),
+        Fault::Refuse => (400, error("invalid_request_error", "amount_too_small", "The amount is too small.")),
+        Fault::AccountClosed => (400, error("invalid_request_error", "account_closed", "The account is closed.")),
         Fault::NoFunds => (400, error("invalid_request_error", "balance_insufficient", "Insufficient funds.")),
         Fault::ErrorBefore => (500, error("api_error", "", "Something went wrong.")),
         Fault::ErrorAfter => {
@@ -346,7 +349,8 @@ fn handle(state: &mut State, request: &Request, fault: Fault) -> (u16, Value) {
         _ => run(state, request, &platform),
     };
     // What fails before it begins is not kept.
-    let begun = status == 200 || status >= 500 || matches!(fault, Fault::Refuse | Fault::NoFunds);
+    let begun =
+        status == 200 || status >= 500 || matches!(fault, Fault::Refuse | Fault::AccountClosed | Fault::NoFunds);
     if let Some(kept_as) = kept_as.filter(|_| begun) {
         state.kept.insert(kept_as, (what, status, body.clone()));
     }

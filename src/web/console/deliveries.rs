@@ -55,6 +55,8 @@ struct Row {
     url: String,
     what: String,
     is_mail: bool,
+    /// What is about money is not.
+    can_be_dropped: bool,
     is_parked: bool,
     tries: i64,
     problem: Option<String>,
@@ -87,6 +89,7 @@ impl Row {
             id,
             what: what(&row),
             is_mail: row.kind == DeliveryKind::Mail.as_str(),
+            can_be_dropped: row.kind != DeliveryKind::Transfer.as_str(),
             is_parked: row.state == "parked",
             tries: row.tries,
             problem: row.problem,

@@ -92,6 +92,21 @@ fn what_is_about_money_is_never_dropped() {
 }
 
 #[test]
+fn a_question_about_a_domain_can_be_dropped() {
+    let app = stage();
+    app.sqlite3("UPDATE outbox SET kind = 'domain', body = '{\"referral\":\"ref_1\"}'");
+    let ids: Vec<_> = deliveries(&app, "").iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect();
+    let shown = app.gateway().get(&call(&format!("deliveries/{}", ids[0])));
+    assert_eq!((shown.status, shown.json()["letter"].clone()), (200, Value::Null), "it is no letter");
+    assert_eq!(app.gateway().delete(&call(&format!("deliveries/{}", ids[0]))).json()["discarded"], true);
+    let operator = Desk::sign_in(&app, OperatorRole::Operator);
+    let page = operator.page(&format!("deliveries/{}", ids[1])).body;
+    assert!(page.contains("Do not ask") && !page.contains("Do not send it"), "{page}");
+    operator.done("deliveries", &[("discard", &ids[1])]);
+    assert_eq!(deliveries(&app, "").len(), 1);
+}
+
+#[test]
 fn the_page_does_the_same() {
     let app = stage();
     let operator = Desk::sign_in(&app, OperatorRole::Operator);

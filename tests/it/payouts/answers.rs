@@ -44,7 +44,7 @@ fn what_stripe_is_told_is_the_same_to_the_byte_each_time() {
 #[test]
 fn a_definite_refusal_gives_the_money_back_and_says_why() {
     for (fault, kept, ours) in [
-        (Fault::Refuse, "account_closed: The account is closed.", "Stripe could not pay to your account there."),
+        (Fault::Refuse, "amount_too_small: The amount is too small.", "Stripe did not take it."),
         (Fault::NoFunds, "balance_insufficient: Insufficient funds.", "The team's money at Stripe did not cover it"),
     ] {
         let (stage, id) = asked();
@@ -67,6 +67,47 @@ fn a_definite_refusal_gives_the_money_back_and_says_why() {
         stage.work();
         assert_eq!((stage.status(&next).as_str(), stage.sent()), ("paid", 5_000));
     }
+}
+
+#[test]
+fn after_a_refusal_about_the_account_it_is_not_ready_until_stripe_says_so() {
+    let (stage, id) = asked();
+    let account = stage.partner()["stripe"]["account_id"].as_str().unwrap().to_owned();
+    let stands =
+        |ready: bool, missing: Value| json!({ "account_id": account, "ready": ready, "requirements": missing });
+    let refused = json!(["Stripe refused a payout to this account: check again, and see what it asks for."]);
+    stage.stripe.script(&[Fault::AccountClosed]);
+    stage.work();
+    let said = stage.payout(&id)["failure"].as_str().unwrap().to_owned();
+    assert!(said.starts_with("Stripe could not pay to your account there."), "{said}");
+    assert_eq!(
+        (stage.balance(), stage.partner()["stripe"].clone()),
+        ([5_000, 0, 0, 0, 0], stands(false, refused.clone()))
+    );
+    assert_eq!(stage.ask(json!({})).problem(409), "stripe_not_ready", "it would be refused again");
+
+    // Asked again, Stripe says that it is well.
+    assert_eq!(stage.connect()["ready"], true);
+    assert_eq!(stage.partner()["stripe"], stands(true, json!([])));
+    stage.request(json!({}));
+    stage.stripe.script(&[Fault::AccountClosed]);
+    stage.work();
+    assert_eq!(stage.partner()["stripe"], stands(false, refused));
+
+    // And so it does by itself.
+    stage.app.advance_ms(10_000);
+    let event = stage.event("evt_1", "account.updated", &stage.stripe.complete_account(&account));
+    assert_eq!(stage.tell(&event), "account");
+    assert_eq!(stage.partner()["stripe"], stands(true, json!([])));
+    let last = stage.request(json!({}));
+    stage.work();
+    assert_eq!((stage.status(&last).as_str(), stage.sent()), ("paid", 5_000));
+
+    // One that is about the team's own money says nothing of it.
+    let (stage, _) = asked();
+    stage.stripe.script(&[Fault::NoFunds]);
+    stage.work();
+    assert_eq!(stage.partner()["stripe"]["ready"], true);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod clocks;
 mod connect;
 pub mod crash;
 mod expiry;
+mod keys;
 mod model;
 mod operators;
 mod partner;

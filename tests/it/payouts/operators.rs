@@ -215,6 +215,7 @@ fn an_outcome_that_cannot_be_noted_holds_up_no_other() {
     assert_eq!((stage.status(&id).as_str(), stage.sent()), ("queued", 3_000));
     let listed = stage.app.engine.payouts_of_project("default", true).unwrap();
     assert!(listed[0].problem.as_ref().unwrap().contains("not now"), "{listed:?}");
+    assert_eq!(stage.app.sqlite3("SELECT tries FROM outbox WHERE kind = 'transfer'"), "1\n", "one try is one");
     stage.app.sqlite3("DROP TRIGGER test_refusal");
     stage.work_later();
     assert_eq!((stage.status(&id).as_str(), stage.sent()), ("paid", 3_000), "it was found, and not sent again");
@@ -282,6 +283,24 @@ fn what_keeps_failing_is_parked_with_its_reason_and_goes_on_when_it_is_told_to()
     stage.work();
     assert_eq!((stage.status(&id).as_str(), stage.sent()), ("paid", 3_000));
     assert_eq!(stage.app.engine.retry_payout(id_of(&id), false).unwrap_err().code, "not_open");
+}
+
+#[test]
+fn what_may_be_on_its_way_is_asked_for_until_the_answer_can_be_sure() {
+    let stage = Stage::ready();
+    stage.earn("p-1", 5_000);
+    stage.request_and_try();
+    stage.stripe.with(|state| state.is_down = true);
+    let listed = |stage: &Stage| stage.app.engine.payouts_of_project("default", true).unwrap().remove(0);
+    for hour in 1..=36 {
+        stage.app.advance_ms(HOUR_MS);
+        stage.work();
+        assert!(!listed(&stage).parked, "hour {hour}");
+    }
+    for _ in 0..6 {
+        stage.work_later();
+    }
+    assert_eq!((listed(&stage).parked, listed(&stage).waits_for()), (true, Some("resolve")));
 }
 
 #[test]

@@ -235,8 +235,7 @@ fn who_asks_is_written_to_about_the_request_and_what_came_of_it() {
         .sqlite3("SELECT once, body ->> 'amount', body ->> 'reason' FROM outbox WHERE once LIKE 'payout%' ORDER BY id");
     let expected = format!(
         "payout_requested/{paid}|26.00 USD|\npayout_paid/{paid}|26.00 USD|\n\
-         payout_requested/{refused}|1.00 USD|\npayout_refused/{refused}|1.00 USD|Stripe could not pay to your account there. See what Stripe wants to \
-         know, then ask for it again.\n\
+         payout_requested/{refused}|1.00 USD|\npayout_refused/{refused}|1.00 USD|Stripe did not take it. Ask for it again; if it is refused once more, write to the team.\n\
          payout_requested/{called_off}|0.07 USD|\n\
          payout_refused/{called_off}|0.07 USD|It was called off before it was sent.\n"
     );

@@ -196,13 +196,16 @@ fn each_state_of_a_payout_has_words() {
     ask(&desk, "10.00");
     says("Waiting for approval Someone of the team looks at it before it is sent. 10.00 USD");
     approve(&desk);
-    desk.stage.stripe.script(&[Fault::Refuse]);
+    desk.stage.stripe.script(&[Fault::AccountClosed]);
     desk.stage.work();
     says(
         "Not sent Stripe could not pay to your account there. See what Stripe wants to know, then ask for it again. \
           The money is back. 10.00 USD",
     );
     assert!(!desk.reads().contains("The account is closed"), "Stripe's words are the operators'");
+    says("Not ready Before Stripe can pay you, this is missing: Stripe refused a payout to this account: check again");
+    desk.send("check", &[]);
+    says("Stripe Ready");
     ask(&desk, "11.00");
     let id = approve(&desk);
     desk.stage.app.engine.cancel_payout(id).unwrap();
