@@ -338,15 +338,20 @@ fn a_word_by_webhook_settles_what_the_answer_did_not() {
     assert_eq!((stage.sent(), stage.paid_by_ledger()), (3_000, 3_000));
 }
 
+/// Stripe says that it has made a payout's transfer.
+fn tell_of_transfer(stage: &Stage, id: &str) {
+    let account = stage.partner()["stripe"]["account_id"].clone();
+    let transfer = json!({ "id": "tr_x", "object": "transfer", "amount": 3_000, "currency": "usd",
+                           "destination": account, "transfer_group": id });
+    assert_eq!(stage.tell(&stage.event("evt_1", "transfer.created", &transfer)), "transfer");
+}
+
 #[test]
 fn what_is_paid_shows_no_problem_of_before() {
     let (stage, id) = asked();
     stage.stripe.script(&[Fault::BreakBefore]);
     stage.work();
-    let account = stage.partner()["stripe"]["account_id"].clone();
-    let transfer = json!({ "id": "tr_x", "object": "transfer", "amount": 3_000, "currency": "usd",
-                           "destination": account, "transfer_group": id });
-    assert_eq!(stage.tell(&stage.event("evt_1", "transfer.created", &transfer)), "transfer");
+    tell_of_transfer(&stage, &id);
     let listed = stage.app.engine.payouts_of_project("default", false).unwrap();
     assert_eq!((listed[0].problem.clone(), listed[0].waits_for()), (None, None));
     assert_eq!(
@@ -406,10 +411,7 @@ fn a_transfer_of_what_was_given_back_is_for_people_to_look_at() {
     let (stage, id) = asked();
     stage.stripe.script(&[Fault::Refuse]);
     stage.work();
-    let account = stage.partner()["stripe"]["account_id"].clone();
-    let transfer = json!({ "id": "tr_x", "object": "transfer", "amount": 3_000, "currency": "usd",
-                           "destination": account, "transfer_group": id });
-    assert_eq!(stage.tell(&stage.event("evt_1", "transfer.created", &transfer)), "transfer");
+    tell_of_transfer(&stage, &id);
     let listed = stage.app.engine.payouts_of_project("default", false).unwrap();
     assert_eq!(listed[0].waits_for(), Some("transfer_exists"));
     assert_eq!((stage.status(&id).as_str(), stage.balance()), ("failed", [5_000, 0, 0, 0, 0]));
